@@ -2,9 +2,9 @@
 //!
 //! A request goes: `net` (sockets, TLS) → `http` (headers, errors) → `api` (JSON of one call) → `store` (the service
 //! itself, synchronous, told the time) → `disk` (if there is a directory). `registry` is a second server of its own.
-//! The rule: what a client of the real service relies on holds here too, or is refused with words; nothing is
-//! accepted and then ignored except credentials and destinations of delivery streams.
-//! It leaves to others: CBOR, resharding by count, tags, encryption, enhanced monitoring.
+//! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
+//! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
+//! It leaves out: CBOR, resharding by count, changing retention, encryption, enhanced monitoring.
 
 mod net;
 mod tls;
