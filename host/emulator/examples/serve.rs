@@ -6,17 +6,12 @@ use pelton_emulator::{Options, registry, start};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut options = Options {
-        streams: vec![("demo".to_owned(), 2)],
-        ..Options::default()
-    };
+    let mut options = Options { streams: vec![("demo".to_owned(), 2)], ..Options::default() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--tls" => options.tls_listen = Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            "--dir" => {
-                options.dir = Some(arguments.next().ok_or("--dir needs a directory")?.into())
-            }
+            "--dir" => options.dir = Some(arguments.next().ok_or("--dir needs a directory")?.into()),
             other => return Err(format!("unknown argument '{other}'").into()),
         }
     }

@@ -14,9 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{
-    Closed, Delivery, HashRange, Millis, Record, Sequence, Shard, State, Stream, restored_consumer,
-};
+use crate::store::{Closed, Delivery, HashRange, Millis, Record, Sequence, Shard, State, Stream, restored_consumer};
 
 const VERSION: u32 = 1;
 const FRAME_HEAD: usize = 8;
@@ -26,11 +24,7 @@ const MAX_FRAME: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     #[error("cannot {action} {path}: {source}")]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{0} is used by another emulator: stop it or give another directory")]
     InUse(PathBuf),
     #[error("{path} is damaged: {what}; restore it or give another directory")]
@@ -39,15 +33,8 @@ pub enum DiskError {
     Version { path: PathBuf, found: u32 },
 }
 
-fn io_error<'a>(
-    action: &'static str,
-    path: &'a Path,
-) -> impl FnOnce(io::Error) -> DiskError + use<'a> {
-    move |source| DiskError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + use<'a> {
+    move |source| DiskError::Io { action, path: path.to_owned(), source }
 }
 
 #[derive(Debug)]
@@ -102,10 +89,7 @@ impl Disk {
             Err(fs::TryLockError::WouldBlock) => return Err(DiskError::InUse(dir.to_owned())),
             Err(fs::TryLockError::Error(source)) => return Err(io_error("lock", &path)(source)),
         }
-        let disk = Self {
-            dir: dir.to_owned(),
-            _lock: lock,
-        };
+        let disk = Self { dir: dir.to_owned(), _lock: lock };
         let state = disk.load()?;
         Ok((disk, state))
     }
@@ -115,9 +99,7 @@ impl Disk {
     }
 
     pub fn delivery_log(&self, name: &str, created: Millis) -> Result<Log, DiskError> {
-        Log::open(self.dir.join(format!("{name}@{created}.delivered")), |_| {
-            Ok(())
-        })
+        Log::open(self.dir.join(format!("{name}@{created}.delivered")), |_| Ok(()))
     }
 
     /// Writes the shapes of everything.
@@ -128,18 +110,13 @@ impl Disk {
             deliveries: state
                 .deliveries
                 .values()
-                .map(|d| DeliveryMeta {
-                    name: d.name.clone(),
-                    created: d.created,
-                })
+                .map(|d| DeliveryMeta { name: d.name.clone(), created: d.created })
                 .collect(),
         };
         let path = self.dir.join("meta.json");
         let beside = self.dir.join("meta.json.new");
         let text = serde_json::to_vec_pretty(&meta).map_err(io::Error::from);
-        let written = text
-            .and_then(|text| fs::write(&beside, text))
-            .and_then(|()| fs::rename(&beside, &path));
+        let written = text.and_then(|text| fs::write(&beside, text)).and_then(|()| fs::rename(&beside, &path));
         written.map_err(io_error("write", &path))
     }
 
@@ -150,16 +127,10 @@ impl Disk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(State::default()),
             Err(e) => return Err(io_error("read", &path)(e)),
         };
-        let damaged = |what: String| DiskError::Damaged {
-            path: path.clone(),
-            what,
-        };
+        let damaged = |what: String| DiskError::Damaged { path: path.clone(), what };
         let meta: Meta = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
         if meta.version != VERSION {
-            return Err(DiskError::Version {
-                path,
-                found: meta.version,
-            });
+            return Err(DiskError::Version { path, found: meta.version });
         }
         let mut state = State::default();
         for meta in meta.streams {
@@ -175,12 +146,7 @@ impl Disk {
                 records.push(Bytes::copy_from_slice(payload));
                 Ok(())
             })?;
-            let delivery = Delivery {
-                name: name.clone(),
-                created,
-                records,
-                log: Some(log),
-            };
+            let delivery = Delivery { name: name.clone(), created, records, log: Some(log) };
             state.deliveries.insert(name, delivery);
         }
         Ok(state)
@@ -201,11 +167,7 @@ fn stream_meta(stream: &Stream) -> StreamMeta {
         name: stream.name.clone(),
         created: stream.created,
         last_consumer_born: stream.last_consumer_born,
-        consumers: stream
-            .consumers
-            .values()
-            .map(|c| (c.name.clone(), c.born))
-            .collect(),
+        consumers: stream.consumers.values().map(|c| (c.name.clone(), c.born)).collect(),
         shards: stream.shards.iter().map(shard).collect(),
     }
 }
@@ -214,36 +176,14 @@ fn restore_stream(meta: &StreamMeta) -> Result<Stream, String> {
     let mut stream = Stream::restored(meta.name.clone(), meta.created);
     let count = meta.shards.len();
     for (index, shard) in meta.shards.iter().enumerate() {
-        let key = |text: &str| {
-            text.parse::<u128>()
-                .map_err(|_| format!("'{text}' is not a hash key"))
-        };
-        let range = HashRange {
-            start: key(&shard.start)?,
-            end: key(&shard.end)?,
-        };
-        if let Some(&stranger) = shard
-            .parents
-            .iter()
-            .chain(&shard.children)
-            .find(|&&i| i as usize >= count)
-        {
-            return Err(format!(
-                "shard {index} of {} names shard {stranger} of {count}",
-                meta.name
-            ));
+        let key = |text: &str| text.parse::<u128>().map_err(|_| format!("'{text}' is not a hash key"));
+        let range = HashRange { start: key(&shard.start)?, end: key(&shard.end)? };
+        if let Some(&stranger) = shard.parents.iter().chain(&shard.children).find(|&&i| i as usize >= count) {
+            return Err(format!("shard {index} of {} names shard {stranger} of {count}", meta.name));
         }
-        let mut restored = Shard::new(
-            index as u32,
-            range,
-            shard.birth,
-            shard.opened,
-            shard.parents.clone(),
-        );
+        let mut restored = Shard::new(index as u32, range, shard.birth, shard.opened, shard.parents.clone());
         if let Some((at, ending)) = &shard.closed {
-            let ending = ending
-                .parse()
-                .map_err(|_| format!("'{ending}' is not a sequence number"))?;
+            let ending = ending.parse().map_err(|_| format!("'{ending}' is not a sequence number"))?;
             restored.restore_end(Closed { at: *at, ending }, shard.children.clone());
         }
         stream.insert_shard(restored);
@@ -273,8 +213,7 @@ fn take_record(stream: &mut Stream, payload: &[u8]) -> Result<(), String> {
     let (shard, record) = parse_record(payload).ok_or("a record is malformed")?;
     let count = stream.shards.len();
     let home = stream.shards.get_mut(shard as usize);
-    home.ok_or_else(|| format!("a record names shard {shard} of {count}"))?
-        .push(Arc::new(record));
+    home.ok_or_else(|| format!("a record names shard {shard} of {count}"))?.push(Arc::new(record));
     Ok(())
 }
 
@@ -305,15 +244,8 @@ pub struct Log {
 
 impl Log {
     /// Hands every good frame to `take`, drops a cut-off tail.
-    fn open(
-        path: PathBuf,
-        mut take: impl FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Self, DiskError> {
-        let options = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path);
+    fn open(path: PathBuf, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Self, DiskError> {
+        let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let mut file = options.map_err(io_error("open", &path))?;
         let length = file.metadata().map_err(io_error("read", &path))?.len();
         let mut reader = io::BufReader::with_capacity(1 << 20, &file);
@@ -321,10 +253,7 @@ impl Log {
         while size < length {
             match read_frame(&mut reader, length - size).map_err(io_error("read", &path))? {
                 Frame::Good(payload) => {
-                    let damaged = |what| DiskError::Damaged {
-                        path: path.clone(),
-                        what,
-                    };
+                    let damaged = |what| DiskError::Damaged { path: path.clone(), what };
                     take(&payload).map_err(damaged)?;
                     size += (FRAME_HEAD + payload.len()) as u64;
                 }
@@ -339,23 +268,13 @@ impl Log {
             tracing::warn!(path = %path.display(), dropped = length - size, "dropped a cut-off frame at the end of a log");
             file.set_len(size).map_err(io_error("cut", &path))?;
         }
-        file.seek(SeekFrom::End(0))
-            .map_err(io_error("read", &path))?;
-        Ok(Self {
-            path,
-            file,
-            size,
-            broken: false,
-        })
+        file.seek(SeekFrom::End(0)).map_err(io_error("read", &path))?;
+        Ok(Self { path, file, size, broken: false })
     }
 
     /// All payloads with one write; after an error the log is as it was.
     pub fn append(&mut self, payloads: impl Iterator<Item = Vec<u8>>) -> Result<(), DiskError> {
-        let failed = |source| DiskError::Io {
-            action: "write",
-            path: self.path.clone(),
-            source,
-        };
+        let failed = |source| DiskError::Io { action: "write", path: self.path.clone(), source };
         if self.broken {
             return Err(failed(io::Error::other("an earlier write failed half-way")));
         }
@@ -406,9 +325,5 @@ fn read_frame(reader: &mut impl Read, left: u64) -> io::Result<Frame> {
         return Ok(Frame::Good(payload));
     }
     let last = (FRAME_HEAD + length) as u64 == left;
-    Ok(if last {
-        Frame::CutOff
-    } else {
-        Frame::Bad("a frame's checksum is wrong")
-    })
+    Ok(if last { Frame::CutOff } else { Frame::Bad("a frame's checksum is wrong") })
 }

@@ -38,10 +38,7 @@ pub enum FrameError {
 /// One frame from borrowed parts, so that the hot path copies a payload once.
 pub fn encode(headers: &[(&str, &str)], payload: &[u8]) -> Result<Bytes, FrameError> {
     let headers_size = headers.iter().map(|(n, v)| 4 + n.len() + v.len()).sum();
-    for (part, size, most) in [
-        ("headers", headers_size, MAX_HEADERS),
-        ("payload", payload.len(), MAX_PAYLOAD),
-    ] {
+    for (part, size, most) in [("headers", headers_size, MAX_HEADERS), ("payload", payload.len(), MAX_PAYLOAD)] {
         if size > most {
             return Err(FrameError::TooLong { part, size });
         }
@@ -52,14 +49,9 @@ pub fn encode(headers: &[(&str, &str)], payload: &[u8]) -> Result<Bytes, FrameEr
     out.extend_from_slice(&(headers_size as u32).to_be_bytes());
     out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
     for (name, value) in headers {
-        let (Ok(name_size), Ok(value_size)) =
-            (u8::try_from(name.len()), u16::try_from(value.len()))
-        else {
+        let (Ok(name_size), Ok(value_size)) = (u8::try_from(name.len()), u16::try_from(value.len())) else {
             let size = name.len().max(value.len());
-            return Err(FrameError::TooLong {
-                part: "header",
-                size,
-            });
+            return Err(FrameError::TooLong { part: "header", size });
         };
         out.push(name_size);
         out.extend_from_slice(name.as_bytes());
@@ -164,13 +156,7 @@ mod tests {
     fn refuses_what_does_not_fit() {
         let long = "x".repeat(300);
         let refused = encode(&[(&long, "v")], b"");
-        assert_eq!(
-            refused,
-            Err(FrameError::TooLong {
-                part: "header",
-                size: 300
-            })
-        );
+        assert_eq!(refused, Err(FrameError::TooLong { part: "header", size: 300 }));
         assert!(encode(&[], &vec![0; MAX_PAYLOAD + 1]).is_err());
     }
 

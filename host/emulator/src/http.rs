@@ -41,12 +41,7 @@ async fn answer(store: Arc<Store>, request: Request<Incoming>) -> Result<Respons
     check_json(&head.headers)?;
     let target = text_of(&head.headers, "x-amz-target");
     let body = read_body(body).await;
-    let body = body.map_err(|e| {
-        ApiError::new(
-            ErrorKind::Serialization,
-            format!("cannot read the request: {e}"),
-        )
-    })?;
+    let body = body.map_err(|e| ApiError::new(ErrorKind::Serialization, format!("cannot read the request: {e}")))?;
     match api::call(&store, clock::now(), target, &body)? {
         Reply::Json(bytes) => Ok(response(200, JSON, full(bytes))),
         Reply::Events(subscription) => {
@@ -57,10 +52,7 @@ async fn answer(store: Arc<Store>, request: Request<Incoming>) -> Result<Respons
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default()
+    headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
 fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -95,11 +87,7 @@ fn response(status: u16, kind: &str, body: Body) -> Response<Body> {
 fn request_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let count = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!(
-        "{:08x}-0000-4000-8000-{:012x}",
-        clock::now() as u32,
-        count & 0xffff_ffff_ffff
-    )
+    format!("{:08x}-0000-4000-8000-{:012x}", clock::now() as u32, count & 0xffff_ffff_ffff)
 }
 
 /// What a delivery stream was given: one JSON object with base64 a line.

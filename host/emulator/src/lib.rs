@@ -64,10 +64,7 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {at}: {source}")]
-    Listen {
-        at: SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { at: SocketAddr, source: std::io::Error },
     #[error("cannot make a certificate: {0}")]
     Certificate(String),
     #[error(transparent)]
@@ -93,14 +90,8 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     let tls = match options.tls_listen {
         None => None,
         Some(at) => {
-            let Tls {
-                acceptor,
-                certificate_pem,
-            } = tls::make(at)?;
-            Some((
-                net::listen(at, Some(acceptor), handler.clone()).await?,
-                certificate_pem,
-            ))
+            let Tls { acceptor, certificate_pem } = tls::make(at)?;
+            Some((net::listen(at, Some(acceptor), handler.clone()).await?, certificate_pem))
         }
     };
     let plain = net::listen(options.listen, None, handler).await?;
@@ -123,10 +114,7 @@ fn open_store(options: &Options) -> Result<Store, StartError> {
             // Left by an earlier run on the same directory.
             Err(error) if error.kind == ErrorKind::ResourceInUse && options.dir.is_some() => {}
             Err(source) => {
-                return Err(StartError::Stream {
-                    name: name.clone(),
-                    source,
-                });
+                return Err(StartError::Stream { name: name.clone(), source });
             }
         }
     }

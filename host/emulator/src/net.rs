@@ -34,9 +34,7 @@ pub const MAX_BODY: usize = 20 << 20;
 pub type Body = BoxBody<Bytes, crate::event_stream::FrameError>;
 
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never: Infallible| match never {})
-        .boxed()
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
 /// Something that listens until it is stopped.
@@ -52,11 +50,7 @@ impl Listening {
     }
 }
 
-pub async fn listen<H, F>(
-    at: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    handler: H,
-) -> Result<Listening, StartError>
+pub async fn listen<H, F>(at: SocketAddr, tls: Option<TlsAcceptor>, handler: H) -> Result<Listening, StartError>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -127,9 +121,7 @@ where
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(MAX_HTTP2_STREAMS);
-    let served = builder
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let served = builder.serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended");
     }

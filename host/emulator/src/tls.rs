@@ -6,9 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -24,19 +22,14 @@ pub struct Tls {
 pub fn make(at: SocketAddr) -> Result<Tls, StartError> {
     let failed = |e: rcgen::Error| StartError::Certificate(e.to_string());
     let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Pelton emulator CA");
+    params.distinguished_name.push(DnType::CommonName, "Pelton emulator CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(failed)?)
-        .map_err(failed)?;
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(failed)?).map_err(failed)?;
 
     let key = KeyPair::generate().map_err(failed)?;
     let mut params = CertificateParams::new(names(at.ip())).map_err(failed)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Pelton emulator");
+    params.distinguished_name.push(DnType::CommonName, "Pelton emulator");
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let leaf = params.signed_by(&key, &ca).map_err(failed)?;
@@ -51,18 +44,11 @@ pub fn make(at: SocketAddr) -> Result<Tls, StartError> {
         .with_single_cert(vec![leaf.der().clone()], key)
         .map_err(refused)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Tls {
-        acceptor: TlsAcceptor::from(Arc::new(config)),
-        certificate_pem: ca.pem(),
-    })
+    Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificate_pem: ca.pem() })
 }
 
 fn names(ip: IpAddr) -> Vec<String> {
-    let mut names = vec![
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ];
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     if !ip.is_unspecified() && !names.contains(&ip.to_string()) {
         names.push(ip.to_string());
     }

@@ -12,17 +12,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 /// Sends one request over HTTP/2 with prior knowledge, or over HTTP/1.1.
-pub async fn send(
-    addr: SocketAddr,
-    http2: bool,
-    request: Request<Full<Bytes>>,
-) -> Response<Incoming> {
+pub async fn send(addr: SocketAddr, http2: bool, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let io = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     if http2 {
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), io)
-                .await
-                .unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(connection);
         return sender.send_request(request).await.unwrap();
     }
@@ -31,12 +24,7 @@ pub async fn send(
     sender.send_request(request).await.unwrap()
 }
 
-pub fn post(
-    addr: SocketAddr,
-    kind: &str,
-    target: &str,
-    body: impl Into<Bytes>,
-) -> Request<Full<Bytes>> {
+pub fn post(addr: SocketAddr, kind: &str, target: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post(format!("http://{addr}/"))
         .header("content-type", kind)
         .header("x-amz-target", target)
@@ -44,24 +32,9 @@ pub fn post(
         .unwrap()
 }
 
-pub async fn kinesis(
-    addr: SocketAddr,
-    http2: bool,
-    operation: &str,
-    body: Value,
-) -> Response<Incoming> {
+pub async fn kinesis(addr: SocketAddr, http2: bool, operation: &str, body: Value) -> Response<Incoming> {
     let target = format!("Kinesis_20131202.{operation}");
-    send(
-        addr,
-        http2,
-        post(
-            addr,
-            "application/x-amz-json-1.1",
-            &target,
-            body.to_string(),
-        ),
-    )
-    .await
+    send(addr, http2, post(addr, "application/x-amz-json-1.1", &target, body.to_string())).await
 }
 
 pub async fn text(response: Response<Incoming>) -> String {
@@ -77,14 +50,8 @@ pub struct Events {
 
 impl Events {
     pub fn of(response: Response<Incoming>) -> Self {
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/vnd.amazon.eventstream"
-        );
-        Self {
-            body: response.into_body(),
-            buffer: BytesMut::new(),
-        }
+        assert_eq!(response.headers()["content-type"], "application/vnd.amazon.eventstream");
+        Self { body: response.into_body(), buffer: BytesMut::new() }
     }
 
     pub async fn next(&mut self) -> Option<Frame> {
@@ -94,9 +61,7 @@ impl Events {
                 return Some(frame);
             }
             match self.body.frame().await {
-                Some(frame) => self
-                    .buffer
-                    .extend_from_slice(&frame.unwrap().into_data().unwrap()),
+                Some(frame) => self.buffer.extend_from_slice(&frame.unwrap().into_data().unwrap()),
                 None => {
                     assert!(self.buffer.is_empty(), "the stream ends between frames");
                     return None;

@@ -13,7 +13,12 @@ struct Need {
 }
 
 const NEEDS: &[Need] = &[
-    Need { what: "a C and C++ compiler", debian: "build-essential", brew: "llvm", present: || run::works("c++", &["--version"]) },
+    Need {
+        what: "a C and C++ compiler",
+        debian: "build-essential",
+        brew: "llvm",
+        present: || run::works("c++", &["--version"]),
+    },
     Need { what: "cmake", debian: "cmake", brew: "cmake", present: || run::works("cmake", &["--version"]) },
     Need { what: "libclang (bindings of RocksDB)", debian: "libclang-dev clang", brew: "llvm", present: has_libclang },
 ];
@@ -24,10 +29,18 @@ fn has_libclang() -> bool {
     if std::env::var_os("LIBCLANG_PATH").is_some() {
         return true;
     }
-    let folders = run::output("sh", &["-c", "ls -d /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib 2>/dev/null; true"]);
+    let folders = run::output(
+        "sh",
+        &[
+            "-c",
+            "ls -d /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib 2>/dev/null; true",
+        ],
+    );
     let holds = |folder: &str| {
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        files.map(|file| file.file_name().to_string_lossy().into_owned()).any(|name| name.starts_with("libclang.") || name.starts_with("libclang-"))
+        files
+            .map(|file| file.file_name().to_string_lossy().into_owned())
+            .any(|name| name.starts_with("libclang.") || name.starts_with("libclang-"))
     };
     run::works("clang", &["--version"]) && folders.unwrap_or_default().lines().any(holds)
 }
@@ -75,6 +88,8 @@ fn install(missing: &[&Need]) -> Result<(), String> {
     run::show(install)?;
     match missing.iter().find(|need| !(need.present)()) {
         None => Ok(()),
-        Some(need) => Err(format!("{} is still missing after its installation; run `cargo xtask doctor` again", need.what)),
+        Some(need) => {
+            Err(format!("{} is still missing after its installation; run `cargo xtask doctor` again", need.what))
+        }
     }
 }

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use super::{count, parse, required};
 use crate::store::{
-    ApiError, Consumer, ConsumerRef, MAX_CONSUMERS, Millis, Position, Store, Subscription,
-    name_in_arn,
+    ApiError, Consumer, ConsumerRef, MAX_CONSUMERS, Millis, Position, Store, Subscription, name_in_arn,
 };
 
 fn consumer_json(consumer: &Consumer) -> Value {
@@ -46,10 +45,7 @@ impl Request {
         }
         let arn = required(self.stream_arn.as_deref(), "streamARN")?;
         let consumer = required(self.consumer_name.as_deref(), "consumerName")?;
-        Ok(ConsumerRef::Name {
-            stream: name_in_arn(arn)?,
-            consumer,
-        })
+        Ok(ConsumerRef::Name { stream: name_in_arn(arn)?, consumer })
     }
 }
 
@@ -83,16 +79,10 @@ pub fn list(store: &Store, body: &[u8]) -> Result<Value, ApiError> {
     store.with_stream(name_in_arn(&arn)?, |stream| {
         // The token is the last name of the page before.
         let after = |c: &&Consumer| request.next_token.as_ref().is_none_or(|t| c.name > *t);
-        let mut page: Vec<_> = stream
-            .consumers
-            .values()
-            .filter(after)
-            .take(most + 1)
-            .collect();
+        let mut page: Vec<_> = stream.consumers.values().filter(after).take(most + 1).collect();
         let more = page.len() > most;
         page.truncate(most);
-        let mut out =
-            json!({ "Consumers": page.iter().map(|c| consumer_json(c)).collect::<Vec<_>>() });
+        let mut out = json!({ "Consumers": page.iter().map(|c| consumer_json(c)).collect::<Vec<_>>() });
         if let (true, Some(last)) = (more, page.last()) {
             out["NextToken"] = last.name.as_str().into();
         }
@@ -100,11 +90,7 @@ pub fn list(store: &Store, body: &[u8]) -> Result<Value, ApiError> {
     })
 }
 
-pub fn subscribe_to_shard(
-    store: &Store,
-    now: Millis,
-    body: &[u8],
-) -> Result<Subscription, ApiError> {
+pub fn subscribe_to_shard(store: &Store, now: Millis, body: &[u8]) -> Result<Subscription, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Start {

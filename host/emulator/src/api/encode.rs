@@ -18,11 +18,7 @@ pub fn event(event: &Event) -> Vec<u8> {
     field(&mut out, "MillisBehindLatest", &event.millis_behind.into());
     match &event.progress {
         Progress::Continuation(number) => {
-            field(
-                &mut out,
-                "ContinuationSequenceNumber",
-                &number.to_string().into(),
-            );
+            field(&mut out, "ContinuationSequenceNumber", &number.to_string().into());
         }
         Progress::Children(list) => field(&mut out, "ChildShards", &children(list)),
     }
@@ -32,11 +28,7 @@ pub fn event(event: &Event) -> Vec<u8> {
 
 pub fn found(found: &Found) -> Vec<u8> {
     let mut out = records(found.batch.records.iter().map(AsRef::as_ref));
-    field(
-        &mut out,
-        "MillisBehindLatest",
-        &found.batch.millis_behind.into(),
-    );
+    field(&mut out, "MillisBehindLatest", &found.batch.millis_behind.into());
     match &found.iterator {
         Some(iterator) => field(&mut out, "NextShardIterator", &iterator.as_str().into()),
         None => field(&mut out, "ChildShards", &children(&found.children)),
@@ -62,10 +54,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &Value) {
 
 /// The opening of an object with its Records; the caller goes on with `field`.
 fn records<'a>(records: impl Iterator<Item = &'a Record> + Clone) -> Vec<u8> {
-    let size: usize = records
-        .clone()
-        .map(|r| r.data.len() * 4 / 3 + r.partition_key.len() + 220)
-        .sum();
+    let size: usize = records.clone().map(|r| r.data.len() * 4 / 3 + r.partition_key.len() + 220).sum();
     let mut out = Vec::with_capacity(size + 512);
     out.extend_from_slice(b"{\"Records\":[");
     for (i, record) in records.enumerate() {
@@ -87,16 +76,10 @@ fn write_record(out: &mut Vec<u8>, record: &Record) {
     out.extend_from_slice(head.as_bytes());
     let start = out.len();
     out.resize(start + record.data.len().div_ceil(3) * 4, 0);
-    let written = STANDARD
-        .encode_slice(&record.data, &mut out[start..])
-        .expect("the room was computed");
+    let written = STANDARD.encode_slice(&record.data, &mut out[start..]).expect("the room was computed");
     out.truncate(start + written);
     out.extend_from_slice(b"\",\"PartitionKey\":");
-    out.extend_from_slice(
-        Value::from(record.partition_key.as_str())
-            .to_string()
-            .as_bytes(),
-    );
+    out.extend_from_slice(Value::from(record.partition_key.as_str()).to_string().as_bytes());
     out.push(b'}');
 }
 
@@ -122,10 +105,7 @@ mod tests {
             let read = &read["Records"][0];
             assert_eq!(read["PartitionKey"], record.partition_key.as_str());
             assert_eq!(read["ApproximateArrivalTimestamp"], 1234.005);
-            assert_eq!(
-                STANDARD.decode(read["Data"].as_str().unwrap()).unwrap(),
-                record.data
-            );
+            assert_eq!(STANDARD.decode(read["Data"].as_str().unwrap()).unwrap(), record.data);
         }
     }
 }

@@ -110,13 +110,9 @@ fn put_batch(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError>
     let records = required(request.records, "records")?;
     let entries = records.len();
     if entries > MAX_DELIVERY_BATCH {
-        return Err(invalid(format!(
-            "a batch has 1 to {MAX_DELIVERY_BATCH} records, not {entries}"
-        )));
+        return Err(invalid(format!("a batch has 1 to {MAX_DELIVERY_BATCH} records, not {entries}")));
     }
-    let blobs = records
-        .into_iter()
-        .map(|r| Ok(required(r.data, "records.data")?.0));
+    let blobs = records.into_iter().map(|r| Ok(required(r.data, "records.data")?.0));
     store.deliver(&name, blobs.collect::<Result<Vec<_>, ApiError>>()?)?;
     let response = |i| json!({ "RecordId": record_id(now, i) });
     Ok(json!({

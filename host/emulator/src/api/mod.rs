@@ -81,18 +81,12 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 fn validation(message: String) -> ApiError {
-    ApiError::new(
-        ErrorKind::Validation,
-        format!("1 validation error detected: {message}"),
-    )
+    ApiError::new(ErrorKind::Validation, format!("1 validation error detected: {message}"))
 }
 
 fn required<T>(value: Option<T>, field: &str) -> Result<T, ApiError> {
-    let missing = || {
-        validation(format!(
-            "Value null at '{field}' failed to satisfy constraint: Member must not be null"
-        ))
-    };
+    let missing =
+        || validation(format!("Value null at '{field}' failed to satisfy constraint: Member must not be null"));
     value.ok_or_else(missing)
 }
 
@@ -101,13 +95,9 @@ fn count(value: Option<i64>, field: &str, most: usize, default: usize) -> Result
     let Some(given) = value else {
         return Ok(default);
     };
-    let fits = usize::try_from(given)
-        .ok()
-        .filter(|n| (1..=most).contains(n));
+    let fits = usize::try_from(given).ok().filter(|n| (1..=most).contains(n));
     fits.ok_or_else(|| {
-        validation(format!(
-            "Value '{given}' at '{field}' failed to satisfy constraint: Member must be 1 to {most}"
-        ))
+        validation(format!("Value '{given}' at '{field}' failed to satisfy constraint: Member must be 1 to {most}"))
     })
 }
 

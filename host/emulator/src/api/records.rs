@@ -71,23 +71,9 @@ pub fn put_record(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiE
         partition_key: Option<String>,
         explicit_hash_key: Option<String>,
     }
-    let Request {
-        stream_name,
-        stream_arn,
-        data,
-        partition_key,
-        explicit_hash_key,
-    } = parse(body)?;
-    let stream = StreamRef {
-        stream_name,
-        stream_arn,
-    };
-    let entry = WireEntry {
-        data,
-        partition_key,
-        explicit_hash_key,
-    }
-    .checked()?;
+    let Request { stream_name, stream_arn, data, partition_key, explicit_hash_key } = parse(body)?;
+    let stream = StreamRef { stream_name, stream_arn };
+    let entry = WireEntry { data, partition_key, explicit_hash_key }.checked()?;
     let puts = store.put_records(now, stream.name()?, vec![entry])?;
     let mut out = puts.first().map_or(Value::Null, put_json);
     out["EncryptionType"] = "NONE".into();
@@ -103,18 +89,9 @@ pub fn put_records(store: &Store, now: Millis, body: &[u8]) -> Result<Value, Api
         stream_arn: Option<String>,
         records: Option<Vec<WireEntry>>,
     }
-    let Request {
-        stream_name,
-        stream_arn,
-        records,
-    } = parse(body)?;
-    let stream = StreamRef {
-        stream_name,
-        stream_arn,
-    };
-    let entries = required(records, "records")?
-        .into_iter()
-        .map(WireEntry::checked);
+    let Request { stream_name, stream_arn, records } = parse(body)?;
+    let stream = StreamRef { stream_name, stream_arn };
+    let entries = required(records, "records")?.into_iter().map(WireEntry::checked);
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
     let puts = store.put_records(now, stream.name()?, entries)?;
     Ok(json!({

@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 
 use super::encode::hash_range;
 use super::{StreamRef, count, parse, required, validation};
-use crate::store::{
-    ApiError, ErrorKind, Millis, RETENTION_MILLIS, Shard, Store, id_of, index_of, invalid, millis,
-};
+use crate::store::{ApiError, ErrorKind, Millis, RETENTION_MILLIS, Shard, Store, id_of, index_of, invalid, millis};
 
 const PAGE: usize = 1000;
 const MAX_PAGE: usize = 10_000;
@@ -26,10 +24,7 @@ pub fn shard_json(shard: &Shard) -> Value {
     if let Some(closed) = shard.closed {
         out["SequenceNumberRange"]["EndingSequenceNumber"] = closed.ending.to_string().into();
     }
-    for (name, parent) in ["ParentShardId", "AdjacentParentShardId"]
-        .iter()
-        .zip(&shard.parents)
-    {
+    for (name, parent) in ["ParentShardId", "AdjacentParentShardId"].iter().zip(&shard.parents) {
         out[*name] = id_of(*parent).into();
     }
     out
@@ -67,19 +62,13 @@ pub fn list(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> 
     let most = count(request.max_results, "maxResults", MAX_PAGE, PAGE)?;
     let token = match &request.next_token {
         Some(_) if request.stream.stream_name.is_some() => {
-            return Err(invalid(
-                "NextToken and StreamName cannot be provided together.",
-            ));
+            return Err(invalid("NextToken and StreamName cannot be provided together."));
         }
         Some(text) => Some(decode_token(text, now)?),
         None => None,
     };
     let (name, filter, after) = match &token {
-        Some(token) => (
-            token.stream.as_str(),
-            token.filter.clone(),
-            Some(token.after),
-        ),
+        Some(token) => (token.stream.as_str(), token.filter.clone(), Some(token.after)),
         None => {
             let start = request.exclusive_start_shard_id.as_deref();
             let after = start.map(|id| shard_index(id)).transpose()?;
@@ -138,11 +127,9 @@ fn wanted(filter: Option<&Filter>, now: Millis) -> Result<Wanted, ApiError> {
     let kind = required(filter.r#type.as_deref(), "shardFilter.type")?;
     let horizon = now.saturating_sub(RETENTION_MILLIS);
     let time = || millis(required(filter.timestamp, "shardFilter.timestamp")?);
-    let open_at = |time: Millis| -> Wanted {
-        Box::new(move |s| s.opened <= time && s.closed.is_none_or(|c| c.at > time))
-    };
-    let ends_after =
-        |time: Millis| -> Wanted { Box::new(move |s| s.closed.is_none_or(|c| c.at >= time)) };
+    let open_at =
+        |time: Millis| -> Wanted { Box::new(move |s| s.opened <= time && s.closed.is_none_or(|c| c.at > time)) };
+    let ends_after = |time: Millis| -> Wanted { Box::new(move |s| s.closed.is_none_or(|c| c.at >= time)) };
     Ok(match kind {
         "AFTER_SHARD_ID" => {
             let id = required(filter.shard_id.as_deref(), "shardFilter.shardId")?;

@@ -36,9 +36,7 @@ pub fn create(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError
         (None, _) => required(None, "shardCount")?,
     };
     let shards = u32::try_from(shards).map_err(|_| {
-        validation(format!(
-            "Value '{shards}' at 'shardCount' failed to satisfy constraint: Member must be at least 1"
-        ))
+        validation(format!("Value '{shards}' at 'shardCount' failed to satisfy constraint: Member must be at least 1"))
     })?;
     store.create_stream(now, &name, shards)?;
     Ok(Value::Null)
@@ -133,8 +131,7 @@ pub fn list(store: &Store, body: &[u8]) -> Result<Value, ApiError> {
         store.with_stream(name, look).ok()
     };
     let summaries: Vec<Value> = names.iter().filter_map(summary).collect();
-    let mut out =
-        json!({ "StreamNames": names, "HasMoreStreams": more, "StreamSummaries": summaries });
+    let mut out = json!({ "StreamNames": names, "HasMoreStreams": more, "StreamSummaries": summaries });
     if more {
         out["NextToken"] = names.last().cloned().into();
     }

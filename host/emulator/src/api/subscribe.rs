@@ -45,9 +45,7 @@ impl EventBody {
             let sent = next?.map(Frame::data);
             Some((sent, (Turn::Running, store, subscription)))
         });
-        Self {
-            frames: Box::pin(frames),
-        }
+        Self { frames: Box::pin(frames) }
     }
 }
 
@@ -64,10 +62,7 @@ impl Body for EventBody {
 }
 
 /// Waits until there is something to send; None when the subscription is over.
-async fn next_frame(
-    store: &Store,
-    subscription: &mut Subscription,
-) -> Option<Result<Bytes, FrameError>> {
+async fn next_frame(store: &Store, subscription: &mut Subscription) -> Option<Result<Bytes, FrameError>> {
     loop {
         // Seen before asking, so that what comes after the question wakes the wait.
         subscription.wake.mark_unchanged();
@@ -87,18 +82,11 @@ async fn next_frame(
 }
 
 fn event(kind: &str, payload: &[u8]) -> Result<Bytes, FrameError> {
-    frame(
-        &[(":message-type", "event"), (":event-type", kind), JSON],
-        payload,
-    )
+    frame(&[(":message-type", "event"), (":event-type", kind), JSON], payload)
 }
 
 fn exception(error: &ApiError) -> Result<Bytes, FrameError> {
     let payload = json!({ "message": error.message }).to_string();
-    let headers = [
-        (":message-type", "exception"),
-        (":exception-type", error.kind.name()),
-        JSON,
-    ];
+    let headers = [(":message-type", "exception"), (":exception-type", error.kind.name()), JSON];
     frame(&headers, payload.as_bytes())
 }

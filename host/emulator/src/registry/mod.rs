@@ -51,18 +51,9 @@ async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> R
     let answer = match read_body(body).await {
         Ok(body) => {
             let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
-            route(
-                &mut subjects,
-                &head.method,
-                head.uri.path(),
-                head.uri.query(),
-                &body,
-            )
+            route(&mut subjects, &head.method, head.uri.path(), head.uri.query(), &body)
         }
-        Err(error) => Err(Refusal::new(
-            42201,
-            format!("cannot read the request: {error}"),
-        )),
+        Err(error) => Err(Refusal::new(42201, format!("cannot read the request: {error}"))),
     };
     let (status, value) = match answer {
         Ok(value) => (200, value),
@@ -71,10 +62,7 @@ async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> R
             (refusal.status(), value)
         }
     };
-    let built = Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, JSON)
-        .body(full(value.to_string()));
+    let built = Response::builder().status(status).header(CONTENT_TYPE, JSON).body(full(value.to_string()));
     built.expect("status and header are valid")
 }
 
@@ -85,11 +73,7 @@ fn route(
     query: Option<&str>,
     body: &[u8],
 ) -> Result<Value, Refusal> {
-    let parts: Vec<String> = path
-        .split('/')
-        .filter(|p| !p.is_empty())
-        .map(decode_percent)
-        .collect();
+    let parts: Vec<String> = path.split('/').filter(|p| !p.is_empty()).map(decode_percent).collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", []) => Ok(json!({})),
@@ -116,16 +100,12 @@ fn route(
         }
         ("GET", ["config"]) => Ok(json!({ "compatibilityLevel": subjects.level(None, true)? })),
         ("GET", ["config", subject]) => {
-            let fall_back =
-                query.is_some_and(|q| q.split('&').any(|p| p == "defaultToGlobal=true"));
+            let fall_back = query.is_some_and(|q| q.split('&').any(|p| p == "defaultToGlobal=true"));
             Ok(json!({ "compatibilityLevel": subjects.level(Some(subject), fall_back)? }))
         }
         ("PUT", ["config"]) => set_level(subjects, None, body),
         ("PUT", ["config", subject]) => set_level(subjects, Some(subject), body),
-        _ => Err(Refusal::new(
-            404,
-            format!("HTTP 404 Not Found: {method} {path}"),
-        )),
+        _ => Err(Refusal::new(404, format!("HTTP 404 Not Found: {method} {path}"))),
     }
 }
 
@@ -146,36 +126,24 @@ fn schema_in(body: &[u8]) -> Result<String, Refusal> {
         schema_type: Option<String>,
         references: Option<Vec<Value>>,
     }
-    let request: Request = serde_json::from_slice(body)
-        .map_err(|e| Refusal::new(42201, format!("not a request: {e}")))?;
+    let request: Request =
+        serde_json::from_slice(body).map_err(|e| Refusal::new(42201, format!("not a request: {e}")))?;
     if let Some(kind) = request.schema_type.filter(|k| k != "AVRO") {
-        return Err(Refusal::new(
-            42201,
-            format!("schema type {kind} is not supported here: only AVRO is"),
-        ));
+        return Err(Refusal::new(42201, format!("schema type {kind} is not supported here: only AVRO is")));
     }
     if request.references.is_some_and(|r| !r.is_empty()) {
-        return Err(Refusal::new(
-            42201,
-            "schema references are not supported here: write the types out".into(),
-        ));
+        return Err(Refusal::new(42201, "schema references are not supported here: write the types out".into()));
     }
-    request
-        .schema
-        .ok_or_else(|| Refusal::new(42201, "Empty schema".into()))
+    request.schema.ok_or_else(|| Refusal::new(42201, "Empty schema".into()))
 }
 
-fn set_level(
-    subjects: &mut Subjects,
-    subject: Option<&str>,
-    body: &[u8],
-) -> Result<Value, Refusal> {
+fn set_level(subjects: &mut Subjects, subject: Option<&str>, body: &[u8]) -> Result<Value, Refusal> {
     #[derive(Deserialize)]
     struct Request {
         compatibility: String,
     }
-    let request: Request = serde_json::from_slice(body)
-        .map_err(|e| Refusal::new(42203, format!("not a request: {e}")))?;
+    let request: Request =
+        serde_json::from_slice(body).map_err(|e| Refusal::new(42203, format!("not a request: {e}")))?;
     let level = subjects.set_level(subject, &request.compatibility)?;
     Ok(json!({ "compatibility": level }))
 }
@@ -186,9 +154,7 @@ fn decode_percent(part: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = part
-            .get(at + 1..at + 3)
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let hex = part.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (bytes[at], hex) {
             (b'%', Some(byte)) => {
                 out.push(byte);

@@ -11,15 +11,8 @@ use serde_json::Value;
 const MAX_SCHEMAS: usize = 10_000;
 const MAX_SUBJECTS: usize = 10_000;
 const MAX_SCHEMA_BYTES: usize = 1 << 20;
-const LEVELS: [&str; 7] = [
-    "NONE",
-    "BACKWARD",
-    "BACKWARD_TRANSITIVE",
-    "FORWARD",
-    "FORWARD_TRANSITIVE",
-    "FULL",
-    "FULL_TRANSITIVE",
-];
+const LEVELS: [&str; 7] =
+    ["NONE", "BACKWARD", "BACKWARD_TRANSITIVE", "FORWARD", "FORWARD_TRANSITIVE", "FULL", "FULL_TRANSITIVE"];
 
 /// An error with Confluent's code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +28,7 @@ impl Refusal {
 
     /// The first three digits of the code.
     pub fn status(&self) -> u16 {
-        let first = if self.code >= 1000 {
-            self.code / 100
-        } else {
-            self.code
-        };
+        let first = if self.code >= 1000 { self.code / 100 } else { self.code };
         u16::try_from(first).unwrap_or(500)
     }
 }
@@ -105,16 +94,12 @@ impl Subjects {
     pub fn by_id(&self, id: &str) -> Result<&str, Refusal> {
         let index = id.parse::<usize>().ok().and_then(|id| id.checked_sub(1));
         let schema = index.and_then(|index| self.schemas.get(index));
-        schema
-            .map(String::as_str)
-            .ok_or_else(|| Refusal::new(40403, format!("Schema {id} not found")))
+        schema.map(String::as_str).ok_or_else(|| Refusal::new(40403, format!("Schema {id} not found")))
     }
 
     fn subject(&self, subject: &str) -> Result<&[u32], Refusal> {
         let found = self.subjects.get(subject);
-        found
-            .map(Vec::as_slice)
-            .ok_or_else(|| Refusal::new(40401, format!("Subject '{subject}' not found.")))
+        found.map(Vec::as_slice).ok_or_else(|| Refusal::new(40401, format!("Subject '{subject}' not found.")))
     }
 
     pub fn versions(&self, subject: &str) -> Result<Vec<usize>, Refusal> {
@@ -135,11 +120,7 @@ impl Subjects {
 
     fn registered(&self, id: u32, version: usize) -> Registered {
         let schema = self.schemas[id as usize - 1].clone();
-        Registered {
-            id,
-            version: version as u32,
-            schema,
-        }
+        Registered { id, version: version as u32, schema }
     }
 
     pub fn look_up(&self, subject: &str, schema: &str) -> Result<Registered, Refusal> {
@@ -158,10 +139,7 @@ impl Subjects {
         if (self.schemas.len() >= MAX_SCHEMAS && !self.ids.contains_key(&schema))
             || (self.subjects.len() >= MAX_SUBJECTS && !known)
         {
-            return Err(Refusal::new(
-                50001,
-                format!("this registry is full: {MAX_SCHEMAS} schemas or subjects"),
-            ));
+            return Err(Refusal::new(50001, format!("this registry is full: {MAX_SCHEMAS} schemas or subjects")));
         }
         let id = match self.ids.get(&schema) {
             Some(&id) => id,
@@ -195,27 +173,17 @@ impl Subjects {
         }
     }
 
-    pub fn set_level(
-        &mut self,
-        subject: Option<&str>,
-        level: &str,
-    ) -> Result<&'static str, Refusal> {
+    pub fn set_level(&mut self, subject: Option<&str>, level: &str) -> Result<&'static str, Refusal> {
         let known = LEVELS.iter().find(|l| **l == level.to_ascii_uppercase());
         let Some(level) = known else {
-            let message = format!(
-                "Invalid compatibility level '{level}'. Valid values are {}",
-                LEVELS.join(", ")
-            );
+            let message = format!("Invalid compatibility level '{level}'. Valid values are {}", LEVELS.join(", "));
             return Err(Refusal::new(42203, message));
         };
         match subject {
             None => self.level = level,
             Some(subject) => {
                 if self.levels.len() >= MAX_SUBJECTS && !self.levels.contains_key(subject) {
-                    return Err(Refusal::new(
-                        50001,
-                        format!("this registry is full: {MAX_SUBJECTS} levels"),
-                    ));
+                    return Err(Refusal::new(50001, format!("this registry is full: {MAX_SUBJECTS} levels")));
                 }
                 self.levels.insert(subject.to_owned(), level);
             }
@@ -228,10 +196,7 @@ impl Subjects {
 fn checked(schema: &str) -> Result<String, Refusal> {
     let invalid = |what: String| Refusal::new(42201, format!("Invalid schema: {what}"));
     if schema.len() > MAX_SCHEMA_BYTES {
-        return Err(invalid(format!(
-            "{} bytes are too many: at most {MAX_SCHEMA_BYTES}",
-            schema.len()
-        )));
+        return Err(invalid(format!("{} bytes are too many: at most {MAX_SCHEMA_BYTES}", schema.len())));
     }
     // A bare name such as `string` is a schema too, though it is not JSON.
     let json: Value = serde_json::from_str(schema).unwrap_or_else(|_| Value::from(schema.trim()));

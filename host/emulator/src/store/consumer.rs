@@ -73,9 +73,7 @@ pub fn missing(reference: &ConsumerRef<'_>) -> ApiError {
         ConsumerRef::Arn(arn) => arn,
         ConsumerRef::Name { consumer, .. } => consumer,
     };
-    not_found(format!(
-        "Consumer {name} is not found for account 000000000000."
-    ))
+    not_found(format!("Consumer {name} is not found for account 000000000000."))
 }
 
 pub fn deregister(stream: &mut Stream, reference: &ConsumerRef<'_>) -> Result<(), ApiError> {

@@ -30,10 +30,7 @@ impl Delivery {
     }
 
     pub fn arn(&self) -> String {
-        format!(
-            "arn:aws:firehose:us-east-1:000000000000:deliverystream/{}",
-            self.name
-        )
+        format!("arn:aws:firehose:us-east-1:000000000000:deliverystream/{}", self.name)
     }
 }
 
@@ -44,9 +41,7 @@ impl State {
 }
 
 fn missing(name: &str) -> ApiError {
-    not_found(format!(
-        "Firehose {name} under account 000000000000 not found."
-    ))
+    not_found(format!("Firehose {name} under account 000000000000 not found."))
 }
 
 impl Store {
@@ -54,36 +49,23 @@ impl Store {
         check_name("deliveryStreamName", name)?;
         let mut state = self.lock();
         if state.deliveries.contains_key(name) {
-            return Err(in_use(format!(
-                "Firehose {name} under accountId 000000000000 already exists"
-            )));
+            return Err(in_use(format!("Firehose {name} under accountId 000000000000 already exists")));
         }
         if state.deliveries.len() >= MAX_DELIVERIES {
-            return Err(limit(format!(
-                "the emulator holds {MAX_DELIVERIES} delivery streams, its limit"
-            )));
+            return Err(limit(format!("the emulator holds {MAX_DELIVERIES} delivery streams, its limit")));
         }
         let log = match &self.disk {
             Some(disk) => Some(disk.delivery_log(name, now).map_err(disk_failed)?),
             None => None,
         };
-        let delivery = Delivery {
-            name: name.to_owned(),
-            created: now,
-            records: Vec::new(),
-            log,
-        };
+        let delivery = Delivery { name: name.to_owned(), created: now, records: Vec::new(), log };
         let arn = delivery.arn();
         state.deliveries.insert(name.to_owned(), delivery);
         self.save(&state)?;
         Ok(arn)
     }
 
-    pub fn with_delivery<T>(
-        &self,
-        name: &str,
-        look: impl FnOnce(&Delivery) -> T,
-    ) -> Result<T, ApiError> {
+    pub fn with_delivery<T>(&self, name: &str, look: impl FnOnce(&Delivery) -> T) -> Result<T, ApiError> {
         Ok(look(self.lock().delivery(name)?))
     }
 
@@ -91,13 +73,7 @@ impl Store {
     pub fn delivery_names(&self, start: Option<&str>, most: usize) -> (Vec<String>, bool) {
         let state = self.lock();
         let after = |name: &&String| start.is_none_or(|s| name.as_str() > s);
-        let mut names: Vec<_> = state
-            .deliveries
-            .keys()
-            .filter(after)
-            .take(most.saturating_add(1))
-            .cloned()
-            .collect();
+        let mut names: Vec<_> = state.deliveries.keys().filter(after).take(most.saturating_add(1)).cloned().collect();
         let more = names.len() > most;
         names.truncate(most);
         (names, more)
@@ -110,19 +86,12 @@ impl Store {
         if state.held + bytes > MAX_HELD_BYTES {
             return Err(ApiError::new(
                 ErrorKind::LimitExceeded,
-                format!(
-                    "the emulator holds {} bytes of records, its limit: delete a stream",
-                    state.held
-                ),
+                format!("the emulator holds {} bytes of records, its limit: delete a stream", state.held),
             ));
         }
-        let delivery = state
-            .deliveries
-            .get_mut(name)
-            .ok_or_else(|| missing(name))?;
+        let delivery = state.deliveries.get_mut(name).ok_or_else(|| missing(name))?;
         if let Some(log) = &mut delivery.log {
-            log.append(records.iter().map(|r| r.to_vec()))
-                .map_err(disk_failed)?;
+            log.append(records.iter().map(|r| r.to_vec())).map_err(disk_failed)?;
         }
         delivery.records.extend(records);
         state.held += bytes;
@@ -133,32 +102,20 @@ impl Store {
     pub fn delivered(&self, name: &str) -> Vec<Vec<u8>> {
         let state = self.lock();
         let records = state.deliveries.get(name).map(|d| d.records.as_slice());
-        records
-            .unwrap_or_default()
-            .iter()
-            .map(|r| r.to_vec())
-            .collect()
+        records.unwrap_or_default().iter().map(|r| r.to_vec()).collect()
     }
 }
 
 fn check(records: &[Bytes]) -> Result<usize, ApiError> {
     if records.is_empty() || records.len() > MAX_BATCH {
-        return Err(invalid(format!(
-            "a batch has 1 to {MAX_BATCH} records, not {}",
-            records.len()
-        )));
+        return Err(invalid(format!("a batch has 1 to {MAX_BATCH} records, not {}", records.len())));
     }
     if let Some(large) = records.iter().find(|r| r.len() > MAX_RECORD_BYTES) {
-        return Err(invalid(format!(
-            "a record of {} bytes is too large: at most {MAX_RECORD_BYTES}",
-            large.len()
-        )));
+        return Err(invalid(format!("a record of {} bytes is too large: at most {MAX_RECORD_BYTES}", large.len())));
     }
     let total: usize = records.iter().map(Bytes::len).sum();
     if total > MAX_BATCH_BYTES {
-        return Err(invalid(format!(
-            "a batch of {total} bytes is too large: at most {MAX_BATCH_BYTES}"
-        )));
+        return Err(invalid(format!("a batch of {total} bytes is too large: at most {MAX_BATCH_BYTES}")));
     }
     Ok(total + records.len() * RECORD_OVERHEAD)
 }

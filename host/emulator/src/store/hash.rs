@@ -30,9 +30,7 @@ pub fn parse(name: &str, text: &str) -> Result<u128, ApiError> {
     let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     match text.parse() {
         Ok(key) if plain => Ok(key),
-        _ => Err(invalid(format!(
-            "{name} '{text}' is not a hash key: give a decimal number from 0 to 2^128-1"
-        ))),
+        _ => Err(invalid(format!("{name} '{text}' is not a hash key: give a decimal number from 0 to 2^128-1"))),
     }
 }
 
@@ -42,11 +40,7 @@ pub fn even_ranges(count: u32) -> Vec<HashRange> {
     let width = u128::MAX / count;
     let range = |i: u128| HashRange {
         start: if i == 0 { 0 } else { i * width + 1 },
-        end: if i + 1 == count {
-            u128::MAX
-        } else {
-            (i + 1) * width
-        },
+        end: if i + 1 == count { u128::MAX } else { (i + 1) * width },
     };
     (0..count).map(range).collect()
 }
@@ -60,22 +54,12 @@ mod tests {
     #[test]
     fn the_hash_of_a_key_is_its_md5() {
         // md5("a") = 0cc175b9c0f1b6a831c399e269772661
-        assert_eq!(
-            of_partition_key("a"),
-            0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661
-        );
+        assert_eq!(of_partition_key("a"), 0x0cc1_75b9_c0f1_b6a8_31c3_99e2_6977_2661);
     }
 
     #[test]
     fn refuses_what_is_no_hash_key() {
-        for text in [
-            "",
-            "-1",
-            "+1",
-            "01",
-            "x",
-            "340282366920938463463374607431768211456",
-        ] {
+        for text in ["", "-1", "+1", "01", "x", "340282366920938463463374607431768211456"] {
             assert!(parse("ExplicitHashKey", text).is_err(), "{text:?}");
         }
         let highest = u128::MAX.to_string();

@@ -79,18 +79,12 @@ impl State {
 }
 
 fn no_stream(name: &str) -> ApiError {
-    not_found(format!(
-        "Stream {name} under account 000000000000 not found."
-    ))
+    not_found(format!("Stream {name} under account 000000000000 not found."))
 }
 
 impl Store {
     pub fn in_memory(rules: Rules) -> Self {
-        Self {
-            rules,
-            state: Mutex::default(),
-            disk: None,
-        }
+        Self { rules, state: Mutex::default(), disk: None }
     }
 
     /// Reads what an earlier store left in `dir`; makes the directory if it is missing.
@@ -100,11 +94,7 @@ impl Store {
             stream.trim(now);
         }
         state.recount();
-        Ok(Self {
-            rules,
-            state: Mutex::new(state),
-            disk: Some(disk),
-        })
+        Ok(Self { rules, state: Mutex::new(state), disk: Some(disk) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,20 +103,12 @@ impl Store {
     }
 
     /// Looks at one stream.
-    pub fn with_stream<T>(
-        &self,
-        name: &str,
-        look: impl FnOnce(&Stream) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+    pub fn with_stream<T>(&self, name: &str, look: impl FnOnce(&Stream) -> Result<T, ApiError>) -> Result<T, ApiError> {
         look(self.lock().stream(name)?)
     }
 
     /// Changes one stream's shape, then makes the change durable.
-    fn reshape<T>(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut Stream) -> Result<T, ApiError>,
-    ) -> Result<T, ApiError> {
+    fn reshape<T>(&self, name: &str, change: impl FnOnce(&mut Stream) -> Result<T, ApiError>) -> Result<T, ApiError> {
         let mut state = self.lock();
         let out = change(state.stream_mut(name)?)?;
         self.save(&state)?;
@@ -143,14 +125,10 @@ impl Store {
     pub fn create_stream(&self, now: Millis, name: &str, shards: u32) -> Result<(), ApiError> {
         let mut state = self.lock();
         if state.streams.contains_key(name) {
-            return Err(in_use(format!(
-                "Stream {name} under account 000000000000 already exists."
-            )));
+            return Err(in_use(format!("Stream {name} under account 000000000000 already exists.")));
         }
         if state.streams.len() >= MAX_STREAMS {
-            return Err(limit(format!(
-                "the emulator holds {MAX_STREAMS} streams, its limit: delete one"
-            )));
+            return Err(limit(format!("the emulator holds {MAX_STREAMS} streams, its limit: delete one")));
         }
         let mut stream = Stream::new(now, name, shards)?;
         if let Some(disk) = &self.disk {
@@ -172,12 +150,7 @@ impl Store {
         let gone = state.streams.remove(name);
         self.save(&state)?;
         if let Some(stream) = gone {
-            state.held -= stream
-                .shards
-                .iter()
-                .map(Shard::held)
-                .sum::<usize>()
-                .min(state.held);
+            state.held -= stream.shards.iter().map(Shard::held).sum::<usize>().min(state.held);
             if let Some(log) = stream.log {
                 log.remove();
             }
@@ -189,57 +162,30 @@ impl Store {
     pub fn stream_names(&self, start: Option<&str>, most: usize) -> (Vec<String>, bool) {
         let state = self.lock();
         let after = |name: &&String| start.is_none_or(|s| name.as_str() > s);
-        let mut names: Vec<_> = state
-            .streams
-            .keys()
-            .filter(after)
-            .take(most.saturating_add(1))
-            .cloned()
-            .collect();
+        let mut names: Vec<_> = state.streams.keys().filter(after).take(most.saturating_add(1)).cloned().collect();
         let more = names.len() > most;
         names.truncate(most);
         (names, more)
     }
 
-    pub fn split_shard(
-        &self,
-        now: Millis,
-        stream: &str,
-        shard: &str,
-        key: &str,
-    ) -> Result<(), ApiError> {
+    pub fn split_shard(&self, now: Millis, stream: &str, shard: &str, key: &str) -> Result<(), ApiError> {
         self.reshape(stream, |s| reshard::split(s, now, shard, key))
     }
 
-    pub fn merge_shards(
-        &self,
-        now: Millis,
-        stream: &str,
-        shard: &str,
-        adjacent: &str,
-    ) -> Result<(), ApiError> {
+    pub fn merge_shards(&self, now: Millis, stream: &str, shard: &str, adjacent: &str) -> Result<(), ApiError> {
         self.reshape(stream, |s| reshard::merge(s, now, shard, adjacent))
     }
 
-    pub fn register_consumer(
-        &self,
-        now: Millis,
-        stream: &str,
-        name: &str,
-    ) -> Result<Consumer, ApiError> {
+    pub fn register_consumer(&self, now: Millis, stream: &str, name: &str) -> Result<Consumer, ApiError> {
         self.reshape(stream, |s| consumer::register(s, now, name))
     }
 
     pub fn deregister_consumer(&self, reference: &ConsumerRef<'_>) -> Result<(), ApiError> {
-        self.reshape(stream_of(reference)?, |s| {
-            consumer::deregister(s, reference)
-        })
+        self.reshape(stream_of(reference)?, |s| consumer::deregister(s, reference))
     }
 
     pub fn consumer(&self, reference: &ConsumerRef<'_>) -> Result<Consumer, ApiError> {
-        self.with_stream(stream_of(reference)?, |s| {
-            consumer::find(s, reference).cloned()
-        })
+        self.with_stream(stream_of(reference)?, |s| consumer::find(s, reference).cloned())
     }
 
     /// A subscription for the consumer with this ARN; ask it with `step`.
@@ -254,9 +200,7 @@ impl Store {
         state.last_subscription += 1;
         let id = state.last_subscription;
         let stream = state.stream_mut(name_in_arn(consumer_arn)?)?;
-        let consumer = consumer::find(stream, &ConsumerRef::Arn(consumer_arn))?
-            .name
-            .clone();
+        let consumer = consumer::find(stream, &ConsumerRef::Arn(consumer_arn))?.name.clone();
         subscription::open(stream, &self.rules, now, id, &consumer, shard, position)
     }
 

@@ -23,17 +23,9 @@ pub enum Position {
 
 impl Position {
     /// From the fields of a request; `timestamp` is in seconds.
-    pub fn parse(
-        kind: &str,
-        sequence: Option<&str>,
-        timestamp: Option<f64>,
-    ) -> Result<Self, ApiError> {
+    pub fn parse(kind: &str, sequence: Option<&str>, timestamp: Option<f64>) -> Result<Self, ApiError> {
         let number = || {
-            let missing = || {
-                invalid(format!(
-                    "a starting position of type {kind} needs a sequence number"
-                ))
-            };
+            let missing = || invalid(format!("a starting position of type {kind} needs a sequence number"));
             sequence.map(str::to_owned).ok_or_else(missing)
         };
         match kind {
@@ -43,9 +35,7 @@ impl Position {
             "AFTER_SEQUENCE_NUMBER" => Ok(Self::After(number()?)),
             "AT_TIMESTAMP" => match timestamp {
                 Some(seconds) => Ok(Self::AtTime(millis(seconds)?)),
-                None => Err(invalid(
-                    "a starting position of type AT_TIMESTAMP needs a timestamp",
-                )),
+                None => Err(invalid("a starting position of type AT_TIMESTAMP needs a timestamp")),
             },
             _ => Err(ApiError::new(
                 ErrorKind::Validation,
@@ -65,9 +55,9 @@ impl Position {
             Self::Latest => Ok(shard.tip()),
             Self::At(text) => number_of(text, shard, stream),
             Self::After(text) => Ok(number_of(text, shard, stream)?.successor()),
-            Self::AtTime(time) if *time > now => Err(invalid(format!(
-                "timestamp {time} ms lies ahead of the clock, which is at {now} ms"
-            ))),
+            Self::AtTime(time) if *time > now => {
+                Err(invalid(format!("timestamp {time} ms lies ahead of the clock, which is at {now} ms")))
+            }
             Self::AtTime(time) => Ok(shard.at_time(*time)),
         }
     }
@@ -76,9 +66,7 @@ impl Position {
 /// A request's time stamp, given in seconds with a fraction.
 pub fn millis(seconds: f64) -> Result<Millis, ApiError> {
     if !seconds.is_finite() || !(0.0..1e13).contains(&seconds) {
-        return Err(invalid(format!(
-            "timestamp {seconds} is out of range: give seconds since 1970"
-        )));
+        return Err(invalid(format!("timestamp {seconds} is out of range: give seconds since 1970")));
     }
     Ok((seconds * 1000.0).round() as Millis)
 }
@@ -108,16 +96,8 @@ pub struct Iterator {
 
 impl Iterator {
     pub fn encode(&self) -> String {
-        let Self {
-            stream,
-            stream_created,
-            shard,
-            next,
-            issued,
-        } = self;
-        STANDARD.encode(format!(
-            "1/{stream}/{stream_created}/{shard}/{next}/{issued}"
-        ))
+        let Self { stream, stream_created, shard, next, issued } = self;
+        STANDARD.encode(format!("1/{stream}/{stream_created}/{shard}/{next}/{issued}"))
     }
 
     pub fn decode(text: &str, now: Millis) -> Result<Self, ApiError> {

@@ -44,12 +44,7 @@ pub struct Found {
 }
 
 impl Store {
-    pub fn put_records(
-        &self,
-        now: Millis,
-        stream: &str,
-        entries: Vec<Entry>,
-    ) -> Result<Vec<Put>, ApiError> {
+    pub fn put_records(&self, now: Millis, stream: &str, entries: Vec<Entry>) -> Result<Vec<Put>, ApiError> {
         let bytes = check(&entries)?;
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -60,10 +55,7 @@ impl Store {
         if state.held + bytes > MAX_HELD_BYTES {
             return Err(ApiError::new(
                 ErrorKind::ProvisionedThroughputExceeded,
-                format!(
-                    "the emulator holds {} bytes of records, its limit: delete a stream",
-                    state.held
-                ),
+                format!("the emulator holds {} bytes of records, its limit: delete a stream", state.held),
             ));
         }
         let puts = append(state.stream_mut(stream)?, now, entries)?;
@@ -91,43 +83,23 @@ impl Store {
         })
     }
 
-    pub fn get_records(
-        &self,
-        now: Millis,
-        iterator: &str,
-        most: Option<usize>,
-    ) -> Result<Found, ApiError> {
+    pub fn get_records(&self, now: Millis, iterator: &str, most: Option<usize>) -> Result<Found, ApiError> {
         let most = most.unwrap_or(READ_RECORDS);
         if !(1..=READ_RECORDS).contains(&most) {
-            return Err(invalid(format!(
-                "Limit {most} is out of range: give 1 to {READ_RECORDS}"
-            )));
+            return Err(invalid(format!("Limit {most} is out of range: give 1 to {READ_RECORDS}")));
         }
         let iterator = Iterator::decode(iterator, now)?;
         self.with_stream(&iterator.stream, |stream| {
             let same = stream.created == iterator.stream_created;
             let shard = stream.shards.get(iterator.shard as usize).filter(|_| same);
-            let shard =
-                shard.ok_or_else(|| invalid("Invalid ShardIterator: its stream was deleted."))?;
+            let shard = shard.ok_or_else(|| invalid("Invalid ShardIterator: its stream was deleted."))?;
             let batch = shard.read(now, iterator.next, most, READ_BYTES);
             if batch.caught_up && shard.closed.is_some() {
                 let children = children_of(stream, shard);
-                return Ok(Found {
-                    batch,
-                    iterator: None,
-                    children,
-                });
+                return Ok(Found { batch, iterator: None, children });
             }
-            let onward = Iterator {
-                next: batch.next,
-                issued: now,
-                ..iterator.clone()
-            };
-            Ok(Found {
-                batch,
-                iterator: Some(onward.encode()),
-                children: Vec::new(),
-            })
+            let onward = Iterator { next: batch.next, issued: now, ..iterator.clone() };
+            Ok(Found { batch, iterator: Some(onward.encode()), children: Vec::new() })
         })
     }
 }
@@ -173,19 +145,15 @@ fn check(entries: &[Entry]) -> Result<usize, ApiError> {
 }
 
 fn append(stream: &mut Stream, now: Millis, entries: Vec<Entry>) -> Result<Vec<Put>, ApiError> {
-    let routed: Result<Vec<u32>, ApiError> = entries
-        .iter()
-        .map(|e| stream.route(&e.partition_key, e.explicit_hash_key.as_deref()))
-        .collect();
+    let routed: Result<Vec<u32>, ApiError> =
+        entries.iter().map(|e| stream.route(&e.partition_key, e.explicit_hash_key.as_deref())).collect();
     let mut numbered = Vec::with_capacity(entries.len());
     for (shard, entry) in routed?.into_iter().zip(entries) {
         let home = &mut stream.shards[shard as usize];
         numbered.push((shard, home.number(now, entry.partition_key, entry.data)));
     }
     if let Some(log) = &mut stream.log {
-        let frames = numbered
-            .iter()
-            .map(|(shard, record)| disk::record_frame(*shard, record));
+        let frames = numbered.iter().map(|(shard, record)| disk::record_frame(*shard, record));
         log.append(frames).map_err(disk_failed)?;
     }
     let mut puts = Vec::with_capacity(numbered.len());

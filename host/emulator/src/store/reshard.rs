@@ -11,12 +11,7 @@ use super::shard::Shard;
 use super::stream::{MAX_OPEN_SHARDS, Stream};
 
 /// Closes `shard` and opens two children; the second starts at `new_starting_hash_key`.
-pub fn split(
-    stream: &mut Stream,
-    now: Millis,
-    shard: &str,
-    new_starting_hash_key: &str,
-) -> Result<(), ApiError> {
+pub fn split(stream: &mut Stream, now: Millis, shard: &str, new_starting_hash_key: &str) -> Result<(), ApiError> {
     let key = hash::parse("NewStartingHashKey", new_starting_hash_key)?;
     let parent = stream.shard(shard)?;
     check_open(stream, parent)?;
@@ -29,36 +24,18 @@ pub fn split(
         )));
     }
     check_room(stream, 2)?;
-    let halves = [
-        HashRange {
-            end: key - 1,
-            ..range
-        },
-        HashRange {
-            start: key,
-            ..range
-        },
-    ];
+    let halves = [HashRange { end: key - 1, ..range }, HashRange { start: key, ..range }];
     let parents = vec![parent.index];
     replace(stream, now, &parents, &halves)
 }
 
 /// Closes two neighbours and opens one child over both ranges.
-pub fn merge(
-    stream: &mut Stream,
-    now: Millis,
-    shard: &str,
-    adjacent: &str,
-) -> Result<(), ApiError> {
+pub fn merge(stream: &mut Stream, now: Millis, shard: &str, adjacent: &str) -> Result<(), ApiError> {
     let first = stream.shard(shard)?;
     let second = stream.shard(adjacent)?;
     check_open(stream, first)?;
     check_open(stream, second)?;
-    let (low, high) = if first.range.start <= second.range.start {
-        (first, second)
-    } else {
-        (second, first)
-    };
+    let (low, high) = if first.range.start <= second.range.start { (first, second) } else { (second, first) };
     if low.range.end.checked_add(1) != Some(high.range.start) {
         return Err(invalid(format!(
             "Shards {shard} and {adjacent} in stream {} under account 000000000000 are not an adjacent pair of \
@@ -67,10 +44,7 @@ pub fn merge(
         )));
     }
     check_room(stream, 1)?;
-    let range = HashRange {
-        start: low.range.start,
-        end: high.range.end,
-    };
+    let range = HashRange { start: low.range.start, end: high.range.end };
     let parents = vec![first.index, second.index];
     replace(stream, now, &parents, &[range])
 }
@@ -89,8 +63,7 @@ fn check_open(stream: &Stream, shard: &Shard) -> Result<(), ApiError> {
 
 fn check_room(stream: &Stream, children: usize) -> Result<(), ApiError> {
     let open = stream.open_count() + children - 1;
-    if open > MAX_OPEN_SHARDS as usize || stream.shards.len() + children > MAX_SHARD_INDEX as usize
-    {
+    if open > MAX_OPEN_SHARDS as usize || stream.shards.len() + children > MAX_SHARD_INDEX as usize {
         return Err(limit(format!(
             "stream {} cannot have more shards: {} are open, {} existed",
             stream.name,
@@ -101,18 +74,8 @@ fn check_room(stream: &Stream, children: usize) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn replace(
-    stream: &mut Stream,
-    now: Millis,
-    parents: &[u32],
-    ranges: &[HashRange],
-) -> Result<(), ApiError> {
-    let of = |stream: &Stream, index: u32| {
-        (
-            stream.shards[index as usize].birth,
-            stream.shards[index as usize].range,
-        )
-    };
+fn replace(stream: &mut Stream, now: Millis, parents: &[u32], ranges: &[HashRange]) -> Result<(), ApiError> {
+    let of = |stream: &Stream, index: u32| (stream.shards[index as usize].birth, stream.shards[index as usize].range);
     let latest = parents.iter().map(|&p| of(stream, p).0).max().unwrap_or(0);
     let birth = (now / 1000).max(latest + 1);
     for &parent in parents {
@@ -158,17 +121,10 @@ mod tests {
                     assert!(number > before, "a key's numbers rise across reshards");
                 }
             }
-            let open: Vec<u32> = stream
-                .shards
-                .iter()
-                .filter(|s| s.closed.is_none())
-                .map(|s| s.index)
-                .collect();
+            let open: Vec<u32> = stream.shards.iter().filter(|s| s.closed.is_none()).map(|s| s.index).collect();
             if round % 3 == 2 {
                 let low = stream.shards[open[0] as usize].range.end;
-                let next = open
-                    .iter()
-                    .find(|&&s| Some(stream.shards[s as usize].range.start) == low.checked_add(1));
+                let next = open.iter().find(|&&s| Some(stream.shards[s as usize].range.start) == low.checked_add(1));
                 if let Some(&next) = next {
                     merge(&mut stream, NOW, &id_of(next), &id_of(open[0])).unwrap();
                 }

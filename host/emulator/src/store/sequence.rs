@@ -48,8 +48,7 @@ impl Sequence {
 
     fn compose(birth: u64, index: u32, count: u64, time: Millis, kind: u16) -> Self {
         let high = MARKER | ((birth & BIRTH_MASK) << 20) | (u64::from(index) & INDEX_MASK);
-        let low =
-            (u128::from(count) << 64) | (u128::from(time & TIME_MASK) << 16) | u128::from(kind);
+        let low = (u128::from(count) << 64) | (u128::from(time & TIME_MASK) << 16) | u128::from(kind);
         Self { high, low }
     }
 
@@ -67,10 +66,7 @@ impl Sequence {
     pub fn successor(self) -> Self {
         match self.low.checked_add(1) {
             Some(low) => Self { low, ..self },
-            None => Self {
-                high: self.high.saturating_add(1),
-                low: 0,
-            },
+            None => Self { high: self.high.saturating_add(1), low: 0 },
         }
     }
 
@@ -86,10 +82,7 @@ impl Sequence {
         let mut low = [0; 16];
         high.copy_from_slice(&bytes[..8]);
         low.copy_from_slice(&bytes[8..]);
-        Self {
-            high: u64::from_be_bytes(high),
-            low: u128::from_be_bytes(low),
-        }
+        Self { high: u64::from_be_bytes(high), low: u128::from_be_bytes(low) }
     }
 }
 
@@ -137,10 +130,7 @@ impl FromStr for Sequence {
                 return Err(NotASequence);
             }
         }
-        Ok(Self {
-            high: limbs[0],
-            low: (u128::from(limbs[1]) << 64) | u128::from(limbs[2]),
-        })
+        Ok(Self { high: limbs[0], low: (u128::from(limbs[1]) << 64) | u128::from(limbs[2]) })
     }
 }
 
@@ -176,16 +166,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_number() {
-        for text in [
-            "",
-            "-1",
-            "1.0",
-            " 1",
-            "0x1",
-            "٣",
-            &"9".repeat(59),
-            &"9".repeat(58),
-        ] {
+        for text in ["", "-1", "1.0", " 1", "0x1", "٣", &"9".repeat(59), &"9".repeat(58)] {
             assert_eq!(text.parse::<Sequence>(), Err(NotASequence), "{text:?}");
         }
     }

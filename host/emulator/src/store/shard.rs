@@ -66,13 +66,7 @@ pub struct Batch {
 }
 
 impl Shard {
-    pub fn new(
-        index: u32,
-        range: HashRange,
-        birth: u64,
-        opened: Millis,
-        parents: Vec<u32>,
-    ) -> Self {
+    pub fn new(index: u32, range: HashRange, birth: u64, opened: Millis, parents: Vec<u32>) -> Self {
         Self {
             index,
             range,
@@ -208,10 +202,7 @@ mod tests {
     use super::*;
 
     fn shard_of(count: usize) -> Shard {
-        let range = HashRange {
-            start: 0,
-            end: u128::MAX,
-        };
+        let range = HashRange { start: 0, end: u128::MAX };
         let mut shard = Shard::new(0, range, 100, 100_000, Vec::new());
         for i in 0..count {
             let time = 100_000 + i as u64 * 10;
@@ -225,19 +216,10 @@ mod tests {
     fn a_read_stops_at_count_and_size_but_gives_one_record() {
         let shard = shard_of(5);
         let all = shard.read(100_100, shard.starting(), 100, 1 << 20);
-        assert_eq!(
-            (all.records.len(), all.caught_up, all.millis_behind),
-            (5, true, 0)
-        );
+        assert_eq!((all.records.len(), all.caught_up, all.millis_behind), (5, true, 0));
         let two = shard.read(100_100, shard.starting(), 2, 1 << 20);
-        assert_eq!(
-            (two.records.len(), two.caught_up, two.millis_behind),
-            (2, false, 80)
-        );
-        assert_eq!(
-            shard.read(100_100, two.next, 9, 0).records[0].partition_key,
-            "k2"
-        );
+        assert_eq!((two.records.len(), two.caught_up, two.millis_behind), (2, false, 80));
+        assert_eq!(shard.read(100_100, two.next, 9, 0).records[0].partition_key, "k2");
     }
 
     #[test]
@@ -269,12 +251,7 @@ mod tests {
     #[test]
     fn shard_ids_are_twelve_digits() {
         assert_eq!(index_of(&id_of(7)), Some(7));
-        for id in [
-            "",
-            "shardId-7",
-            "shardId-00000000000x",
-            "shardId-999999999999",
-        ] {
+        for id in ["", "shardId-7", "shardId-00000000000x", "shardId-999999999999"] {
             assert_eq!(index_of(id), None, "{id}");
         }
     }

@@ -62,13 +62,7 @@ impl Stream {
         }
     }
 
-    pub fn add_shard(
-        &mut self,
-        now: Millis,
-        birth: u64,
-        range: HashRange,
-        parents: Vec<u32>,
-    ) -> Result<u32, ApiError> {
+    pub fn add_shard(&mut self, now: Millis, birth: u64, range: HashRange, parents: Vec<u32>) -> Result<u32, ApiError> {
         let index = u32::try_from(self.shards.len()).unwrap_or(u32::MAX);
         if index > MAX_SHARD_INDEX {
             return Err(limit(format!(
@@ -111,10 +105,7 @@ impl Stream {
     }
 
     fn no_shard(&self, id: &str) -> ApiError {
-        not_found(format!(
-            "Could not find shard {id} in stream {} under account 000000000000.",
-            self.name
-        ))
+        not_found(format!("Could not find shard {id} in stream {} under account 000000000000.", self.name))
     }
 
     /// The open shard that a record goes to.
@@ -147,8 +138,7 @@ pub fn name_in_arn(arn: &str) -> Result<&str, ApiError> {
         _ => None,
     };
     let name = resource.and_then(|r| r.split('/').next());
-    name.filter(|n| !n.is_empty())
-        .ok_or_else(|| invalid(format!("'{arn}' is not the ARN of a stream")))
+    name.filter(|n| !n.is_empty()).ok_or_else(|| invalid(format!("'{arn}' is not the ARN of a stream")))
 }
 
 /// The service's rule for names of streams and consumers.

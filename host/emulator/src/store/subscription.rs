@@ -110,16 +110,10 @@ pub fn open(
     let (index, wake) = (shard.index, shard.watch());
     let continuation = shard.starting();
     let (stream_name, stream_created) = (stream.name.clone(), stream.created);
-    let missing = || {
-        not_found(format!(
-            "Consumer {consumer} is not found for account 000000000000."
-        ))
-    };
+    let missing = || not_found(format!("Consumer {consumer} is not found for account 000000000000."));
     let owner = stream.consumers.get_mut(consumer).ok_or_else(missing)?;
     let slot = owner.slots.entry(index).or_default();
-    slot.admit(rules, now, || {
-        format!("000000000000:{stream_name}:{shard_id}:{consumer}")
-    })?;
+    slot.admit(rules, now, || format!("000000000000:{stream_name}:{shard_id}:{consumer}"))?;
     slot.active = Some(id);
     let subscription = Subscription {
         stream: stream_name,
@@ -140,12 +134,7 @@ pub fn open(
 }
 
 impl Slot {
-    fn admit(
-        &mut self,
-        rules: &Rules,
-        now: Millis,
-        who: impl Fn() -> String,
-    ) -> Result<(), ApiError> {
+    fn admit(&mut self, rules: &Rules, now: Millis, who: impl Fn() -> String) -> Result<(), ApiError> {
         let within = |then: Option<Millis>, span: Duration| {
             then.is_some_and(|then| u128::from(now.saturating_sub(then)) < span.as_millis())
         };
@@ -193,18 +182,12 @@ impl Subscription {
     fn advance(&mut self, stream: Option<&mut Stream>, now: Millis) -> Step {
         let same = stream.filter(|s| s.created == self.stream_created);
         let Some(stream) = same else {
-            let message = format!(
-                "Stream {} under account 000000000000 not found.",
-                self.stream
-            );
+            let message = format!("Stream {} under account 000000000000 not found.", self.stream);
             return Step::Fail(not_found(message));
         };
         let consumer = stream.consumers.get(&self.consumer);
         let Some(consumer) = consumer.filter(|c| c.arn == self.consumer_arn) else {
-            let message = format!(
-                "Consumer {} is not found for account 000000000000.",
-                self.consumer
-            );
+            let message = format!("Consumer {} is not found for account 000000000000.", self.consumer);
             return Step::Fail(not_found(message));
         };
         let Some(shard) = stream.shards.get(self.shard as usize) else {
@@ -213,12 +196,7 @@ impl Subscription {
         };
         let active = consumer.slots.get(&self.shard).and_then(|slot| slot.active);
         if active != Some(self.id) {
-            let who = format!(
-                "000000000000:{}:{}:{}",
-                self.stream,
-                shard.id(),
-                self.consumer
-            );
+            let who = format!("000000000000:{}:{}:{}", self.stream, shard.id(), self.consumer);
             return Step::Fail(in_use(taken(&who)));
         }
         if now >= self.expires {
@@ -230,13 +208,9 @@ impl Subscription {
     fn read(&mut self, stream: &Stream, shard: &Shard, now: Millis) -> Step {
         let batch = shard.read(now, self.next, EVENT_RECORDS, EVENT_BYTES);
         let at_end = batch.caught_up && shard.closed.is_some();
-        let idle_due = self
-            .last_event
-            .map_or(now, |last| last + IDLE_EVENT_EVERY.as_millis() as u64);
+        let idle_due = self.last_event.map_or(now, |last| last + IDLE_EVENT_EVERY.as_millis() as u64);
         if batch.records.is_empty() && !at_end && now < idle_due {
-            return Step::Wait {
-                until: idle_due.min(self.expires),
-            };
+            return Step::Wait { until: idle_due.min(self.expires) };
         }
         self.next = batch.next;
         let progress = if at_end {
@@ -249,11 +223,7 @@ impl Subscription {
             self.continuation = self.continuation.max(reached);
             Progress::Continuation(self.continuation)
         };
-        Step::Event(Event {
-            records: batch.records,
-            progress,
-            millis_behind: batch.millis_behind,
-        })
+        Step::Event(Event { records: batch.records, progress, millis_behind: batch.millis_behind })
     }
 }
 
@@ -262,11 +232,7 @@ pub fn children_of(stream: &Stream, shard: &Shard) -> Vec<ChildShard> {
         let child = stream.shards.get(index as usize)?;
         Some(ChildShard {
             id: child.id(),
-            parents: child
-                .parents
-                .iter()
-                .map(|&p| super::shard::id_of(p))
-                .collect(),
+            parents: child.parents.iter().map(|&p| super::shard::id_of(p)).collect(),
             range: child.range,
         })
     };

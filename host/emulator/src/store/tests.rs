@@ -19,11 +19,7 @@ const RULES: Rules = Rules {
 };
 
 fn entry(key: &str) -> Entry {
-    Entry {
-        data: Bytes::from(format!("data of {key}")),
-        partition_key: key.into(),
-        explicit_hash_key: None,
-    }
+    Entry { data: Bytes::from(format!("data of {key}")), partition_key: key.into(), explicit_hash_key: None }
 }
 
 fn store_with_consumer() -> (Store, String) {
@@ -33,15 +29,8 @@ fn store_with_consumer() -> (Store, String) {
     (store, arn)
 }
 
-fn subscribe(
-    store: &Store,
-    now: Millis,
-    arn: &str,
-    position: Position,
-) -> Result<Subscription, ErrorKind> {
-    store
-        .subscribe(now, arn, &id_of(0), &position)
-        .map_err(|e| e.kind)
+fn subscribe(store: &Store, now: Millis, arn: &str, position: Position) -> Result<Subscription, ErrorKind> {
+    store.subscribe(now, arn, &id_of(0), &position).map_err(|e| e.kind)
 }
 
 fn event(step: Step) -> Event {
@@ -59,11 +48,7 @@ fn continuation(event: &Event) -> Sequence {
 }
 
 fn keys(event: &Event) -> Vec<&str> {
-    event
-        .records
-        .iter()
-        .map(|r| r.partition_key.as_str())
-        .collect()
+    event.records.iter().map(|r| r.partition_key.as_str()).collect()
 }
 
 #[test]
@@ -80,13 +65,8 @@ fn calls_too_soon_are_refused_and_later_ones_take_over() {
     event(store.step(NOW + 5000, &mut first));
     first.wake.mark_unchanged();
     let mut second = subscribe(&store, NOW + 6000, &arn, Position::Latest).unwrap();
-    assert!(
-        first.wake.has_changed().unwrap(),
-        "whoever was taken over is woken"
-    );
-    let Step::Fail(error) = store.step(NOW + 6000, &mut first) else {
-        panic!("not taken over")
-    };
+    assert!(first.wake.has_changed().unwrap(), "whoever was taken over is woken");
+    let Step::Fail(error) = store.step(NOW + 6000, &mut first) else { panic!("not taken over") };
     assert_eq!(error.kind, ErrorKind::ResourceInUse);
     assert_eq!(
         error.message,
@@ -124,26 +104,16 @@ fn any_continuation_is_a_place_to_go_on() {
     let mut places = vec![continuation(&event(store.step(NOW, &mut subscription)))];
     for i in 0..5u64 {
         let now = NOW + i;
-        store
-            .put_records(now, "s", vec![entry(&format!("k{i}"))])
-            .unwrap();
+        store.put_records(now, "s", vec![entry(&format!("k{i}"))]).unwrap();
         places.push(continuation(&event(store.step(now, &mut subscription))));
     }
     for (i, place) in places.iter().enumerate() {
-        for (turn, position) in [
-            Position::After(place.to_string()),
-            Position::At(place.to_string()),
-        ]
-        .into_iter()
-        .enumerate()
+        for (turn, position) in
+            [Position::After(place.to_string()), Position::At(place.to_string())].into_iter().enumerate()
         {
             let now = NOW + 10_000 * (1 + 2 * i + turn) as u64;
             let mut again = subscribe(&store, now, &arn, position).unwrap();
-            assert_eq!(
-                keys(&event(store.step(now, &mut again))).len(),
-                5 - i,
-                "after {i}"
-            );
+            assert_eq!(keys(&event(store.step(now, &mut again))).len(), 5 - i, "after {i}");
         }
     }
 }
@@ -152,57 +122,36 @@ fn any_continuation_is_a_place_to_go_on() {
 fn a_closed_shard_ends_with_its_children() {
     let (store, arn) = store_with_consumer();
     let mut subscription = subscribe(&store, NOW, &arn, Position::TrimHorizon).unwrap();
-    store
-        .put_records(NOW, "s", vec![entry("a"), entry("b")])
-        .unwrap();
+    store.put_records(NOW, "s", vec![entry("a"), entry("b")]).unwrap();
     store.split_shard(NOW, "s", &id_of(0), "1000").unwrap();
     let last = event(store.step(NOW, &mut subscription));
     assert_eq!(keys(&last), ["a", "b"]);
-    let Progress::Children(children) = last.progress else {
-        panic!("no children")
-    };
-    assert_eq!(
-        children.iter().map(|c| c.id.clone()).collect::<Vec<_>>(),
-        [id_of(1), id_of(2)]
-    );
+    let Progress::Children(children) = last.progress else { panic!("no children") };
+    assert_eq!(children.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [id_of(1), id_of(2)]);
     assert_eq!(children[1].range.start, 1000);
     assert_eq!(store.step(NOW, &mut subscription), Step::End);
     // A reader that comes later, and after the last record, sees the end as well.
     let mut late = subscribe(&store, NOW + 9000, &arn, Position::Latest).unwrap();
-    assert!(
-        matches!(event(store.step(NOW + 9000, &mut late)).progress, Progress::Children(c) if c.len() == 2)
-    );
+    assert!(matches!(event(store.step(NOW + 9000, &mut late)).progress, Progress::Children(c) if c.len() == 2));
 }
 
 #[test]
 fn deleting_ends_subscriptions_and_iterators() {
     let (store, arn) = store_with_consumer();
-    let iterator = store
-        .shard_iterator(NOW, "s", &id_of(0), &Position::TrimHorizon)
-        .unwrap();
+    let iterator = store.shard_iterator(NOW, "s", &id_of(0), &Position::TrimHorizon).unwrap();
     let mut subscription = subscribe(&store, NOW, &arn, Position::Latest).unwrap();
-    assert_eq!(
-        store.delete_stream("s", false).unwrap_err().kind,
-        ErrorKind::ResourceInUse
-    );
+    assert_eq!(store.delete_stream("s", false).unwrap_err().kind, ErrorKind::ResourceInUse);
     store.delete_stream("s", true).unwrap();
     store.create_stream(NOW + 1, "s", 1).unwrap();
-    let Step::Fail(error) = store.step(NOW, &mut subscription) else {
-        panic!("lives on")
-    };
+    let Step::Fail(error) = store.step(NOW, &mut subscription) else { panic!("lives on") };
     assert_eq!(error.kind, ErrorKind::ResourceNotFound);
-    assert_eq!(
-        store.get_records(NOW, &iterator, None).unwrap_err().kind,
-        ErrorKind::InvalidArgument
-    );
+    assert_eq!(store.get_records(NOW, &iterator, None).unwrap_err().kind, ErrorKind::InvalidArgument);
 }
 
 #[test]
 fn iterators_expire() {
     let (store, _) = store_with_consumer();
-    let iterator = store
-        .shard_iterator(NOW, "s", &id_of(0), &Position::TrimHorizon)
-        .unwrap();
+    let iterator = store.shard_iterator(NOW, "s", &id_of(0), &Position::TrimHorizon).unwrap();
     assert!(store.get_records(NOW + 300_000, &iterator, None).is_ok());
     let late = store.get_records(NOW + 300_001, &iterator, None);
     assert_eq!(late.unwrap_err().kind, ErrorKind::ExpiredIterator);
@@ -213,9 +162,7 @@ fn contents(store: &Store) -> Vec<(String, Vec<String>)> {
     let read = |stream: &Stream| {
         let of = |shard: &Shard| {
             let batch = shard.read(NOW, shard.starting(), 1000, 1 << 20);
-            let text = |r: &std::sync::Arc<Record>| {
-                format!("{} {} {:?}", r.sequence, r.partition_key, r.data)
-            };
+            let text = |r: &std::sync::Arc<Record>| format!("{} {} {:?}", r.sequence, r.partition_key, r.data);
             (
                 format!("{} {:?} {:?}", shard.id(), shard.closed, shard.children),
                 batch.records.iter().map(text).collect(),
@@ -230,17 +177,11 @@ fn filled(dir: &std::path::Path) -> (Vec<(String, Vec<String>)>, PathBuf) {
     let store = Store::on_disk(dir, RULES, NOW).unwrap();
     store.create_stream(NOW, "s", 2).unwrap();
     store.register_consumer(NOW, "s", "c").unwrap();
-    store
-        .put_records(NOW, "s", (0..20).map(|i| entry(&format!("k{i}"))).collect())
-        .unwrap();
+    store.put_records(NOW, "s", (0..20).map(|i| entry(&format!("k{i}"))).collect()).unwrap();
     store.split_shard(NOW, "s", &id_of(0), "77").unwrap();
-    store
-        .put_records(NOW, "s", (0..20).map(|i| entry(&format!("k{i}"))).collect())
-        .unwrap();
+    store.put_records(NOW, "s", (0..20).map(|i| entry(&format!("k{i}"))).collect()).unwrap();
     store.create_delivery(NOW, "d").unwrap();
-    store
-        .deliver("d", vec![Bytes::from_static(b"x"), Bytes::new()])
-        .unwrap();
+    store.deliver("d", vec![Bytes::from_static(b"x"), Bytes::new()]).unwrap();
     (contents(&store), dir.join(format!("s@{NOW}.log")))
 }
 
@@ -251,25 +192,13 @@ fn a_directory_gives_back_what_was_put() {
     let store = Store::on_disk(dir.path(), RULES, NOW).unwrap();
     assert_eq!(contents(&store), before);
     assert_eq!(store.delivered("d"), [b"x".to_vec(), Vec::new()]);
-    let name = ConsumerRef::Name {
-        stream: "s",
-        consumer: "c",
-    };
+    let name = ConsumerRef::Name { stream: "s", consumer: "c" };
     assert!(store.consumer(&name).is_ok());
     let newest = before.iter().flat_map(|(_, r)| r).max().unwrap().clone();
     let put = store.put_records(NOW, "s", vec![entry("k0")]).unwrap()[0];
-    assert!(
-        before[put.shard as usize]
-            .1
-            .iter()
-            .all(|r| *r < put.sequence.to_string()),
-        "{newest}"
-    );
+    assert!(before[put.shard as usize].1.iter().all(|r| *r < put.sequence.to_string()), "{newest}");
     let second = Store::on_disk(dir.path(), RULES, NOW);
-    assert!(
-        matches!(second, Err(DiskError::InUse(_))),
-        "one emulator per directory"
-    );
+    assert!(matches!(second, Err(DiskError::InUse(_))), "one emulator per directory");
     drop(store);
     store_forgets_the_deleted(dir.path());
 }
@@ -297,10 +226,7 @@ fn every_torn_tail_is_dropped_and_writing_goes_on() {
         store.put_records(NOW, "s", vec![entry("more")]).unwrap();
         drop(store);
         let store = Store::on_disk(dir.path(), RULES, NOW).unwrap();
-        assert_eq!(
-            contents(&store).iter().map(|(_, r)| r.len()).sum::<usize>(),
-            left + 1
-        );
+        assert_eq!(contents(&store).iter().map(|(_, r)| r.len()).sum::<usize>(), left + 1);
     }
 }
 
@@ -312,29 +238,13 @@ fn damage_before_the_end_is_refused() {
     let mut bad = whole.clone();
     bad[20] ^= 1;
     fs::write(&log, &bad).unwrap();
-    assert!(matches!(
-        Store::on_disk(dir.path(), RULES, NOW),
-        Err(DiskError::Damaged { .. })
-    ));
+    assert!(matches!(Store::on_disk(dir.path(), RULES, NOW), Err(DiskError::Damaged { .. })));
     fs::write(&log, &whole).unwrap();
-    OpenOptions::new()
-        .append(true)
-        .open(&log)
-        .unwrap()
-        .write_all(&[0xff; 100])
-        .unwrap();
-    assert!(matches!(
-        Store::on_disk(dir.path(), RULES, NOW),
-        Err(DiskError::Damaged { .. })
-    ));
+    OpenOptions::new().append(true).open(&log).unwrap().write_all(&[0xff; 100]).unwrap();
+    assert!(matches!(Store::on_disk(dir.path(), RULES, NOW), Err(DiskError::Damaged { .. })));
     fs::write(&log, &whole).unwrap();
     let meta = dir.path().join("meta.json");
-    let text = fs::read_to_string(&meta)
-        .unwrap()
-        .replace("\"version\": 1", "\"version\": 9");
+    let text = fs::read_to_string(&meta).unwrap().replace("\"version\": 1", "\"version\": 9");
     fs::write(&meta, text).unwrap();
-    assert!(matches!(
-        Store::on_disk(dir.path(), RULES, NOW),
-        Err(DiskError::Version { found: 9, .. })
-    ));
+    assert!(matches!(Store::on_disk(dir.path(), RULES, NOW), Err(DiskError::Version { found: 9, .. })));
 }
