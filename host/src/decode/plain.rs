@@ -1,0 +1,1 @@
+//! decode/plain: being built.

@@ -1,0 +1,1 @@
+//! sink/file: being built.

@@ -1,0 +1,1 @@
+//! sink/id: being built.

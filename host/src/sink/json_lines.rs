@@ -1,0 +1,1 @@
+//! sink/json_lines: being built.

@@ -1,0 +1,1 @@
+//! sink/kinesis: being built.

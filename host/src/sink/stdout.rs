@@ -1,0 +1,1 @@
+//! sink/stdout: being built.

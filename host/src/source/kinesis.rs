@@ -1,0 +1,1 @@
+//! source/kinesis: being built.

@@ -1,0 +1,1 @@
+//! source/memory: being built.

@@ -1,0 +1,39 @@
+//! The only door to spawning. A task ends with whoever holds its [`Task`].
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+/// A running task; dropping it aborts the task, so nothing outlives its owner.
+#[derive(Debug)]
+pub struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs a future on the shared runtime.
+#[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
+pub fn spawn<F>(runtime: &Handle, future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Task(runtime.spawn(future))
+}
+
+/// Runs blocking work (files, compiling) off the runtime's own threads.
+#[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
+pub async fn blocking<F, T>(work: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
