@@ -20,10 +20,7 @@ impl Keyed {
             block[..key.len()].copy_from_slice(key);
         }
         let padded = |pad: u8| Sha256::new().chain_update(block.map(|byte| byte ^ pad));
-        Self {
-            inner: padded(0x36),
-            outer: padded(0x5c),
-        }
+        Self { inner: padded(0x36), outer: padded(0x5c) }
     }
 
     pub fn hex(&self, value: &[u8], into: &mut String) {
@@ -46,18 +43,9 @@ mod tests {
     fn agrees_with_the_published_values() {
         let mut text = String::new();
         Keyed::new(b"Jefe").hex(b"what do ya want for nothing?", &mut text);
-        assert_eq!(
-            text,
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
+        assert_eq!(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         text.clear();
-        Keyed::new(&[0xaa; 131]).hex(
-            b"Test Using Larger Than Block-Size Key - Hash Key First",
-            &mut text,
-        );
-        assert_eq!(
-            text,
-            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-        );
+        Keyed::new(&[0xaa; 131]).hex(b"Test Using Larger Than Block-Size Key - Hash Key First", &mut text);
+        assert_eq!(text, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 }

@@ -103,22 +103,12 @@ impl Settings {
 
     fn check(&self) -> Result<(), String> {
         let masked = |rule: &&FieldRule| matches!(rule.mask, Mask::Hash | Mask::KeepLast);
-        if let Some(rule) = self
-            .fields
-            .iter()
-            .filter(masked)
-            .find(|rule| !matches!(rule.kind, Type::Text))
-        {
-            return Err(format!(
-                "field `{}` is not text; only text can be hashed or cut",
-                rule.path
-            ));
+        if let Some(rule) = self.fields.iter().filter(masked).find(|rule| !matches!(rule.kind, Type::Text)) {
+            return Err(format!("field `{}` is not text; only text can be hashed or cut", rule.path));
         }
         let hashes = self.fields.iter().any(|rule| rule.mask == Mask::Hash);
         if hashes && self.key.as_ref().is_none_or(String::is_empty) {
-            return Err(
-                "a field is hashed, but there is no `key`; set one and keep it secret".to_owned(),
-            );
+            return Err("a field is hashed, but there is no `key`; set one and keep it secret".to_owned());
         }
         if self.kept().next().is_none() {
             return Err("no field is left; name at least one that is not dropped".to_owned());
@@ -132,29 +122,12 @@ impl ColumnTransformer for MaskFields {
 
     fn describe(config: &Settings) -> Result<Manifest, String> {
         config.check()?;
-        let kept = || {
-            config
-                .kept()
-                .map(|rule| batch::field(&rule.path, rule.kind.kind(), true, ""))
-        };
-        let compared = config
-            .only
-            .iter()
-            .map(|equal| batch::field(&equal.path, Kind::Text, true, ""));
-        let mut manifest = manifest::<Settings>(
-            "mask",
-            env!("CARGO_PKG_VERSION"),
-            "Masks fields and filters rows by equality",
-        );
-        manifest.inputs = vec![input(
-            kept().chain(compared).collect(),
-            pelton_sdk::bindings::types::Identity::empty(),
-        )];
-        manifest.outputs = vec![batch::output(
-            "out",
-            kept().collect(),
-            "the kept fields, masked",
-        )];
+        let kept = || config.kept().map(|rule| batch::field(&rule.path, rule.kind.kind(), true, ""));
+        let compared = config.only.iter().map(|equal| batch::field(&equal.path, Kind::Text, true, ""));
+        let mut manifest =
+            manifest::<Settings>("mask", env!("CARGO_PKG_VERSION"), "Masks fields and filters rows by equality");
+        manifest.inputs = vec![input(kept().chain(compared).collect(), pelton_sdk::bindings::types::Identity::empty())];
+        manifest.outputs = vec![batch::output("out", kept().collect(), "the kept fields, masked")];
         Ok(manifest)
     }
 
@@ -162,11 +135,7 @@ impl ColumnTransformer for MaskFields {
         config.check()?;
         let rules = config.kept().map(|rule| (rule.mask, rule.last)).collect();
         let only = config.only.into_iter().map(|equal| equal.value).collect();
-        Ok(Self {
-            rules,
-            only,
-            keyed: Keyed::new(config.key.unwrap_or_default().as_bytes()),
-        })
+        Ok(Self { rules, only, keyed: Keyed::new(config.key.unwrap_or_default().as_bytes()) })
     }
 
     fn process(&mut self, columns: &Columns<'_>, emit: &mut Emit) -> Result<(), Failure> {
@@ -178,12 +147,8 @@ impl ColumnTransformer for MaskFields {
         if source.is_empty() {
             return Ok(());
         }
-        let fields: Result<Vec<Column>, String> = self
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(index, rule)| self.masked(columns, index, *rule, &source))
-            .collect();
+        let fields: Result<Vec<Column>, String> =
+            self.rules.iter().enumerate().map(|(index, rule)| self.masked(columns, index, *rule, &source)).collect();
         emit.push(0, source, fields?);
         Ok(())
     }

@@ -30,12 +30,7 @@ const ANY: u8 = 8;
 
 impl Default for Head {
     fn default() -> Self {
-        Self {
-            count: 0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-            special: 0,
-        }
+        Self { count: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, special: 0 }
     }
 }
 
@@ -81,12 +76,7 @@ impl Floats {
             NEGATIVE => f64::NEG_INFINITY,
             _ => f64::NAN,
         };
-        Results {
-            count: self.head.count as i64,
-            sum,
-            min: some(self.head.min),
-            max: some(self.head.max),
-        }
+        Results { count: self.head.count as i64, sum, min: some(self.head.min), max: some(self.head.max) }
     }
 }
 
@@ -107,9 +97,6 @@ impl Accumulator for Floats {
             max: Fixed::take(from)?,
             special: Fixed::take(from)?,
         };
-        Ok(Self {
-            head,
-            sum: Sum::decode(from)?,
-        })
+        Ok(Self { head, sum: Sum::decode(from)? })
     }
 }

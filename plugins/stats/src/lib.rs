@@ -98,10 +98,7 @@ impl State {
 }
 
 fn changed() -> Reject {
-    Reject::new(
-        "type_changed",
-        "the window was begun with another `type`; let it end before changing it",
-    )
+    Reject::new("type_changed", "the window was begun with another `type`; let it end before changing it")
 }
 
 impl ColumnAggregator for Stats {
@@ -113,15 +110,9 @@ impl ColumnAggregator for Stats {
             Type::Int64 => Kind::Int64,
             Type::Float64 => Kind::Float64,
         };
-        let mut manifest = manifest::<Settings>(
-            "stats",
-            env!("CARGO_PKG_VERSION"),
-            "Count, exact sum, mean, min and max of a field",
-        );
-        manifest.inputs = vec![input(
-            vec![batch::field(&config.field, kind, true, "")],
-            Identity::empty(),
-        )];
+        let mut manifest =
+            manifest::<Settings>("stats", env!("CARGO_PKG_VERSION"), "Count, exact sum, mean, min and max of a field");
+        manifest.inputs = vec![input(vec![batch::field(&config.field, kind, true, "")], Identity::empty())];
         manifest.outputs = vec![batch::output("out", outputs(kind), "one record a window")];
         manifest.tables = vec![table::<State>()];
         Ok(manifest)
@@ -162,20 +153,17 @@ impl ColumnAggregator for Stats {
 
     fn finish(&self, states: &[State], _: &[Window], emit: &mut Emit) -> Result<(), Failure> {
         let fields = match self.kind {
-            Type::Int64 => columns(states, |state| {
-                if let State::Whole(whole) = state {
-                    whole.results()
-                } else {
-                    Results::none()
-                }
-            }),
-            Type::Float64 => columns(states, |state| {
-                if let State::Floats(floats) = state {
-                    floats.results()
-                } else {
-                    Results::none()
-                }
-            }),
+            Type::Int64 => {
+                columns(states, |state| if let State::Whole(whole) = state { whole.results() } else { Results::none() })
+            }
+            Type::Float64 => {
+                columns(
+                    states,
+                    |state| {
+                        if let State::Floats(floats) = state { floats.results() } else { Results::none() }
+                    },
+                )
+            }
         };
         emit.push(0, (0..states.len() as u32).collect(), fields);
         Ok(())
@@ -202,12 +190,7 @@ struct Results<T> {
 
 impl<T> Results<T> {
     fn none() -> Self {
-        Self {
-            count: 0,
-            sum: 0.0,
-            min: None,
-            max: None,
-        }
+        Self { count: 0, sum: 0.0, min: None, max: None }
     }
 }
 
@@ -217,10 +200,7 @@ fn column<T: Value>(values: impl Iterator<Item = T>) -> Column {
     builder.finish()
 }
 
-fn columns<T: Value + Copy>(
-    states: &[State],
-    results: impl Fn(&State) -> Results<T>,
-) -> Vec<Column> {
+fn columns<T: Value + Copy>(states: &[State], results: impl Fn(&State) -> Results<T>) -> Vec<Column> {
     let results: Vec<Results<T>> = states.iter().map(results).collect();
     let mean = |result: &Results<T>| (result.count > 0).then(|| result.sum / result.count as f64);
     vec![

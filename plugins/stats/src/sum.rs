@@ -25,12 +25,7 @@ enum Limbs {
 
 impl Default for Sum {
     fn default() -> Self {
-        Self {
-            limbs: Limbs::Narrow {
-                base: LIMBS,
-                limbs: [0; NARROW],
-            },
-        }
+        Self { limbs: Limbs::Narrow { base: LIMBS, limbs: [0; NARROW] } }
     }
 }
 
@@ -42,20 +37,12 @@ impl Sum {
         let bits = value.to_bits();
         let exponent = ((bits >> 52) & 0x7ff) as usize;
         let fraction = bits & ((1 << 52) - 1);
-        let (mantissa, shift) = if exponent == 0 {
-            (fraction, 0)
-        } else {
-            (fraction | (1 << 52), exponent - 1)
-        };
+        let (mantissa, shift) = if exponent == 0 { (fraction, 0) } else { (fraction | (1 << 52), exponent - 1) };
         if mantissa == 0 {
             return;
         }
         let (limb, wide) = (shift / 64, u128::from(mantissa) << (shift % 64));
-        let signed = if value < 0.0 {
-            (wide as i128).wrapping_neg()
-        } else {
-            wide as i128
-        };
+        let signed = if value < 0.0 { (wide as i128).wrapping_neg() } else { wide as i128 };
         if let Limbs::Narrow { base, limbs } = &mut self.limbs {
             if *base == LIMBS {
                 *base = limb.saturating_sub(1);
@@ -88,11 +75,7 @@ impl Sum {
         match &self.limbs {
             Limbs::Wide(limbs) => **limbs,
             Limbs::Narrow { base, limbs } => {
-                let fill = if limbs[NARROW - 1] >> 63 == 1 {
-                    u64::MAX
-                } else {
-                    0
-                };
+                let fill = if limbs[NARROW - 1] >> 63 == 1 { u64::MAX } else { 0 };
                 let mut all = [0; LIMBS];
                 for (index, limb) in all.iter_mut().enumerate().skip(*base) {
                     *limb = limbs.get(index - base).copied().unwrap_or(fill);
@@ -129,19 +112,13 @@ impl Sum {
         let Some(first) = all.iter().position(|limb| *limb != 0) else {
             return;
         };
-        let sign = if all[LIMBS - 1] >> 63 == 1 {
-            u64::MAX
-        } else {
-            0
-        };
+        let sign = if all[LIMBS - 1] >> 63 == 1 { u64::MAX } else { 0 };
         let mut last = LIMBS - 1;
         while last > first && all[last] == sign && all[last - 1] >> 63 == sign >> 63 {
             last -= 1;
         }
         into.push(first as u8);
-        all[first..=last]
-            .iter()
-            .for_each(|limb| into.extend_from_slice(&limb.to_le_bytes()));
+        all[first..=last].iter().for_each(|limb| into.extend_from_slice(&limb.to_le_bytes()));
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
@@ -151,17 +128,10 @@ impl Sum {
         let (limbs, left) = rest.as_chunks::<8>();
         let (first, count) = (usize::from(*first), limbs.len());
         if !left.is_empty() || count == 0 || first + count > LIMBS {
-            return Err(format!(
-                "sum of {} bytes from limb {first} is damaged",
-                rest.len()
-            ));
+            return Err(format!("sum of {} bytes from limb {first} is damaged", rest.len()));
         }
         let value = |index: usize| u64::from_le_bytes(limbs[index]);
-        let fill = if value(count - 1) >> 63 == 1 {
-            u64::MAX
-        } else {
-            0
-        };
+        let fill = if value(count - 1) >> 63 == 1 { u64::MAX } else { 0 };
         let at = |limb: usize| match limb.checked_sub(first) {
             None => 0,
             Some(index) if index < count => value(index),
@@ -169,21 +139,10 @@ impl Sum {
         };
         // One limb of room at the top and one below, as a new sum has.
         if count < NARROW && first + NARROW <= LIMBS {
-            let base = if count < NARROW - 1 {
-                first.saturating_sub(1)
-            } else {
-                first
-            };
-            return Ok(Self {
-                limbs: Limbs::Narrow {
-                    base,
-                    limbs: std::array::from_fn(|index| at(base + index)),
-                },
-            });
+            let base = if count < NARROW - 1 { first.saturating_sub(1) } else { first };
+            return Ok(Self { limbs: Limbs::Narrow { base, limbs: std::array::from_fn(|index| at(base + index)) } });
         }
-        Ok(Self {
-            limbs: Limbs::Wide(Box::new(std::array::from_fn(at))),
-        })
+        Ok(Self { limbs: Limbs::Wide(Box::new(std::array::from_fn(at))) })
     }
 }
 
@@ -224,21 +183,16 @@ fn round_magnitude(limbs: &[u64; LIMBS]) -> f64 {
     let shift = length - 53;
     let bits_from = |start: usize| {
         let (limb, bit) = (start / 64, start % 64);
-        let pair =
-            u128::from(limbs[limb]) | (u128::from(limbs.get(limb + 1).copied().unwrap_or(0)) << 64);
+        let pair = u128::from(limbs[limb]) | (u128::from(limbs.get(limb + 1).copied().unwrap_or(0)) << 64);
         (pair >> bit) as u64
     };
     let mantissa = bits_from(shift) & ((1 << 53) - 1);
     let half = bits_from(shift - 1) & 1 == 1;
     let below = shift - 1;
-    let sticky = limbs[..below / 64].iter().any(|limb| *limb != 0)
-        || limbs[below / 64] & ((1 << (below % 64)) - 1) != 0;
+    let sticky =
+        limbs[..below / 64].iter().any(|limb| *limb != 0) || limbs[below / 64] & ((1 << (below % 64)) - 1) != 0;
     let up = half && (sticky || mantissa & 1 == 1);
     // A carry out of the mantissa raises the exponent, and past the largest number it makes infinity: both by plain addition.
     let bits = ((shift as u64) << 52) + mantissa + u64::from(up);
-    if shift > 2045 {
-        f64::INFINITY
-    } else {
-        f64::from_bits(bits)
-    }
+    if shift > 2045 { f64::INFINITY } else { f64::from_bits(bits) }
 }

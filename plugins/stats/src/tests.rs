@@ -54,16 +54,8 @@ fn bytes(sum: &Sum) -> Vec<u8> {
 #[test]
 fn one_number_is_itself() {
     let mut numbers = Numbers(7);
-    let edges = [
-        0.0,
-        f64::MIN_POSITIVE,
-        f64::from_bits(1),
-        f64::MAX,
-        f64::MIN,
-        1.0,
-        -1.0,
-        f64::from_bits((1 << 52) - 1),
-    ];
+    let edges =
+        [0.0, f64::MIN_POSITIVE, f64::from_bits(1), f64::MAX, f64::MIN, 1.0, -1.0, f64::from_bits((1 << 52) - 1)];
     for value in (0..20_000).map(|_| numbers.any()).chain(edges) {
         assert_eq!(sum(&[value]).round(), value, "{value:e}");
     }
@@ -86,15 +78,8 @@ fn order_and_cuts_do_not_matter() {
     let mut numbers = Numbers(13);
     for round in 0..300 {
         let count = numbers.next() as usize % 60 + 1;
-        let mut values: Vec<f64> = (0..count)
-            .map(|_| {
-                if round % 2 == 0 {
-                    numbers.any()
-                } else {
-                    numbers.near()
-                }
-            })
-            .collect();
+        let mut values: Vec<f64> =
+            (0..count).map(|_| if round % 2 == 0 { numbers.any() } else { numbers.near() }).collect();
         let whole = sum(&values);
         let cut = numbers.next() as usize % count;
         let mut parts = Sum::decode(&bytes(&sum(&values[..cut]))).unwrap();
@@ -135,12 +120,7 @@ fn many_additions_leave_the_narrow_form_in_time() {
 
 #[test]
 fn damaged_accumulators_are_refused() {
-    for damaged in [
-        &[1][..],
-        &[40, 0, 0, 0, 0, 0, 0, 0, 0],
-        &[35, 1, 2, 3],
-        &[0; 400],
-    ] {
+    for damaged in [&[1][..], &[40, 0, 0, 0, 0, 0, 0, 0, 0], &[35, 1, 2, 3], &[0; 400]] {
         assert!(Sum::decode(damaged).is_err(), "{damaged:?}");
     }
     assert!(State::decode(&[9]).is_err());

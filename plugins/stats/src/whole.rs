@@ -13,12 +13,7 @@ pub struct Whole {
 
 impl Default for Whole {
     fn default() -> Self {
-        Self {
-            count: 0,
-            sum: 0,
-            min: i64::MAX,
-            max: i64::MIN,
-        }
+        Self { count: 0, sum: 0, min: i64::MAX, max: i64::MIN }
     }
 }
 
@@ -40,11 +35,6 @@ impl Whole {
 
     pub fn results(&self) -> Results<i64> {
         let some = |value| (self.count > 0).then_some(value);
-        Results {
-            count: self.count as i64,
-            sum: self.sum as f64,
-            min: some(self.min),
-            max: some(self.max),
-        }
+        Results { count: self.count as i64, sum: self.sum as f64, min: some(self.min), max: some(self.max) }
     }
 }

@@ -13,10 +13,7 @@ pub trait Accumulator: Default {
     /// Reads what version `from` wrote, version byte included.
     fn migrate(from: u32, bytes: &[u8]) -> Result<Self, String> {
         let _ = bytes;
-        Err(format!(
-            "no migration from version {from} of the accumulator to version {}",
-            Self::VERSION
-        ))
+        Err(format!("no migration from version {from} of the accumulator to version {}", Self::VERSION))
     }
 }
 
@@ -26,10 +23,9 @@ pub fn decode<A: Accumulator>(cell: &[u8]) -> Result<A, String> {
     match cell.split_first() {
         None => Ok(A::default()),
         Some((version, body)) if *version == A::VERSION => A::decode(body),
-        Some((version, _)) => Err(format!(
-            "accumulator has version {version}, this plugin reads version {}",
-            A::VERSION
-        )),
+        Some((version, _)) => {
+            Err(format!("accumulator has version {version}, this plugin reads version {}", A::VERSION))
+        }
     }
 }
 
@@ -42,19 +38,13 @@ pub trait Fixed: Sized {
 
 /// Nothing may be left over; used by derived code.
 pub fn ended(rest: &[u8]) -> Result<(), String> {
-    if rest.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("accumulator has {} bytes too many", rest.len()))
-    }
+    if rest.is_empty() { Ok(()) } else { Err(format!("accumulator has {} bytes too many", rest.len())) }
 }
 
 /// Takes `N` bytes off the front.
 #[inline]
 pub fn take_bytes<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], String> {
-    let (head, tail) = from
-        .split_first_chunk::<N>()
-        .ok_or("accumulator is too short")?;
+    let (head, tail) = from.split_first_chunk::<N>().ok_or("accumulator is too short")?;
     *from = tail;
     Ok(*head)
 }

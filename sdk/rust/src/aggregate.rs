@@ -6,9 +6,7 @@
 use crate::accumulator::Accumulator;
 use crate::batch::{Columns, Emit};
 use crate::bindings::aggregate_types::{self, Closing, FoldInput, Folded};
-use crate::bindings::types::{
-    Batch, BytesColumn, Context, Failure, Manifest, Processed, RecordError, Table,
-};
+use crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, Processed, RecordError, Table};
 use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{self, Out, Output, Reject};
@@ -30,11 +28,7 @@ pub trait Aggregator: Sized {
 
     fn new(config: Self::Config) -> Result<Self, String>;
     /// Adds a record; on an error the accumulator must be as it was before.
-    fn fold<'a>(
-        &self,
-        accumulator: &mut Self::Accumulator,
-        row: &Row<Self::Input<'a>>,
-    ) -> Result<(), Reject>;
+    fn fold<'a>(&self, accumulator: &mut Self::Accumulator, row: &Row<Self::Input<'a>>) -> Result<(), Reject>;
     fn combine(&self, into: &mut Self::Accumulator, part: &Self::Accumulator);
     /// The result of a window, or none.
     fn finish<'a>(
@@ -64,12 +58,7 @@ pub trait ColumnAggregator: Sized {
     fn fold(&self, fold: &mut Fold<'_, Self::Accumulator>) -> Result<(), Failure>;
     fn combine(&self, into: &mut Self::Accumulator, part: &Self::Accumulator);
     /// `windows[i]` belongs to `accumulators[i]`; `emit` takes i as the source.
-    fn finish(
-        &self,
-        accumulators: &[Self::Accumulator],
-        windows: &[Window],
-        emit: &mut Emit,
-    ) -> Result<(), Failure>;
+    fn finish(&self, accumulators: &[Self::Accumulator], windows: &[Window], emit: &mut Emit) -> Result<(), Failure>;
 }
 
 /// One call of `fold`: record `row[i]` belongs to accumulator `group[i]`.
@@ -84,24 +73,15 @@ pub struct Fold<'a, A> {
 impl<A> Fold<'_, A> {
     /// Record `row` cannot be folded.
     pub fn reject(&mut self, row: u32, Reject { code, message }: Reject) {
-        self.errors.push(RecordError {
-            index: row,
-            code,
-            message,
-        });
+        self.errors.push(RecordError { index: row, code, message });
     }
 
     /// Calls `each` with every (accumulator, record) pair.
-    pub fn each(
-        &mut self,
-        mut each: impl FnMut(&mut A, u32) -> Result<(), Reject>,
-    ) -> Result<(), Failure> {
+    pub fn each(&mut self, mut each: impl FnMut(&mut A, u32) -> Result<(), Reject>) -> Result<(), Failure> {
         let (row, group) = (self.row, self.group);
         for (row, group) in row.iter().zip(group) {
-            let accumulator = self
-                .accumulators
-                .get_mut(*group as usize)
-                .ok_or("a record belongs to a group that was not sent")?;
+            let accumulator =
+                self.accumulators.get_mut(*group as usize).ok_or("a record belongs to a group that was not sent")?;
             if let Err(reject) = each(accumulator, *row) {
                 self.reject(*row, reject);
             }
@@ -122,17 +102,9 @@ pub trait RunsAggregate: Sized {
     type Accumulator: Accumulator;
     fn describe(config: &Self::Config) -> Result<Manifest, String>;
     fn start(config: Self::Config, context: &Context) -> Result<Self, String>;
-    fn fold_all(
-        &self,
-        batch: &Batch,
-        fold: &mut Fold<'_, Self::Accumulator>,
-    ) -> Result<(), Failure>;
+    fn fold_all(&self, batch: &Batch, fold: &mut Fold<'_, Self::Accumulator>) -> Result<(), Failure>;
     fn combine_two(&self, into: &mut Self::Accumulator, part: &Self::Accumulator);
-    fn finish_all(
-        &self,
-        accumulators: &[Self::Accumulator],
-        windows: &[Window],
-    ) -> Result<Processed, Failure>;
+    fn finish_all(&self, accumulators: &[Self::Accumulator], windows: &[Window]) -> Result<Processed, Failure>;
 }
 
 impl<T: Aggregator> RunsAggregate for TypedAggregator<T> {
@@ -140,10 +112,7 @@ impl<T: Aggregator> RunsAggregate for TypedAggregator<T> {
     type Accumulator = T::Accumulator;
     fn describe(_: &T::Config) -> Result<Manifest, String> {
         let mut manifest = manifest::<T::Config>(T::NAME, T::VERSION, T::DOC);
-        manifest.inputs = vec![input(
-            <T::Input<'static>>::declare(),
-            <T::Input<'static>>::identity(),
-        )];
+        manifest.inputs = vec![input(<T::Input<'static>>::declare(), <T::Input<'static>>::identity())];
         manifest.outputs = <T::Output<'static>>::declare("out");
         manifest.tables = vec![table::<T::Accumulator>()];
         Ok(manifest)
@@ -161,20 +130,12 @@ impl<T: Aggregator> RunsAggregate for TypedAggregator<T> {
                 Ok(())
             }
         })?;
-        if outside {
-            Err("a record outside the batch is to be folded".into())
-        } else {
-            Ok(())
-        }
+        if outside { Err("a record outside the batch is to be folded".into()) } else { Ok(()) }
     }
     fn combine_two(&self, into: &mut T::Accumulator, part: &T::Accumulator) {
         self.0.combine(into, part);
     }
-    fn finish_all(
-        &self,
-        accumulators: &[T::Accumulator],
-        windows: &[Window],
-    ) -> Result<Processed, Failure> {
+    fn finish_all(&self, accumulators: &[T::Accumulator], windows: &[Window]) -> Result<Processed, Failure> {
         let mut out = Out::<T::Output<'_>>::with_capacity(accumulators.len());
         for (index, (accumulator, window)) in accumulators.iter().zip(windows).enumerate() {
             match self.0.finish(accumulator, window) {
@@ -203,11 +164,7 @@ impl<T: ColumnAggregator> RunsAggregate for ColumnarAggregator<T> {
     fn combine_two(&self, into: &mut T::Accumulator, part: &T::Accumulator) {
         self.0.combine(into, part);
     }
-    fn finish_all(
-        &self,
-        accumulators: &[T::Accumulator],
-        windows: &[Window],
-    ) -> Result<Processed, Failure> {
+    fn finish_all(&self, accumulators: &[T::Accumulator], windows: &[Window]) -> Result<Processed, Failure> {
         let mut emit = Emit::default();
         self.0.finish(accumulators, windows, &mut emit)?;
         Ok(out::processed(emit.emitted, emit.errors))
@@ -229,26 +186,13 @@ pub fn table<A: Accumulator>() -> Table {
 pub fn fold<T: RunsAggregate>(plugin: &T, input: &FoldInput) -> Result<Folded, Failure> {
     let accumulators = decode::<T::Accumulator>(&input.accumulators)?;
     let columns = Columns::new(&input.records);
-    let mut fold = Fold {
-        columns,
-        row: &input.row,
-        group: &input.group,
-        accumulators,
-        errors: Vec::new(),
-    };
+    let mut fold = Fold { columns, row: &input.row, group: &input.group, accumulators, errors: Vec::new() };
     plugin.fold_all(&input.records, &mut fold)?;
-    let Fold {
-        accumulators,
-        mut errors,
-        ..
-    } = fold;
+    let Fold { accumulators, mut errors, .. } = fold;
     // A record that is in several windows is one record.
     errors.sort_by_key(|error| error.index);
     errors.dedup_by_key(|error| error.index);
-    Ok(Folded {
-        accumulators: encode(&accumulators),
-        errors,
-    })
+    Ok(Folded { accumulators: encode(&accumulators), errors })
 }
 
 /// `aggregate.combine` of the interface.
@@ -260,13 +204,9 @@ pub fn combine<T: RunsAggregate>(
     let parts = decode::<T::Accumulator>(parts)?;
     let mut groups = Vec::with_capacity(group_offsets.len());
     for pair in group_offsets.windows(2) {
-        let parts = parts
-            .get(pair[0] as usize..pair[1] as usize)
-            .ok_or("a group has parts that were not sent")?;
+        let parts = parts.get(pair[0] as usize..pair[1] as usize).ok_or("a group has parts that were not sent")?;
         let mut whole = T::Accumulator::default();
-        parts
-            .iter()
-            .for_each(|part| plugin.combine_two(&mut whole, part));
+        parts.iter().for_each(|part| plugin.combine_two(&mut whole, part));
         groups.push(whole);
     }
     Ok(encode(&groups))
@@ -286,11 +226,7 @@ pub fn finish<T: RunsAggregate>(plugin: &T, closing: &Closing) -> Result<Process
     };
     let windows: Vec<Window> = bounds.zip(firings).map(window).collect();
     if windows.len() != count {
-        return Err(format!(
-            "{count} accumulators were sent with {} windows",
-            windows.len()
-        )
-        .into());
+        return Err(format!("{count} accumulators were sent with {} windows", windows.len()).into());
     }
     plugin.finish_all(&accumulators, &windows)
 }
@@ -299,9 +235,8 @@ pub fn finish<T: RunsAggregate>(plugin: &T, closing: &Closing) -> Result<Process
 pub fn migrate<T: RunsAggregate>(from: u32, values: &BytesColumn) -> Result<BytesColumn, String> {
     let count = values.offsets.len().saturating_sub(1);
     let cells = Bytes::open(values, count).ok_or("the values are not a column")?;
-    let migrated: Result<Vec<T::Accumulator>, String> = (0..count)
-        .map(|index| T::Accumulator::migrate(from, cells.get(index)))
-        .collect();
+    let migrated: Result<Vec<T::Accumulator>, String> =
+        (0..count).map(|index| T::Accumulator::migrate(from, cells.get(index))).collect();
     Ok(encode(&migrated?))
 }
 
@@ -312,9 +247,7 @@ fn decode<A: Accumulator>(column: &BytesColumn) -> Result<Vec<A>, String> {
         return Ok(Vec::new());
     }
     let cells = Bytes::open(column, count).ok_or("the accumulators are not a column")?;
-    (0..count)
-        .map(|index| crate::accumulator::decode(cells.get(index)))
-        .collect()
+    (0..count).map(|index| crate::accumulator::decode(cells.get(index))).collect()
 }
 
 fn encode<A: Accumulator>(accumulators: &[A]) -> BytesColumn {

@@ -24,20 +24,16 @@ impl<'a> Columns<'a> {
 
     /// The column of the input field at `index`.
     pub fn column(&self, index: usize) -> Result<&'a Column, String> {
-        self.batch.fields.get(index).ok_or_else(|| {
-            format!(
-                "field {index} was not sent; {} were",
-                self.batch.fields.len()
-            )
-        })
+        self.batch
+            .fields
+            .get(index)
+            .ok_or_else(|| format!("field {index} was not sent; {} were", self.batch.fields.len()))
     }
 
     /// The cells of the input field at `index`, as `T`.
     pub fn cells<T: Cell<'a>>(&self, index: usize) -> Result<Cells<'a, T>, String> {
         let column = self.column(index)?;
-        Ok(Cells {
-            reader: cell::open::<T>(column, self.count(), &format!("number {index}"))?,
-        })
+        Ok(Cells { reader: cell::open::<T>(column, self.count(), &format!("number {index}"))? })
     }
 
     /// Everything else, as it crossed the boundary.
@@ -68,41 +64,21 @@ pub struct Emit {
 impl Emit {
     /// Records of `output`: `source` says which input record (or group) each comes from, `fields` are the output's, in its order.
     pub fn push(&mut self, output: u32, source: Vec<u32>, fields: Vec<Column>) {
-        self.emitted.push(out::emitted(
-            output,
-            source,
-            Identities::default(),
-            Identity::empty(),
-            fields,
-        ));
+        self.emitted.push(out::emitted(output, source, Identities::default(), Identity::empty(), fields));
     }
 
     /// Record (or group) `index` cannot be processed.
     pub fn reject(&mut self, index: u32, Reject { code, message }: Reject) {
-        self.errors.push(RecordError {
-            index,
-            code,
-            message,
-        });
+        self.errors.push(RecordError { index, code, message });
     }
 }
 
 /// A field of a manifest.
 pub fn field(path: &str, kind: Kind, optional: bool, doc: &str) -> Field {
-    Field {
-        path: path.to_owned(),
-        kind,
-        optional,
-        doc: doc.to_owned(),
-    }
+    Field { path: path.to_owned(), kind, optional, doc: doc.to_owned() }
 }
 
 /// An output of a manifest that sets nothing but its fields.
 pub fn output(name: &str, fields: Vec<Field>, doc: &str) -> crate::bindings::types::Output {
-    crate::bindings::types::Output {
-        name: name.to_owned(),
-        fields,
-        sets: Identity::empty(),
-        doc: doc.to_owned(),
-    }
+    crate::bindings::types::Output { name: name.to_owned(), fields, sets: Identity::empty(), doc: doc.to_owned() }
 }

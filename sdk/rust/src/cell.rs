@@ -55,23 +55,12 @@ pub trait Cell<'a>: Sized {
 }
 
 /// Opens a column as `T`; the error names what was found.
-pub fn open<'a, T: Cell<'a>>(
-    column: &'a Column,
-    count: usize,
-    path: &str,
-) -> Result<T::Reader, String> {
+pub fn open<'a, T: Cell<'a>>(column: &'a Column, count: usize, path: &str) -> Result<T::Reader, String> {
     if !T::OPTIONAL && column.null.iter().any(|null| *null != 0) {
-        return Err(format!(
-            "field `{path}` has cells without a value; declare it as `Option`"
-        ));
+        return Err(format!("field `{path}` has cells without a value; declare it as `Option`"));
     }
-    let wrong = || {
-        format!(
-            "column of field `{path}` is not {count} cells of {:?}: found {}",
-            T::KIND,
-            found(&column.values)
-        )
-    };
+    let wrong =
+        || format!("column of field `{path}` is not {count} cells of {:?}: found {}", T::KIND, found(&column.values));
     T::open(column, count).ok_or_else(wrong)
 }
 
@@ -110,12 +99,8 @@ pub struct Bytes<'a> {
 
 impl<'a> Bytes<'a> {
     pub fn open(column: &'a BytesColumn, count: usize) -> Option<Self> {
-        let whole = column.offsets.len() == count + 1
-            && column.offsets[count] as usize <= column.data.len();
-        whole.then_some(Self {
-            data: &column.data,
-            offsets: &column.offsets,
-        })
+        let whole = column.offsets.len() == count + 1 && column.offsets[count] as usize <= column.data.len();
+        whole.then_some(Self { data: &column.data, offsets: &column.offsets })
     }
 
     #[inline]
@@ -134,10 +119,7 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     pub fn open(column: &'a BytesColumn, count: usize) -> Option<Self> {
         let bytes = Bytes::open(column, count)?;
-        Some(Self {
-            data: str::from_utf8(bytes.data).ok()?,
-            offsets: bytes.offsets,
-        })
+        Some(Self { data: str::from_utf8(bytes.data).ok()?, offsets: bytes.offsets })
     }
 
     #[inline]
@@ -203,18 +185,13 @@ impl<'a> Cell<'a> for Decimal<'a> {
     type Reader = (Bytes<'a>, i32);
     fn open(column: &'a Column, count: usize) -> Option<Self::Reader> {
         match &column.values {
-            Values::Decimal(decimal) => {
-                Some((Bytes::open(&decimal.unscaled, count)?, decimal.scale))
-            }
+            Values::Decimal(decimal) => Some((Bytes::open(&decimal.unscaled, count)?, decimal.scale)),
             _ => None,
         }
     }
     #[inline]
     fn read(reader: &Self::Reader, index: usize) -> Self {
-        Decimal {
-            unscaled: reader.0.get(index),
-            scale: reader.1,
-        }
+        Decimal { unscaled: reader.0.get(index), scale: reader.1 }
     }
 }
 

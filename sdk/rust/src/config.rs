@@ -19,23 +19,13 @@ impl<T: Schema + DeserializeOwned> Config for T {}
 pub fn parse<C: Config>(text: &str) -> Result<C, String> {
     let value = match text.trim() {
         "" => Value::Null,
-        text => {
-            serde_json::from_str(text).map_err(|error| format!("config is not JSON: {error}"))?
-        }
+        text => serde_json::from_str(text).map_err(|error| format!("config is not JSON: {error}"))?,
     };
     let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
-    let first = if empty {
-        Value::Object(Map::new())
-    } else {
-        value
-    };
+    let first = if empty { Value::Object(Map::new()) } else { value };
     let read = C::deserialize(&first).map_err(|error| format!("config: {error}"));
     // `()` reads from null only.
-    if empty {
-        read.or_else(|error| C::deserialize(Value::Null).map_err(|_| error))
-    } else {
-        read
-    }
+    if empty { read.or_else(|error| C::deserialize(Value::Null).map_err(|_| error)) } else { read }
 }
 
 /// The schema as text; empty when no config is taken.
@@ -56,8 +46,7 @@ pub fn property(properties: &mut Map<String, Value>, name: &str, mut schema: Val
 
 /// The schema of an object; used by derived code.
 pub fn object(properties: Map<String, Value>, required: &[&str], doc: &str) -> Value {
-    let mut schema =
-        json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if let Some(schema) = schema.as_object_mut() {
         if !required.is_empty() {
             schema.insert("required".to_owned(), json!(required));

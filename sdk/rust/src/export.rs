@@ -32,10 +32,7 @@ pub fn start_aggregate<P: RunsAggregate>(slot: &Slot<P>, context: &Context) -> R
 }
 
 /// Runs a call on the instance.
-pub fn with<P, R>(
-    slot: &Slot<P>,
-    call: impl FnOnce(&mut P) -> Result<R, Failure>,
-) -> Result<R, Failure> {
+pub fn with<P, R>(slot: &Slot<P>, call: impl FnOnce(&mut P) -> Result<R, Failure>) -> Result<R, Failure> {
     match slot.borrow_mut().as_mut() {
         Some(plugin) => call(plugin),
         None => Err("the plugin was called before `init`".into()),
@@ -79,7 +76,6 @@ macro_rules! column_aggregator {
 macro_rules! export_transformer {
     ($runs:ty) => {
         #[cfg(target_family = "wasm")]
-        #[allow(unsafe_code, reason = "the exports of a component, written by wit-bindgen")]
         const _: () = {
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
@@ -97,10 +93,11 @@ macro_rules! export_transformer {
                 fn process(
                     batch: $crate::bindings::types::Batch,
                 ) -> Result<$crate::bindings::types::Processed, $crate::bindings::types::Failure> {
-                    PLUGIN.with(|slot| $crate::export::with(slot, |plugin| $crate::transform::Runs::run(plugin, &batch)))
+                    PLUGIN
+                        .with(|slot| $crate::export::with(slot, |plugin| $crate::transform::Runs::run(plugin, &batch)))
                 }
-            }
-            $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
+    }
+    $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
             $crate::bindings::transform::export_transform!(Exports with_types_in $crate::bindings::transform);
         };
     };
@@ -111,7 +108,6 @@ macro_rules! export_transformer {
 macro_rules! export_aggregator {
     ($runs:ty) => {
         #[cfg(target_family = "wasm")]
-        #[allow(unsafe_code, reason = "the exports of a component, written by wit-bindgen")]
         const _: () = {
             use $crate::bindings::aggregate_types::{Closing, FoldInput, Folded};
             use $crate::bindings::types::{BytesColumn, Context, Failure, Manifest, Processed};
@@ -145,8 +141,8 @@ macro_rules! export_aggregator {
                     $crate::aggregate::migrate::<$runs>(from, &values)
                 }
             }
-            $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
-            $crate::bindings::aggregate::export_aggregate!(Exports with_types_in $crate::bindings::aggregate);
+    $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
+    $crate::bindings::aggregate::export_aggregate!(Exports with_types_in $crate::bindings::aggregate);
         };
     };
 }

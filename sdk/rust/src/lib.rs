@@ -60,6 +60,10 @@
 // Derived code and generated bindings name this crate as its users do.
 extern crate self as pelton_sdk;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 // The path of a batch: read, built, given back.
 pub mod batch;
 pub mod cell;
@@ -101,9 +105,7 @@ pub mod prelude {
     pub use crate::bindings::types::Failure;
     pub use crate::cell::{Date, Decimal, Json, Timestamp};
     pub use crate::out::{Nothing, Out, Output, Reject};
-    pub use crate::rows::{
-        ArrivalTime, EventTime, Fields, PartitionKey, Payload, Position, Row, Rows,
-    };
+    pub use crate::rows::{ArrivalTime, EventTime, Fields, PartitionKey, Payload, Position, Row, Rows};
     pub use crate::transform::Transformer;
     pub use crate::{Accumulator, Fields, Output, config, log, metrics};
 }

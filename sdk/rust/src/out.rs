@@ -43,10 +43,7 @@ pub struct Reject {
 
 impl Reject {
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -60,10 +57,7 @@ impl<O: Output> Out<O> {
     pub(crate) fn with_capacity(rows: usize) -> Self {
         let mut columns = O::Columns::default();
         O::reserve(&mut columns, rows);
-        Self {
-            columns,
-            errors: Vec::new(),
-        }
+        Self { columns, errors: Vec::new() }
     }
 
     /// A result of `row`; there may be any number of them.
@@ -83,11 +77,7 @@ impl<O: Output> Out<O> {
     }
 
     pub(crate) fn reject_at(&mut self, index: u32, Reject { code, message }: Reject) {
-        self.errors.push(RecordError {
-            index,
-            code,
-            message,
-        });
+        self.errors.push(RecordError { index, code, message });
     }
 
     pub(crate) fn finish(self) -> (Vec<Emitted>, Vec<RecordError>) {
@@ -114,11 +104,7 @@ pub fn emitted(
     fields: Vec<types::Column>,
 ) -> Emitted {
     let strings = |builder: BytesBuilder, flag| {
-        if sets.contains(flag) {
-            builder.finish()
-        } else {
-            absent()
-        }
+        if sets.contains(flag) { builder.finish() } else { absent() }
     };
     Emitted {
         output,
@@ -133,26 +119,14 @@ pub fn emitted(
 
 /// A column of byte strings that nobody asked for.
 pub fn absent() -> types::BytesColumn {
-    types::BytesColumn {
-        data: Vec::new(),
-        offsets: Vec::new(),
-    }
+    types::BytesColumn { data: Vec::new(), offsets: Vec::new() }
 }
 
 /// Results without timers, which only stateful plugins set.
 pub fn processed(emitted: Vec<Emitted>, errors: Vec<RecordError>) -> types::Processed {
-    let none = types::TimerOps {
-        key: Vec::new(),
-        tag: absent(),
-        domain: Vec::new(),
-        at_ms: Vec::new(),
-        set: Vec::new(),
-    };
-    types::Processed {
-        emitted,
-        errors,
-        timers: none,
-    }
+    let none =
+        types::TimerOps { key: Vec::new(), tag: absent(), domain: Vec::new(), at_ms: Vec::new(), set: Vec::new() };
+    types::Processed { emitted, errors, timers: none }
 }
 
 impl From<String> for Failure {

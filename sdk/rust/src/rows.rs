@@ -29,21 +29,12 @@ impl<'a> Source<'a> {
 
     /// Reader of the field at `index` of those declared.
     pub fn field<T: Cell<'a>>(&self, index: usize, path: &str) -> Result<T::Reader, String> {
-        let column: &'a Column = self
-            .batch
-            .fields
-            .get(index)
-            .ok_or_else(|| format!("field `{path}` was not sent"))?;
+        let column: &'a Column = self.batch.fields.get(index).ok_or_else(|| format!("field `{path}` was not sent"))?;
         cell::open::<T>(column, self.count(), path)
     }
 
     pub fn special<T: Special<'a>>(&self) -> Result<T::Reader, String> {
-        T::open(self.batch).ok_or_else(|| {
-            format!(
-                "identity column of {} was not sent",
-                std::any::type_name::<T>()
-            )
-        })
+        T::open(self.batch).ok_or_else(|| format!("identity column of {} was not sent", std::any::type_name::<T>()))
     }
 }
 
@@ -121,19 +112,12 @@ impl<'a> Special<'a> for Position<'a> {
     fn open(batch: &'a Batch) -> Option<Self::Reader> {
         let count = batch.count as usize;
         let whole = batch.shard_index.len() == count && batch.sub_sequence.len() == count;
-        let known = batch
-            .shard_index
-            .iter()
-            .all(|shard| (*shard as usize) < batch.shards.len());
+        let known = batch.shard_index.iter().all(|shard| (*shard as usize) < batch.shards.len());
         Some((batch, Bytes::open(&batch.sequence, count)?)).filter(|_| whole && known)
     }
     fn read((batch, sequence): &Self::Reader, index: usize) -> Self {
         let shard = &batch.shards[batch.shard_index[index] as usize];
-        Self {
-            shard,
-            sequence: sequence.get(index),
-            sub_sequence: batch.sub_sequence[index],
-        }
+        Self { shard, sequence: sequence.get(index), sub_sequence: batch.sub_sequence[index] }
     }
 }
 
@@ -146,20 +130,13 @@ pub struct Rows<'a, F: Fields<'a>> {
 
 impl<'a, F: Fields<'a>> Rows<'a, F> {
     pub fn open(batch: &'a Batch) -> Result<Self, String> {
-        Ok(Self {
-            batch,
-            columns: F::open(&Source { batch })?,
-            next: 0,
-        })
+        Ok(Self { batch, columns: F::open(&Source { batch })?, next: 0 })
     }
 
     /// Row `index`, or `None` past the end.
     #[inline]
     pub fn get(&self, index: u32) -> Option<Row<F>> {
-        (index < self.batch.count).then(|| Row {
-            fields: F::read(&self.columns, index as usize),
-            index,
-        })
+        (index < self.batch.count).then(|| Row { fields: F::read(&self.columns, index as usize), index })
     }
 
     /// Processing time: the same again when a batch is retried.

@@ -23,11 +23,7 @@ pub trait Transformer: Sized {
     fn new(config: Self::Config) -> Result<Self, String>;
 
     /// Called for every batch. Rows that are neither emitted nor rejected are dropped; an error fails the whole batch.
-    fn process<'a>(
-        &mut self,
-        rows: Rows<'a, Self::Input<'a>>,
-        out: &mut Out<Self::Output<'a>>,
-    ) -> Result<(), Failure>;
+    fn process<'a>(&mut self, rows: Rows<'a, Self::Input<'a>>, out: &mut Out<Self::Output<'a>>) -> Result<(), Failure>;
 }
 
 /// A function from columns to columns, with a manifest that may depend on the config. Export it with
@@ -47,10 +43,7 @@ impl<T: Transformer> Runs for Typed<T> {
     type Config = T::Config;
     fn describe(_: &T::Config) -> Result<Manifest, String> {
         let mut manifest = manifest::<T::Config>(T::NAME, T::VERSION, T::DOC);
-        manifest.inputs = vec![input(
-            <T::Input<'static>>::declare(),
-            <T::Input<'static>>::identity(),
-        )];
+        manifest.inputs = vec![input(<T::Input<'static>>::declare(), <T::Input<'static>>::identity())];
         manifest.outputs = <T::Output<'static>>::declare("out");
         Ok(manifest)
     }
@@ -107,10 +100,5 @@ pub fn manifest<C: Config>(name: &str, version: &str, doc: &str) -> Manifest {
 
 /// The one input of a step.
 pub fn input(fields: Vec<types::Field>, identity: types::Identity) -> Input {
-    Input {
-        name: "in".to_owned(),
-        identity,
-        fields,
-        doc: String::new(),
-    }
+    Input { name: "in".to_owned(), identity, fields, doc: String::new() }
 }

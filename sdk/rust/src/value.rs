@@ -54,10 +54,7 @@ impl BytesBuilder {
     #[cold]
     fn grow(&mut self, cell: usize) {
         let wanted = (self.used + cell + 64).max(self.data.len() * 2);
-        assert!(
-            wanted <= u32::MAX as usize,
-            "an output column is larger than 4 GiB"
-        );
+        assert!(wanted <= u32::MAX as usize, "an output column is larger than 4 GiB");
         self.data.resize(wanted, 0);
     }
 
@@ -71,10 +68,7 @@ impl BytesBuilder {
     pub fn finish(mut self) -> BytesColumn {
         self.data.truncate(self.used);
         self.offsets.insert(0, 0);
-        BytesColumn {
-            data: self.data,
-            offsets: self.offsets,
-        }
+        BytesColumn { data: self.data, offsets: self.offsets }
     }
 }
 
@@ -109,10 +103,7 @@ macro_rules! numbers {
                 Vec::push(&mut self.0, <$raw>::default());
             }
             fn finish(self) -> Column {
-                Column {
-                    values: Values::$kind(self.0),
-                    null: Vec::new(),
-                }
+                Column { values: Values::$kind(self.0), null: Vec::new() }
             }
         }
         impl Value for $type {
@@ -146,10 +137,7 @@ macro_rules! strings {
                 self.0.push(b"");
             }
             fn finish(self) -> Column {
-                Column {
-                    values: Values::$kind(self.0.finish()),
-                    null: Vec::new(),
-                }
+                Column { values: Values::$kind(self.0.finish()), null: Vec::new() }
             }
         }
     };
@@ -197,10 +185,7 @@ impl<B: Builder> Builder for Nullable<B> {
     }
     fn finish(self) -> Column {
         let column = self.values.finish();
-        Column {
-            null: if self.any { self.null } else { Vec::new() },
-            ..column
-        }
+        Column { null: if self.any { self.null } else { Vec::new() }, ..column }
     }
 }
 
@@ -241,16 +226,12 @@ pub fn take(column: &Column, rows: &[u32]) -> Column {
         Values::Text(v) => Values::Text(strings(v)),
         Values::Binary(v) => Values::Binary(strings(v)),
         Values::Json(v) => Values::Json(strings(v)),
-        Values::Decimal(v) => Values::Decimal(crate::bindings::types::DecimalColumn {
-            unscaled: strings(&v.unscaled),
-            scale: v.scale,
-        }),
+        Values::Decimal(v) => {
+            Values::Decimal(crate::bindings::types::DecimalColumn { unscaled: strings(&v.unscaled), scale: v.scale })
+        }
     };
-    let null = if column.null.is_empty() {
-        Vec::new()
-    } else {
-        rows.iter().map(|row| column.null[pick(row)]).collect()
-    };
+    let null =
+        if column.null.is_empty() { Vec::new() } else { rows.iter().map(|row| column.null[pick(row)]).collect() };
     Column { values, null }
 }
 
@@ -260,9 +241,7 @@ mod tests {
 
     #[test]
     fn strings_of_every_length_are_kept() {
-        let cells: Vec<String> = (0..100)
-            .map(|n| ('a'..='z').cycle().take(n).collect())
-            .collect();
+        let cells: Vec<String> = (0..100).map(|n| ('a'..='z').cycle().take(n).collect()).collect();
         let mut builder = BytesBuilder::default();
         cells.iter().for_each(|cell| builder.push(cell.as_bytes()));
         let column = builder.finish();

@@ -39,10 +39,7 @@ struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self {
-            on_time: 15,
-            late: 60,
-        }
+        Self { on_time: 15, late: 60 }
     }
 }
 
@@ -76,34 +73,14 @@ impl Transformer for Delays {
         Ok(Self(bounds))
     }
 
-    fn process<'a>(
-        &mut self,
-        flights: Rows<'a, Flight<'a>>,
-        out: &mut Out<Departure<'a>>,
-    ) -> Result<(), Failure> {
+    fn process<'a>(&mut self, flights: Rows<'a, Flight<'a>>, out: &mut Out<Departure<'a>>) -> Result<(), Failure> {
         for flight in flights {
             let Some(dep_delay) = flight.dep_delay else {
                 continue;
             };
-            let Flight {
-                carrier,
-                origin,
-                dest,
-                flight: number,
-                ..
-            } = flight.fields;
+            let Flight { carrier, origin, dest, flight: number, .. } = flight.fields;
             let delay_class = self.class(dep_delay);
-            out.emit(
-                &flight,
-                Departure {
-                    carrier,
-                    origin,
-                    dest,
-                    flight: number,
-                    dep_delay,
-                    delay_class,
-                },
-            );
+            out.emit(&flight, Departure { carrier, origin, dest, flight: number, dep_delay, delay_class });
         }
         Ok(())
     }

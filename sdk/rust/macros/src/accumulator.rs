@@ -8,14 +8,9 @@ use syn::{DeriveInput, Result};
 pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let name = &input.ident;
     let fields = named(input)?;
-    let (idents, types): (Vec<_>, Vec<_>) =
-        fields.iter().map(|field| (&field.ident, &field.ty)).unzip();
+    let (idents, types): (Vec<_>, Vec<_>) = fields.iter().map(|field| (&field.ident, &field.ty)).unzip();
     let mut version: u8 = 1;
-    for attribute in input
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("accumulator"))
-    {
+    for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("accumulator")) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("version") {
                 return Err(meta.error("expected `version = N`"));

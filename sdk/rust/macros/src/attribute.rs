@@ -42,23 +42,17 @@ impl Special {
 
 /// The place of a field, its name if nothing else is said.
 pub fn place(field: &Field) -> Result<Place> {
-    let name = field
-        .ident
-        .as_ref()
-        .map(|ident| ident.to_string().trim_start_matches("r#").to_owned());
+    let name = field.ident.as_ref().map(|ident| ident.to_string().trim_start_matches("r#").to_owned());
     let mut place = Place::Column(name.unwrap_or_default());
-    for attribute in field
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("field"))
-    {
+    for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("field")) {
         attribute.parse_nested_meta(|meta| {
             if meta.path.is_ident("path") {
                 place = Place::Column(meta.value()?.parse::<syn::LitStr>()?.value());
                 return Ok(());
             }
             let special = Special::NAMES.iter().find(|(name, _)| meta.path.is_ident(name));
-            let known = "expected `path = \"...\"`, `partition_key`, `event_time`, `arrival_time`, `position` or `payload`";
+            let known =
+                "expected `path = \"...\"`, `partition_key`, `event_time`, `arrival_time`, `position` or `payload`";
             place = Place::Special(special.ok_or_else(|| meta.error(known))?.1);
             Ok(())
         })?;
@@ -72,15 +66,9 @@ pub fn named(input: &DeriveInput) -> Result<Vec<&Field>> {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => Ok(fields.named.iter().collect()),
             Fields::Unit => Ok(Vec::new()),
-            Fields::Unnamed(_) => Err(Error::new_spanned(
-                &input.ident,
-                "name the fields: a column needs a name",
-            )),
+            Fields::Unnamed(_) => Err(Error::new_spanned(&input.ident, "name the fields: a column needs a name")),
         },
-        _ => Err(Error::new_spanned(
-            &input.ident,
-            "expected a struct with named fields",
-        )),
+        _ => Err(Error::new_spanned(&input.ident, "expected a struct with named fields")),
     }
 }
 
@@ -88,38 +76,24 @@ pub fn named(input: &DeriveInput) -> Result<Vec<&Field>> {
 pub fn doc(attributes: &[Attribute]) -> String {
     let line = |attribute: &Attribute| match &attribute.meta {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => match &meta.value {
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(text),
-                ..
-            }) => Some(text.value().trim().to_owned()),
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
             _ => None,
         },
         _ => None,
     };
-    attributes
-        .iter()
-        .filter_map(line)
-        .collect::<Vec<_>>()
-        .join(" ")
-        .trim()
-        .to_owned()
+    attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
 /// A type with every lifetime made `'static`: builders do not depend on them.
 pub fn without_lifetimes(tokens: impl ToTokens) -> TokenStream {
     let mut after_tick = false;
     let replace = |tree: TokenTree| -> TokenTree {
-        let was_tick = std::mem::replace(
-            &mut after_tick,
-            matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\''),
-        );
+        let was_tick =
+            std::mem::replace(&mut after_tick, matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\''));
         match tree {
-            TokenTree::Ident(ident) if was_tick => {
-                TokenTree::Ident(proc_macro2::Ident::new("static", ident.span()))
-            }
+            TokenTree::Ident(ident) if was_tick => TokenTree::Ident(proc_macro2::Ident::new("static", ident.span())),
             TokenTree::Group(group) => {
-                let mut inner =
-                    proc_macro2::Group::new(group.delimiter(), without_lifetimes(group.stream()));
+                let mut inner = proc_macro2::Group::new(group.delimiter(), without_lifetimes(group.stream()));
                 inner.set_span(group.span());
                 TokenTree::Group(inner)
             }

@@ -12,8 +12,7 @@ pub fn attribute(input: &DeriveInput) -> Result<TokenStream> {
         _ => (object(input)?, Some(quote!(#[serde(deny_unknown_fields)]))),
     };
     // Variants are written as identifiers usually are in a job file.
-    let case =
-        matches!(input.data, Data::Enum(_)).then(|| quote!(#[serde(rename_all = "snake_case")]));
+    let case = matches!(input.data, Data::Enum(_)).then(|| quote!(#[serde(rename_all = "snake_case")]));
     Ok(quote! {
         #[derive(::pelton_sdk::serde::Deserialize)]
         #[serde(crate = "::pelton_sdk::serde")]
@@ -35,14 +34,8 @@ fn object(input: &DeriveInput) -> Result<TokenStream> {
     let (mut properties, mut required) = (vec![], vec![]);
     for field in named(input)? {
         let said = serde(&field.attrs, &["default", "rename"])?;
-        let ident = field
-            .ident
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let name = said
-            .rename
-            .unwrap_or_else(|| ident.trim_start_matches("r#").to_owned());
+        let ident = field.ident.as_ref().map(ToString::to_string).unwrap_or_default();
+        let name = said.rename.unwrap_or_else(|| ident.trim_start_matches("r#").to_owned());
         let (ty, text) = (&field.ty, doc(&field.attrs));
         properties.push(quote! {
             ::pelton_sdk::config::property(&mut properties, #name, <#ty as ::pelton_sdk::config::Schema>::schema(), #text);
@@ -77,9 +70,7 @@ fn choice(data: &DataEnum) -> Result<TokenStream> {
         }
         names.push(name);
     }
-    Ok(quote!(
-        ::pelton_sdk::serde_json::json!({ "enum": [#(#names),*] })
-    ))
+    Ok(quote!(::pelton_sdk::serde_json::json!({ "enum": [#(#names),*] })))
 }
 
 #[derive(Default)]
@@ -91,15 +82,10 @@ struct Said {
 /// What serde attributes say; one that the schema would not know about is refused, so that the two never differ.
 fn serde(attributes: &[Attribute], known: &[&str]) -> Result<Said> {
     let mut said = Said::default();
-    for attribute in attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("serde"))
-    {
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
         attribute.parse_nested_meta(|meta| {
             if !known.iter().any(|known| meta.path.is_ident(known)) {
-                return Err(meta.error(format!(
-                    "a config knows only the serde attributes {known:?} here"
-                )));
+                return Err(meta.error(format!("a config knows only the serde attributes {known:?} here")));
             }
             if meta.path.is_ident("rename") {
                 said.rename = Some(meta.value()?.parse::<syn::LitStr>()?.value());

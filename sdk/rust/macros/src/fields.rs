@@ -14,17 +14,14 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
     };
     let arguments = (!input.generics.params.is_empty()).then(|| quote!(<#lifetime>));
     let columns = format_ident!("__{}Columns", name);
-    let (mut declared, mut flags, mut types, mut opens, mut reads) =
-        (vec![], vec![], vec![], vec![], vec![]);
+    let (mut declared, mut flags, mut types, mut opens, mut reads) = (vec![], vec![], vec![], vec![], vec![]);
     for field in fields {
         let (ident, ty, doc) = (&field.ident, &field.ty, doc(&field.attrs));
         match place(field)? {
             Place::Column(path) => {
                 let index = declared.len();
                 let cell = quote!(<#ty as ::pelton_sdk::cell::Cell<#lifetime>>);
-                declared.push(
-                    quote!(::pelton_sdk::batch::field(#path, #cell::KIND, #cell::OPTIONAL, #doc)),
-                );
+                declared.push(quote!(::pelton_sdk::batch::field(#path, #cell::KIND, #cell::OPTIONAL, #doc)));
                 types.push(quote!(#ident: #cell::Reader));
                 opens.push(quote!(#ident: source.field::<#ty>(#index, #path)?));
                 reads.push(quote!(#ident: #cell::read(&columns.#ident, index)));

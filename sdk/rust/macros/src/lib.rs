@@ -33,9 +33,7 @@ pub fn output(input: TokenStream) -> TokenStream {
 /// Numbers of a struct are an accumulator of fixed width. `#[accumulator(version = 2)]` names the layout.
 #[proc_macro_derive(Accumulator, attributes(accumulator))]
 pub fn accumulator(input: TokenStream) -> TokenStream {
-    answer(accumulator::derive(&parse_macro_input!(
-        input as DeriveInput
-    )))
+    answer(accumulator::derive(&parse_macro_input!(input as DeriveInput)))
 }
 
 /// A struct, or an enum without fields, is (part of) the step's `config:`. Unknown keys are errors. A field that is an `Option` or has
@@ -46,7 +44,5 @@ pub fn config(_: TokenStream, input: TokenStream) -> TokenStream {
 }
 
 fn answer(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    result
-        .unwrap_or_else(|error| error.to_compile_error())
-        .into()
+    result.unwrap_or_else(|error| error.to_compile_error()).into()
 }

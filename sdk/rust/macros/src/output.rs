@@ -33,24 +33,27 @@ fn record(input: &DeriveInput) -> Result<TokenStream> {
                 let value = quote!(<#fixed as ::pelton_sdk::value::Value>);
                 parts.declared.push(quote!(::pelton_sdk::batch::field(#path, #value::KIND, #value::OPTIONAL, #text)));
                 parts.types.push(quote!(#ident: #value::Builder));
-                parts.reserves.push(
-                    quote!(::pelton_sdk::value::Builder::reserve(&mut columns.#ident, rows);),
-                );
-                parts.pushes.push(
-                    quote!(::pelton_sdk::value::Value::push(self.#ident, &mut columns.#ident);),
-                );
-                parts
-                    .finishes
-                    .push(quote!(::pelton_sdk::value::Builder::finish(columns.#ident)));
+                parts.reserves.push(quote!(::pelton_sdk::value::Builder::reserve(&mut columns.#ident, rows);));
+                parts.pushes.push(quote!(::pelton_sdk::value::Value::push(self.#ident, &mut columns.#ident);));
+                parts.finishes.push(quote!(::pelton_sdk::value::Builder::finish(columns.#ident)));
             }
             Place::Special(special) => {
                 parts.sets.push(special.flag());
                 let place = quote!(columns.__identities);
                 parts.pushes.push(match special {
-                    Special::PartitionKey => quote!(#place.partition_key.push(::std::convert::AsRef::<[u8]>::as_ref(&self.#ident));),
-                    Special::Payload => quote!(#place.payload.push(::std::convert::AsRef::<[u8]>::as_ref(&self.#ident));),
+                    Special::PartitionKey => {
+                        quote!(#place.partition_key.push(::std::convert::AsRef::<[u8]>::as_ref(&self.#ident));)
+                    }
+                    Special::Payload => {
+                        quote!(#place.payload.push(::std::convert::AsRef::<[u8]>::as_ref(&self.#ident));)
+                    }
                     Special::EventTime => quote!(#place.event_us.push(self.#ident);),
-                    _ => return Err(Error::new_spanned(field, "an output can set `partition_key`, `event_time` and `payload`")),
+                    _ => {
+                        return Err(Error::new_spanned(
+                            field,
+                            "an output can set `partition_key`, `event_time` and `payload`",
+                        ));
+                    }
                 });
             }
         }
@@ -62,15 +65,9 @@ fn implementation(input: &DeriveInput, parts: &Parts) -> TokenStream {
     let (name, text) = (&input.ident, doc(&input.attrs));
     let columns = format_ident!("__{}Columns", name);
     let (generics, arguments, bounds) = input.generics.split_for_impl();
-    let Parts {
-        declared,
-        sets,
-        types,
-        reserves,
-        pushes,
-        finishes,
-    } = parts;
-    let sets = quote!(::pelton_sdk::bindings::types::Identity::empty() #(| ::pelton_sdk::bindings::types::Identity::#sets)*);
+    let Parts { declared, sets, types, reserves, pushes, finishes } = parts;
+    let sets =
+        quote!(::pelton_sdk::bindings::types::Identity::empty() #(| ::pelton_sdk::bindings::types::Identity::#sets)*);
     quote! {
         #[doc(hidden)]
         #[derive(Default)]
@@ -113,11 +110,7 @@ fn routes(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     let (mut types, mut declares, mut arms, mut finishes) = (vec![], vec![], vec![], vec![]);
     for (index, variant) in data.variants.iter().enumerate() {
-        let (ident, place, number) = (
-            &variant.ident,
-            format_ident!("output_{}", index),
-            index as u32,
-        );
+        let (ident, place, number) = (&variant.ident, format_ident!("output_{}", index), index as u32);
         let Fields::Unnamed(inner) = &variant.fields else {
             return Err(one_struct(variant));
         };
@@ -170,11 +163,7 @@ fn label(variant: &Variant) -> Result<String> {
         }
         label.extend(letter.to_lowercase());
     }
-    for attribute in variant
-        .attrs
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("output"))
-    {
+    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("output")) {
         attribute.parse_nested_meta(|meta| {
             if !meta.path.is_ident("name") {
                 return Err(meta.error("expected `name = \"...\"`"));

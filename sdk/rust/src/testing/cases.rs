@@ -14,32 +14,21 @@ use std::path::Path;
 pub fn check(folder: &str, run: impl Fn(&str, &str) -> Lines) {
     let mut differences = String::new();
     let mut count = 0;
-    let mut entries: Vec<_> = fs::read_dir(folder)
-        .unwrap_or_else(|error| panic!("{folder}: {error}"))
-        .flatten()
-        .collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}")).flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries.iter().filter(|entry| entry.path().is_dir()) {
         count += 1;
         if let Err(difference) = case(&entry.path(), &run) {
-            let _ = writeln!(
-                differences,
-                "case {}:\n{difference}",
-                entry.file_name().to_string_lossy()
-            );
+            let _ = writeln!(differences, "case {}:\n{difference}", entry.file_name().to_string_lossy());
         }
     }
-    assert!(
-        count > 0,
-        "{folder} holds no case; add a folder with input.jsonl and expected.jsonl"
-    );
+    assert!(count > 0, "{folder} holds no case; add a folder with input.jsonl and expected.jsonl");
     assert!(differences.is_empty(), "{differences}");
 }
 
 fn case(folder: &Path, run: &impl Fn(&str, &str) -> Lines) -> Result<(), String> {
-    let read = |name: &str| {
-        fs::read_to_string(folder.join(name)).map_err(|error| format!("  {name}: {error}"))
-    };
+    let read = |name: &str| fs::read_to_string(folder.join(name)).map_err(|error| format!("  {name}: {error}"));
     let config = read("config.json").unwrap_or_default();
     let found = run(&config, &read("input.jsonl")?);
     match (found, read("error.txt")) {
@@ -52,16 +41,10 @@ fn case(folder: &Path, run: &impl Fn(&str, &str) -> Lines) -> Result<(), String>
 
 /// Lines are compared as JSON, so that spaces and the order of members do not matter.
 fn compare(expected: &str, found: &[String]) -> Result<(), String> {
-    let expected: Vec<&str> = expected
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let expected: Vec<&str> = expected.lines().filter(|line| !line.trim().is_empty()).collect();
     let mut difference = String::new();
     for index in 0..expected.len().max(found.len()) {
-        let (wanted, got) = (
-            expected.get(index).copied(),
-            found.get(index).map(String::as_str),
-        );
+        let (wanted, got) = (expected.get(index).copied(), found.get(index).map(String::as_str));
         if parsed(wanted) != parsed(got) || wanted.is_some() != got.is_some() {
             let _ = writeln!(
                 difference,
@@ -72,11 +55,7 @@ fn compare(expected: &str, found: &[String]) -> Result<(), String> {
             );
         }
     }
-    if difference.is_empty() {
-        Ok(())
-    } else {
-        Err(difference)
-    }
+    if difference.is_empty() { Ok(()) } else { Err(difference) }
 }
 
 fn parsed(line: Option<&str>) -> Option<serde_json::Value> {

@@ -9,9 +9,7 @@ mod batch;
 mod cases;
 mod results;
 
-use crate::aggregate::{
-    self, Aggregator, ColumnAggregator, ColumnarAggregator, RunsAggregate, TypedAggregator,
-};
+use crate::aggregate::{self, Aggregator, ColumnAggregator, ColumnarAggregator, RunsAggregate, TypedAggregator};
 use crate::bindings::aggregate_types::{Closing, Firing, FoldInput, Windows};
 use crate::bindings::types::{Batch, BytesColumn, Context, Failure, KeySet, Manifest, Processed};
 use crate::config;
@@ -56,20 +54,12 @@ fn run_transformer<P: Runs>(config: &str, text: &str) -> Lines {
     let rows = batch::parse(text)?;
     let start = || P::start(config::parse(config)?, &context(config));
     let mut whole = start()?;
-    let together = results::lines(
-        &manifest,
-        &call(&mut whole, &batch::build(input, &rows, 0)?)?,
-        0,
-    )?;
+    let together = results::lines(&manifest, &call(&mut whole, &batch::build(input, &rows, 0)?)?, 0)?;
     let (mut reused, mut fresh) = (Vec::new(), Vec::new());
     for (index, row) in rows.iter().enumerate() {
         let one = batch::build(input, std::slice::from_ref(row), index)?;
         reused.extend(results::lines(&manifest, &call(&mut whole, &one)?, index)?);
-        fresh.extend(results::lines(
-            &manifest,
-            &call(&mut start()?, &one)?,
-            index,
-        )?);
+        fresh.extend(results::lines(&manifest, &call(&mut start()?, &one)?, index)?);
     }
     agree("one instance, a call for each record", &together, &reused)?;
     agree("a fresh instance for each record", &together, &fresh)?;
@@ -97,12 +87,7 @@ fn agree(how: &str, expected: &[String], found: &[String]) -> Result<(), String>
 }
 
 fn context(config: &str) -> Context {
-    Context {
-        config: config.to_owned(),
-        job: "test".to_owned(),
-        step: "test".to_owned(),
-        generation: 0,
-    }
+    Context { config: config.to_owned(), job: "test".to_owned(), step: "test".to_owned(), generation: 0 }
 }
 
 /// The groups of a run: distinct `_key`s in order of first appearance, and the group of each row.
@@ -154,62 +139,27 @@ fn run_aggregator<P: RunsAggregate>(config: &str, text: &str) -> Lines {
     let halves = [fold(0, count / 2, count)?, fold(count / 2, count, count)?];
     let together = fold(0, count, count)?;
     let mut lines = finish(&plugin, &manifest, &keys, together)?;
-    agree(
-        "a call for each record",
-        &lines,
-        &finish(&plugin, &manifest, &keys, one_by_one)?,
-    )?;
-    let combined =
-        aggregate::combine(&plugin, &paired(&halves), &pairs(keys.len())).map_err(failed)?;
-    agree(
-        "two halves, combined",
-        &lines,
-        &finish(&plugin, &manifest, &keys, combined)?,
-    )?;
+    agree("a call for each record", &lines, &finish(&plugin, &manifest, &keys, one_by_one)?)?;
+    let combined = aggregate::combine(&plugin, &paired(&halves), &pairs(keys.len())).map_err(failed)?;
+    agree("two halves, combined", &lines, &finish(&plugin, &manifest, &keys, combined)?)?;
     lines.extend(rejected);
     Ok(lines)
 }
 
-fn finish<P: RunsAggregate>(
-    plugin: &P,
-    manifest: &Manifest,
-    keys: &[Value],
-    accumulators: BytesColumn,
-) -> Lines {
+fn finish<P: RunsAggregate>(plugin: &P, manifest: &Manifest, keys: &[Value], accumulators: BytesColumn) -> Lines {
     let count = keys.len();
     let (firing, firing_number) = (vec![Firing::OnTime; count], vec![0; count]);
-    let closing = Closing {
-        groups: windows(count),
-        firing,
-        firing_number,
-        accumulators,
-        now_ms: 0,
-    };
-    results::keyed(
-        manifest,
-        &aggregate::finish(plugin, &closing).map_err(failed)?,
-        keys,
-    )
+    let closing = Closing { groups: windows(count), firing, firing_number, accumulators, now_ms: 0 };
+    results::keyed(manifest, &aggregate::finish(plugin, &closing).map_err(failed)?, keys)
 }
 
 fn windows(count: usize) -> Windows {
-    let keys = KeySet {
-        bytes: absent(),
-        fields: Vec::new(),
-    };
-    Windows {
-        keys,
-        key: (0..count as u32).collect(),
-        start_ms: vec![0; count],
-        end_ms: vec![3_600_000; count],
-    }
+    let keys = KeySet { bytes: absent(), fields: Vec::new() };
+    Windows { keys, key: (0..count as u32).collect(), start_ms: vec![0; count], end_ms: vec![3_600_000; count] }
 }
 
 fn empty(count: usize) -> BytesColumn {
-    BytesColumn {
-        data: Vec::new(),
-        offsets: vec![0; count + 1],
-    }
+    BytesColumn { data: Vec::new(), offsets: vec![0; count + 1] }
 }
 
 /// Group g's parts are cells 2g and 2g + 1.
