@@ -211,9 +211,9 @@ impl Instance {
         Ok(running)
     }
 
-    async fn instantiate(&self, call: &Call) -> Result<Running, Failure> {
-        let limits = self.limits();
-        let mut store = Store::new(&self.package.engine.inner, Guest::new(limits, self.log.clone()));
+    async fn instantiate(&mut self, call: &Call) -> Result<Running, Failure> {
+        let (package, limits) = (self.package.clone(), self.surroundings.limits.clone());
+        let mut store = Store::new(&package.engine.inner, Guest::new(&limits, self.log.clone()));
         store.limiter(|guest| &mut guest.growth);
         store.set_hostcall_fuel(limits.output);
         store.set_max_component_handles(HANDLES);
@@ -230,23 +230,21 @@ impl Instance {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(back_of_the_queue)))
         });
         arm(&mut store, call.now_ms, limits.call_time);
-        match self.load(&mut store).await {
+        match load(&package, &mut store).await {
             Ok((lifecycle, transform, aggregate)) => Ok(Running { store, lifecycle, transform, aggregate }),
             Err(error) => Err(trapped(store.data_mut(), &error)),
         }
     }
+}
 
-    async fn load(
-        &self,
-        store: &mut Store<Guest>,
-    ) -> wasmtime::Result<(lifecycle::Guest, Option<transform::Guest>, Option<aggregate::Guest>)> {
-        let package = &self.package;
-        let instance = package.pre.instantiate_async(&mut *store).await?;
-        let lifecycle = package.lifecycle.load(&mut *store, &instance)?;
-        let transform = package.transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-        let aggregate = package.aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-        Ok((lifecycle, transform, aggregate))
-    }
+type Exports = (lifecycle::Guest, Option<transform::Guest>, Option<aggregate::Guest>);
+
+async fn load(package: &Package, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
+    let instance = package.pre.instantiate_async(&mut *store).await?;
+    let lifecycle = package.lifecycle.load(&mut *store, &instance)?;
+    let transform = package.transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
+    let aggregate = package.aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
+    Ok((lifecycle, transform, aggregate))
 }
 
 /// The clock of the call and its budget start here.
@@ -260,7 +258,7 @@ fn arm(store: &mut Store<Guest>, now_ms: i64, budget: Duration) {
 
 /// Words for an error that ended a call, with all that is known about why.
 fn trapped(guest: &mut Guest, error: &wasmtime::Error) -> Failure {
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
+    let (backtrace, recursion) = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::Interrupt) {
         return Failure::TimedOut { spent: guest.meter.spent(), budget: guest.meter.budget(), backtrace };
@@ -270,8 +268,8 @@ fn trapped(guest: &mut Guest, error: &wasmtime::Error) -> Failure {
         None => error.root_cause().to_string(),
     };
     let mut message = clean(&cause);
-    if let Some(refused) = guest.growth.refused.take() {
-        message = format!("{message}; {refused}");
+    for hint in [guest.growth.refused.take(), recursion].into_iter().flatten() {
+        message = format!("{message}; {hint}");
     }
     if let Some(words) = guest.log.last_words() {
         message = format!("{message}; its last words: {words}");
@@ -279,7 +277,48 @@ fn trapped(guest: &mut Guest, error: &wasmtime::Error) -> Failure {
     Failure::Trap { message, backtrace }
 }
 
-fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
+/// A frame that repeats this often is taken for a recursion without end.
+const RECURSION: usize = 10;
+
+/// Function names, innermost first, frames that repeat as one; and a word about a recursion.
+fn frames(backtrace: &WasmBacktrace) -> (Vec<String>, Option<String>) {
     let text = backtrace.to_string();
-    text.lines().skip(1).filter(|line| !line.starts_with("note:")).map(|line| clean(line.trim())).collect()
+    let names: Vec<&str> = text.lines().skip(1).filter(|line| !line.starts_with("note:")).map(function).collect();
+    let mut recursion = None;
+    let frames = names
+        .chunk_by(|a, b| a == b)
+        .map(|same| {
+            let name = clean(same[0]);
+            if same.len() >= RECURSION {
+                recursion = Some(format!("`{name}` calls itself without end"));
+            }
+            if same.len() > 1 { format!("{name} ({} times)", same.len()) } else { name }
+        })
+        .collect();
+    (frames, recursion)
+}
+
+/// `  0:   0x5884 - guest.wasm!guest::f::h41ed90b4d7cd0946` without what only a machine needs.
+fn function(line: &str) -> &str {
+    let line = line.trim();
+    let name = line.split_once(" - ").map_or(line, |(_, name)| name);
+    match name.rsplit_once("::h") {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|digit| digit.is_ascii_hexdigit()) => name,
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_shown_by_the_name_of_its_function() {
+        assert_eq!(function("  0:   0x5884 - g.wasm!g::f::h41ed90b4d7cd0946"), "g.wasm!g::f");
+        assert_eq!(
+            function("  1:  0x10b75 - g.wasm!pelton:plugin/transform@0.1.0#process"),
+            "g.wasm!pelton:plugin/transform@0.1.0#process"
+        );
+        assert_eq!(function("strange"), "strange");
+    }
 }
