@@ -133,8 +133,8 @@ impl AggregatorInstance {
         accumulators: &Cells,
     ) -> Result<Folded, Failure> {
         let input = self.manifest.input();
-        let rows = lower::Rows::new(batch, 0..batch.len(), &input.identity, &input.fields).map_err(Failure::Fatal)?;
-        let keys = key_columns(&groups.keys).map_err(Failure::Fatal)?;
+        let rows = lower::Rows::new(batch, 0..batch.len(), &input.identity, &input.fields)?;
+        let keys = key_columns(&groups.keys)?;
         let (fields, shards, key_fields) = (rows.fields(), rows.shards(), params(&keys));
         let mut running = self.begin(call).await?;
         let (aggregate, store) = running.aggregate();
@@ -165,7 +165,7 @@ impl AggregatorInstance {
     /// Makes results of groups; `source` of a result is its group.
     pub async fn finish(&mut self, call: &Call, closing: &Closing) -> Result<Processed, Failure> {
         let count = closing.groups.len();
-        let keys = key_columns(&closing.groups.keys).map_err(Failure::Fatal)?;
+        let keys = key_columns(&closing.groups.keys)?;
         let key_fields = params(&keys);
         let firing: Vec<aggregate::Firing> = closing.firing.iter().map(|firing| lowered(*firing)).collect();
         let mut running = self.begin(call).await?;
@@ -202,8 +202,8 @@ fn key_columns(keys: &KeySet) -> lower::Lowered<Vec<Column>> {
         .iter()
         .zip(schema.fields())
         .map(|(array, field)| {
-            let kind = FieldKind::of(field.data_type()).ok_or_else(|| {
-                format!("key `{}` is {}, which plugins are not given", field.name(), field.data_type())
+            let kind = FieldKind::of(field.data_type()).ok_or_else(|| Failure::Unfit {
+                what: format!("key `{}` is {}, which plugins are not given", field.name(), field.data_type()),
             })?;
             let field = Field { path: field.name().as_str().into(), kind, optional: true, doc: String::new() };
             Column::new(&field, array)

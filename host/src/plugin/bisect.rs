@@ -11,6 +11,9 @@ use arrow::compute::concat_batches;
 use super::{Call, Emitted, Failure, Processed, RecordError, TransformerInstance, describe::Output};
 use crate::record::{Batch, Cells, CellsBuilder};
 
+/// Part of a call's time that the smallest part of a batch gets.
+const LEAST_SHARE: f64 = 0.05;
+
 /// A record that failed alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejected {
@@ -41,7 +44,10 @@ pub(super) async fn process(plugin: &mut TransformerInstance, call: &Call, batch
 
 /// Whether a smaller batch may fare better.
 fn blames_records(failure: &Failure) -> bool {
-    matches!(failure, Failure::Trap { .. } | Failure::TimedOut { .. } | Failure::Invalid { .. })
+    matches!(
+        failure,
+        Failure::Trap { .. } | Failure::TimedOut { .. } | Failure::Invalid { .. } | Failure::Missing { .. }
+    )
 }
 
 struct Search<'a> {
@@ -67,7 +73,7 @@ impl<'a> Search<'a> {
         let whole = 0..self.batch.len();
         self.split(whole, first, &mut open).await?;
         while let Some(range) = open.pop() {
-            let budget = self.plugin.instance().limits().call_time;
+            let budget = self.share(range.len());
             match self.attempt(range.clone(), budget).await {
                 Ok(processed) => self.good.push((range.start, processed)),
                 Err(failure) if blames_records(&failure) => self.split(range, failure, &mut open).await?,
@@ -115,6 +121,13 @@ impl<'a> Search<'a> {
         let row = u32::try_from(range.start).expect("a batch that was called with has at most 2^32 rows");
         self.rejected.push(Rejected { row, failure });
         Ok(())
+    }
+
+    /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.
+    /// A part that is cut short wrongly is only split further.
+    fn share(&mut self, rows: usize) -> Duration {
+        let whole = self.plugin.instance().limits().call_time;
+        whole.mul_f64((rows as f64 / self.batch.len() as f64).max(LEAST_SHARE))
     }
 
     async fn attempt(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {

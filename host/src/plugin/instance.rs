@@ -31,6 +31,10 @@ pub enum Failure {
     TimedOut { spent: Duration, budget: Duration, backtrace: Vec<String> },
     /// the guest returned something that the interface does not allow
     Invalid { what: String },
+    /// the batch is not what the manifest asks for: the host's mistake, the guest was not called
+    Unfit { what: String },
+    /// a record has no value where the manifest says that there always is one; the guest was not called
+    Missing { what: String },
     /// the guest asks to be called again later
     Retry(String),
     /// the guest says that it cannot go on
@@ -44,6 +48,8 @@ impl Failure {
             Self::Trap { .. } => "plugin_trapped",
             Self::TimedOut { .. } => "plugin_timed_out",
             Self::Invalid { .. } => "plugin_broke_interface",
+            Self::Unfit { .. } => "batch_unfit",
+            Self::Missing { .. } => "value_missing",
             Self::Retry(_) => "plugin_asks_retry",
             Self::Fatal(_) => "plugin_failed",
         }
@@ -66,6 +72,8 @@ impl fmt::Display for Failure {
                 write!(f, "the plugin took {spent:.0?} of CPU time, the limit is {budget:.0?} a call")?;
             }
             Self::Invalid { what } => write!(f, "the plugin broke the interface: {what}")?,
+            Self::Unfit { what } => write!(f, "the batch does not fit the plugin: {what}")?,
+            Self::Missing { what } => write!(f, "a value is missing: {what}")?,
             Self::Retry(message) => write!(f, "the plugin asks for a retry: {message}")?,
             Self::Fatal(message) => write!(f, "the plugin failed: {message}")?,
         }
@@ -151,6 +159,7 @@ impl Instance {
 
     /// A copy that may be called once, for at most `budget`.
     pub(super) async fn begin(&mut self, call: &Call, budget: Duration) -> Result<Running, Failure> {
+        self.spent = Duration::ZERO;
         let mut running = match self.idle.take() {
             Some(running) => running,
             None => self.start(call).await?,

@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{
-    Call,
+    Call, Failure,
     bindings::types::{self, BytesColumnParam, ColumnParam, DecimalColumnParam, ValuesParam},
     describe::{Field, FieldKind, Identity},
 };
@@ -24,8 +24,12 @@ use crate::record::{Batch, Cells, CellsBuilder, Origin};
 /// A column of bytes that is not there.
 pub(super) const ABSENT: BytesColumnParam<'static> = BytesColumnParam { data: &[], offsets: &[] };
 
-/// Why columns cannot be passed in: the host's own mistake, in words.
-pub(super) type Lowered<T> = Result<T, String>;
+/// Columns, or why they cannot be passed in.
+pub(super) type Lowered<T> = Result<T, Failure>;
+
+fn unfit(what: String) -> Failure {
+    Failure::Unfit { what }
+}
 
 /// One column, in the form that crosses the boundary. What arrow holds the same way is borrowed from it.
 #[derive(Debug)]
@@ -99,10 +103,12 @@ fn fitting(field: &Field, array: &ArrayRef) -> Lowered<ArrayRef> {
     let array = if fits {
         array.clone()
     } else {
-        cast(array, &wanted).map_err(|_| format!("field `{}` is {found}, which cannot become {wanted}", field.path))?
+        cast(array, &wanted)
+            .map_err(|_| unfit(format!("field `{}` is {found}, which cannot become {wanted}", field.path)))?
     };
     if !field.optional && array.logical_null_count() > 0 {
-        return Err(format!("field `{}` has rows without a value, and the plugin does not expect them", field.path));
+        let what = format!("field `{}`, which the plugin does not declare optional", field.path);
+        return Err(Failure::Missing { what });
     }
     Ok(array)
 }
@@ -137,7 +143,8 @@ pub(super) fn cells(cells: &Cells) -> BytesColumnParam<'_> {
 /// The columns of fields, in the order declared.
 pub(super) fn columns(fields: &[Field], batch: &arrow::array::RecordBatch) -> Lowered<Vec<Column>> {
     if fields.len() != batch.num_columns() {
-        return Err(format!("the plugin wants {} fields, the batch has {}", fields.len(), batch.num_columns()));
+        let what = format!("the plugin wants {} fields, the batch has {}", fields.len(), batch.num_columns());
+        return Err(unfit(what));
     }
     fields.iter().zip(batch.columns()).map(|(field, array)| Column::new(field, array)).collect()
 }
@@ -159,7 +166,8 @@ pub(super) struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub(super) fn new(batch: &'a Batch, range: Range<usize>, identity: &Identity, fields: &[Field]) -> Lowered<Self> {
         let length = range.len();
-        let count = u32::try_from(length).map_err(|_| format!("a batch of {length} rows is too large for one call"))?;
+        let count =
+            u32::try_from(length).map_err(|_| unfit(format!("a batch of {length} rows is too large for one call")))?;
         let sliced = batch.fields.slice(range.start, length);
         let mut rows = Self {
             count,
@@ -189,9 +197,8 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         let Origin::Records(records) = origin else {
-            return Err(
-                "the plugin wants the arrival time or the position, which results of windows do not have".into()
-            );
+            let what = "the plugin wants the arrival time or the position, which results of windows do not have";
+            return Err(unfit(what.into()));
         };
         if identity.arrival_time {
             self.arrival_us = rows.iter().map(|row| records.arrival_us[pick(row)]).collect();
@@ -241,5 +248,58 @@ impl<'a> Rows<'a> {
             payload: ABSENT,
             fields,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Decimal128Array, DictionaryArray, Int64Array, StringArray};
+
+    use super::*;
+
+    fn field(kind: FieldKind, optional: bool) -> Field {
+        Field { path: "f".into(), kind, optional, doc: String::new() }
+    }
+
+    #[test]
+    fn a_slice_of_text_starts_at_zero_and_keeps_its_nulls() {
+        let array: ArrayRef = Arc::new(StringArray::from(vec![Some("zero"), Some("a"), None, Some("ä")]));
+        let column = Column::new(&field(FieldKind::Text, true), &array.slice(1, 3)).unwrap();
+        let ValuesParam::Text(text) = column.param().values else { panic!("not text") };
+        assert_eq!((text.data, text.offsets), ("aä".as_bytes(), [0, 1, 1, 3].as_slice()));
+        assert_eq!(column.param().null, [0, 1, 0]);
+    }
+
+    #[test]
+    fn other_forms_of_the_same_values_are_cast() {
+        let words: DictionaryArray<Int32Type> = vec!["x", "y", "x"].into_iter().collect();
+        let column = Column::new(&field(FieldKind::Text, false), &(Arc::new(words) as ArrayRef)).unwrap();
+        let ValuesParam::Text(text) = column.param().values else { panic!("not text") };
+        assert_eq!(text.data, b"xyx");
+        let failure =
+            Column::new(&field(FieldKind::Date, true), &(Arc::new(BooleanArray::from(vec![true])) as ArrayRef));
+        assert!(matches!(failure.unwrap_err(), Failure::Unfit { .. }));
+    }
+
+    #[test]
+    fn a_value_that_is_missing_is_told_from_a_batch_that_does_not_fit() {
+        let array: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None]));
+        let failure = Column::new(&field(FieldKind::Int64, false), &array).unwrap_err();
+        assert_eq!(failure.code(), "value_missing");
+        assert!(Column::new(&field(FieldKind::Int64, false), &array.slice(0, 1)).is_ok());
+    }
+
+    #[test]
+    fn decimals_keep_their_scale_and_sign() {
+        let array = Decimal128Array::from(vec![-1, 256]).with_precision_and_scale(10, 2).unwrap();
+        let column = Column::new(&field(FieldKind::Decimal, false), &(Arc::new(array) as ArrayRef)).unwrap();
+        let ValuesParam::Decimal(decimals) = column.param().values else { panic!("not decimals") };
+        assert_eq!(decimals.scale, 2);
+        assert_eq!(decimals.unscaled.offsets, [0, 16, 32]);
+        assert_eq!(decimals.unscaled.data[..16], [0xff; 16]);
+        assert_eq!(decimals.unscaled.data[30..], [1, 0]);
     }
 }

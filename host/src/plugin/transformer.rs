@@ -75,7 +75,7 @@ impl TransformerInstance {
     ) -> Result<Processed, Failure> {
         let count = range.len();
         let input = self.manifest.input();
-        let rows = lower::Rows::new(batch, range, &input.identity, &input.fields).map_err(Failure::Fatal)?;
+        let rows = lower::Rows::new(batch, range, &input.identity, &input.fields)?;
         let (fields, shards) = (rows.fields(), rows.shards());
         let mut running = self.instance.begin(call, budget).await?;
         let (transform, store) = running.transform();
