@@ -96,9 +96,9 @@ macro_rules! export_transformer {
                     PLUGIN
                         .with(|slot| $crate::export::with(slot, |plugin| $crate::transform::Runs::run(plugin, &batch)))
                 }
-    }
+            }
     $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
-            $crate::bindings::transform::export_transform!(Exports with_types_in $crate::bindings::transform);
+    $crate::bindings::transform::export_transform!(Exports with_types_in $crate::bindings::transform);
         };
     };
 }

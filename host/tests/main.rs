@@ -1,0 +1,5 @@
+//! Tests of the host from outside: one binary, so that the host is linked once.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod plugin;
