@@ -128,14 +128,14 @@ impl ColumnAggregator for Stats {
             Type::Int64 => {
                 let cells = columns.cells::<Option<i64>>(0)?;
                 fold.each(|state, row| match cells.get(row as usize) {
-                    Some(value) => Ok(state.whole()?.add(value)),
+                    Some(value) => state.whole().map(|whole| whole.add(value)),
                     None => Ok(()),
                 })
             }
             Type::Float64 => {
                 let cells = columns.cells::<Option<f64>>(0)?;
                 fold.each(|state, row| match cells.get(row as usize) {
-                    Some(value) => Ok(state.floats()?.add(value)),
+                    Some(value) => state.floats().map(|floats| floats.add(value)),
                     None => Ok(()),
                 })
             }

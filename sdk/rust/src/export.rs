@@ -31,6 +31,11 @@ pub fn start_aggregate<P: RunsAggregate>(slot: &Slot<P>, context: &Context) -> R
     Ok(())
 }
 
+/// What the macros expand to natively, so that a plugin is checked, and seen to be used, there too.
+pub const fn is_transformer<P: Runs>() {}
+
+pub const fn is_aggregator<P: RunsAggregate>() {}
+
 /// Runs a call on the instance.
 pub fn with<P, R>(slot: &Slot<P>, call: impl FnOnce(&mut P) -> Result<R, Failure>) -> Result<R, Failure> {
     match slot.borrow_mut().as_mut() {
@@ -75,6 +80,8 @@ macro_rules! column_aggregator {
 #[macro_export]
 macro_rules! export_transformer {
     ($runs:ty) => {
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::export::is_transformer::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
             ::std::thread_local! {
@@ -107,6 +114,8 @@ macro_rules! export_transformer {
 #[macro_export]
 macro_rules! export_aggregator {
     ($runs:ty) => {
+        #[cfg(not(target_family = "wasm"))]
+        const _: () = $crate::export::is_aggregator::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::aggregate_types::{Closing, FoldInput, Folded};

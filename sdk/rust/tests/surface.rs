@@ -178,7 +178,7 @@ impl Aggregator for PerWindow {
     fn new(_: ()) -> Result<Self, String> {
         Ok(Self)
     }
-    fn fold<'a>(&self, total: &mut Total, sale: &Row<Sale>) -> Result<(), Reject> {
+    fn fold(&self, total: &mut Total, sale: &Row<Sale>) -> Result<(), Reject> {
         if sale.cents < 0 {
             return Err(Reject::new("negative", format!("cents is {}", sale.cents)));
         }
@@ -192,7 +192,7 @@ impl Aggregator for PerWindow {
         into.cents += part.cents;
         into.best = into.best.max(part.best);
     }
-    fn finish<'a>(&self, total: &'a Total, window: &Window) -> Result<Option<Turnover>, Reject> {
+    fn finish(&self, total: &Total, window: &Window) -> Result<Option<Turnover>, Reject> {
         let Total { count, cents, best } = *total;
         let until = Timestamp(window.end_ms * 1000);
         Ok((count > 0).then_some(Turnover { sales: count as i64, cents, best, until }))
@@ -225,12 +225,12 @@ impl Aggregator for Forgetful {
     fn new(_: ()) -> Result<Self, String> {
         Ok(Self)
     }
-    fn fold<'a>(&self, total: &mut Total, sale: &Row<Sale>) -> Result<(), Reject> {
+    fn fold(&self, total: &mut Total, sale: &Row<Sale>) -> Result<(), Reject> {
         total.cents += sale.cents;
         Ok(())
     }
     fn combine(&self, _: &mut Total, _: &Total) {}
-    fn finish<'a>(&self, total: &'a Total, _: &Window) -> Result<Option<Turnover>, Reject> {
+    fn finish(&self, total: &Total, _: &Window) -> Result<Option<Turnover>, Reject> {
         Ok(Some(Turnover { sales: 0, cents: total.cents, best: None, until: Timestamp(0) }))
     }
 }

@@ -16,11 +16,7 @@ pub fn parse(text: &str) -> Result<Vec<Value>, String> {
 pub fn build(input: &Input, rows: &[Value], first: usize) -> Result<Batch, String> {
     let wants = |flag| input.identity.contains(flag);
     let times = |flag, name: &str| -> Result<Vec<i64>, String> {
-        if wants(flag) {
-            rows.iter().map(|row| Ok(row.get(name).map_or(Ok(0), integer)?)).collect()
-        } else {
-            Ok(Vec::new())
-        }
+        if wants(flag) { rows.iter().map(|row| row.get(name).map_or(Ok(0), integer)).collect() } else { Ok(Vec::new()) }
     };
     let position = if wants(Identity::POSITION) { rows.len() } else { 0 };
     let strings = |flag, cell: &dyn Fn(usize, &Value) -> String| {
