@@ -4,6 +4,10 @@
 //! is state, and state is handed over when an epoch ends. A step never writes anything durable itself.
 //! Left to others: the order of steps (`job`), and what is durable (`checkpoint`).
 
+pub mod component;
+pub mod expression;
+pub mod relation;
+
 use std::{future::Future, pin::Pin};
 
 use crate::{

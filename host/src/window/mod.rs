@@ -8,6 +8,7 @@
 pub mod aggregate;
 pub mod assign;
 pub mod built_in;
+pub mod component;
 pub mod event_time;
 pub mod exact;
 pub mod key;

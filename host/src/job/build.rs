@@ -1,0 +1,318 @@
+//! From a checked graph to what a partition is made of.
+//!
+//! Everything that can refuse has refused in `check`; what fails here is the outside (a stream, a registry, a plugin file that changed).
+
+use std::{path::Path, sync::Arc};
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use tokio::runtime::Handle;
+
+use super::{
+    flow::{Action, Flow, Node},
+    graph::{self, Graph, NodeKind},
+    intake::Input,
+    live::Live,
+};
+use crate::{
+    aws::Settings as AwsSettings,
+    checkpoint::epoch::Outlet,
+    clock::Clock,
+    decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
+    error::{Error, Kind, Result},
+    plugin::{Context, Plugins},
+    sink::{Sink, file, firehose, kinesis as kinesis_sink, stdout::StdoutSink},
+    source::{Source, Start, file as file_source, kinesis},
+    transform::{Step, component, expression::{Expression, Filter, Select}, relation::Relation},
+    window::{
+        aggregate::{Aggregate, WindowAggregate},
+        assign::Tumbling,
+        built_in::{BuiltIn, Function, Wanted},
+        component as window_component,
+        event_time::TimeRule,
+        key::KeyCodec,
+    },
+};
+
+/// The name of the outlet that takes dead letters.
+pub const DEAD_LETTERS: &str = "dead_letters";
+
+/// What building needs from around it.
+pub struct Builder<'a> {
+    /// the checked job
+    pub graph: &'a Graph,
+    /// version of the deployed job
+    pub generation: u64,
+    /// the engine
+    pub plugins: Arc<Plugins>,
+    /// the job's registry
+    pub registry: Option<Arc<Registry>>,
+    /// the shared runtime
+    pub runtime: Handle,
+    /// time
+    pub clock: Arc<dyn Clock>,
+    /// figures
+    pub live: Arc<Live>,
+    /// the emulator that was started with the job: used where the job names no endpoint
+    pub endpoint: Option<String>,
+    /// what was shown may be shown again
+    pub accept_repeats: bool,
+}
+
+/// The parts of a partition that come from the graph.
+pub struct Built {
+    /// sources
+    pub inputs: Vec<Input>,
+    /// steps
+    pub flow: Flow,
+    /// sinks
+    pub outlets: Vec<Outlet>,
+    /// the outlet that takes dead letters
+    pub dead_letters: Option<usize>,
+}
+
+impl Builder<'_> {
+    /// Builds every node.
+    pub async fn build(&self, state_dir: &Path) -> Result<Built> {
+        let (mut inputs, mut outlets, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let places = self.places();
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let fail = |e: Error| e.at(format_args!("`{}`", node.name));
+            let action = match &node.kind {
+                NodeKind::Source(source) => {
+                    let feeds = self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
+                    inputs.push(self.input(&node.name, source, feeds).await.map_err(fail)?);
+                    continue;
+                }
+                NodeKind::Sink(kind) => {
+                    outlets.push(Outlet { name: node.name.clone(), sink: self.sink(&node.name, kind).await.map_err(fail)? });
+                    Action::Sink(outlets.len() - 1)
+                }
+                step => Action::Step(self.step(node, step).await.map_err(fail)?),
+            };
+            let readers = |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
+            let outputs = (0..node.outputs.len()).map(readers).collect();
+            let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
+            nodes.push(Node { name: node.name.clone(), action, inputs, outputs });
+        }
+        let letters = self.graph.dead_letters.clone().unwrap_or_else(|| graph::Files {
+            path: state_dir.join("dead-letters"),
+            every: std::time::Duration::from_secs(60),
+            size: 64 << 20,
+        });
+        outlets.push(Outlet { name: DEAD_LETTERS.to_owned(), sink: self.files(DEAD_LETTERS, &letters) });
+        let dead_letters = Some(outlets.len() - 1);
+        Ok(Built { inputs, flow: Flow::new(nodes, self.live.clone()), outlets, dead_letters })
+    }
+
+    /// For each node of the graph its place among steps and sinks; none for sources.
+    fn places(&self) -> Vec<Option<usize>> {
+        let mut next = 0;
+        let place = |node: &graph::Node| {
+            let step = !matches!(node.kind, NodeKind::Source(_));
+            next += usize::from(step);
+            step.then(|| next - 1)
+        };
+        self.graph.nodes.iter().map(place).collect()
+    }
+
+    async fn input(&self, name: &str, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
+        let wanted = wanted(&source.wanted)?;
+        let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
+        let time = match &source.time {
+            None => TimeRule { column: None, out_of_order_us: 0, max_ahead_us: i64::MAX, idle: Some(IDLE) },
+            Some(time) => TimeRule {
+                column: Some(column_of(&source.wanted, &time.field)?),
+                out_of_order_us: micros(time.out_of_order),
+                max_ahead_us: micros(time.max_ahead),
+                idle: time.idle,
+            },
+        };
+        let (source, start): (Arc<dyn Source>, Start) = match &source.from {
+            graph::SourceKind::Kinesis { stream, start, consumer, aws } => {
+                let options = kinesis::Options {
+                    stream: stream.clone(),
+                    consumer: consumer.clone(),
+                    aws: self.aws(aws),
+                    timing: kinesis::Timing::default(),
+                };
+                (Arc::new(kinesis::Kinesis::connect(options, self.runtime.clone(), self.clock.clone()).await?), *start)
+            }
+            graph::SourceKind::File { path, format, key } => {
+                let format = match format {
+                    graph::FileFormat::JsonLines => file_source::Format::JsonLines,
+                    graph::FileFormat::Csv => file_source::Format::Csv,
+                };
+                let options = file_source::Options { path: path.clone(), format: Some(format), key: key.clone() };
+                (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
+            }
+            graph::SourceKind::Memory { .. } => {
+                return Err(Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`"));
+            }
+        };
+        Ok(Input { name: name.to_owned(), source, decoder, time, start, feeds })
+    }
+
+    async fn format(&self, format: &graph::Format) -> Result<Format> {
+        Ok(Format::from(match format {
+            graph::Format::Json => Encoding::Json,
+            graph::Format::Raw => Encoding::Raw,
+            graph::Format::Text => Encoding::Text,
+            graph::Format::Avro { subject, reader, .. } => {
+                let Some(schemas) = self.registry.clone() else {
+                    return Err(Error::new(Kind::Config, "Avro needs a `registry:` in the job file"));
+                };
+                let reader = match reader {
+                    Some(text) => Arc::new(AvroSchema::parse(text, &[])?),
+                    None => schemas.latest(subject).await?,
+                };
+                Encoding::Avro { schemas, reader: Some(reader) }
+            }
+        }))
+    }
+
+    fn aws(&self, aws: &graph::Aws) -> AwsSettings {
+        AwsSettings {
+            endpoint: aws.endpoint.clone().or_else(|| self.endpoint.clone()),
+            region: aws.region.clone(),
+            profile: aws.profile.clone(),
+            role: aws.role.clone(),
+            ca_pem: None,
+        }
+    }
+
+    async fn sink(&self, name: &str, kind: &graph::SinkKind) -> Result<Box<dyn Sink>> {
+        Ok(match kind {
+            graph::SinkKind::Stdout => Box::new(StdoutSink::new()),
+            graph::SinkKind::Memory => {
+                return Err(Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`"));
+            }
+            graph::SinkKind::File(files) => self.files(name, files),
+            graph::SinkKind::Kinesis { stream, key, aws } => {
+                let options = kinesis_sink::Options {
+                    name: name.to_owned(),
+                    stream: stream.clone(),
+                    key: key.clone(),
+                    aws: self.aws(aws),
+                };
+                Box::new(kinesis_sink::KinesisSink::connect(options, self.runtime.clone()).await?)
+            }
+            graph::SinkKind::Firehose { delivery_stream, aws } => {
+                let options = firehose::Options {
+                    name: name.to_owned(),
+                    delivery_stream: delivery_stream.clone(),
+                    aws: self.aws(aws),
+                };
+                Box::new(firehose::FirehoseSink::connect(options, self.runtime.clone()).await?)
+            }
+        })
+    }
+
+    fn files(&self, name: &str, files: &graph::Files) -> Box<dyn Sink> {
+        let options = file::Options {
+            name: name.to_owned(),
+            path: files.path.clone(),
+            roll: file::Roll { every: files.every, size: files.size },
+            accept_repeats: self.accept_repeats,
+        };
+        Box::new(file::FileSink::new(options, self.clock.clone()))
+    }
+
+    async fn step(&self, node: &graph::Node, kind: &NodeKind) -> Result<Box<dyn Step>> {
+        let schema = &node.input_schema;
+        let compile = |sql: &str| {
+            Expression::compile(sql, schema).map_err(|problem| Error::new(Kind::Config, format!("`{sql}`: {problem}")))
+        };
+        Ok(match kind {
+            NodeKind::Filter { sql } => {
+                let filter = Filter::new(compile(sql)?);
+                let not_boolean = || Error::new(Kind::Config, format!("`{sql}` is no condition: it must be true or false"));
+                Box::new(Relation::Filter(filter.ok_or_else(not_boolean)?))
+            }
+            NodeKind::Select { columns } => {
+                let compiled = columns.iter().map(|(name, sql)| Ok((name.clone(), compile(sql)?))).collect::<Result<_>>()?;
+                Box::new(Relation::Select(Select::new(compiled)))
+            }
+            NodeKind::Transform(plugin) => {
+                let loaded = self.plugins.load(&plugin.path).await?;
+                let instance = loaded.transformer(self.context(node, plugin)).await?;
+                let columns = columns_of(schema, plugin)?;
+                Box::new(component::Component::new(instance, columns, self.clock.clone()))
+            }
+            NodeKind::Window(window) => Box::new(self.window(node, window).await?),
+            NodeKind::Source(_) | NodeKind::Sink(_) => return Err(Error::new(Kind::Internal, "a source or sink is no step")),
+        })
+    }
+
+    async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
+        let schema = &node.input_schema;
+        let codec = KeyCodec::new(schema, &window.key)?;
+        let aggregate: Box<dyn Aggregate> = match &window.aggregate {
+            graph::Aggregate::Plugin(plugin) => {
+                let loaded = self.plugins.load(&plugin.path).await?;
+                let instance = loaded.aggregator(self.context(node, plugin)).await?;
+                let columns = columns_of(schema, plugin)?;
+                Box::new(window_component::Component::new(instance, codec.clone(), columns, self.clock.clone())?)
+            }
+            graph::Aggregate::BuiltIn(columns) => {
+                let wanted: Vec<Wanted> = columns.iter().map(built_in).collect();
+                Box::new(BuiltIn::new(schema, &wanted)?)
+            }
+        };
+        let windows = Tumbling { length_us: micros(window.tumbling) };
+        Ok(WindowAggregate::new(&node.name, codec, windows, micros(window.allowed_lateness), aggregate))
+    }
+
+    fn context(&self, node: &graph::Node, plugin: &graph::Plugin) -> Context {
+        Context {
+            config: Arc::from(plugin.config.to_string()),
+            job: Arc::from(self.graph.job.as_str()),
+            step: Arc::from(node.name.as_str()),
+            generation: self.generation,
+        }
+    }
+}
+
+/// A silent shard no longer holds the watermark back after this, where the job says nothing about time.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn built_in(column: &graph::Column) -> Wanted {
+    let function = match column.function {
+        graph::Function::Count => Function::Count,
+        graph::Function::Sum => Function::Sum,
+        graph::Function::Avg => Function::Avg,
+        graph::Function::Min => Function::Min,
+        graph::Function::Max => Function::Max,
+    };
+    Wanted { name: column.name.clone(), function, column: column.field.clone() }
+}
+
+fn column_of(schema: &SchemaRef, name: &str) -> Result<usize> {
+    schema.index_of(name).map_err(|_| Error::new(Kind::Config, format!("there is no field `{name}` in what arrives")))
+}
+
+fn columns_of(schema: &SchemaRef, plugin: &graph::Plugin) -> Result<Vec<usize>> {
+    plugin.interface.wants.iter().map(|want| column_of(schema, &want.path)).collect()
+}
+
+fn wanted(schema: &SchemaRef) -> Result<Vec<WantedField>> {
+    let want = |field: &arrow::datatypes::FieldRef| {
+        let kind = match field.data_type() {
+            DataType::Boolean => FieldKind::Boolean,
+            DataType::Int32 => FieldKind::Int32,
+            DataType::Int64 => FieldKind::Int64,
+            DataType::Float64 => FieldKind::Float64,
+            DataType::Utf8 => FieldKind::Text,
+            DataType::Binary => FieldKind::Binary,
+            DataType::Decimal128(precision, scale) => FieldKind::Decimal { precision: *precision, scale: *scale },
+            DataType::Timestamp(TimeUnit::Microsecond, _) => FieldKind::Timestamp,
+            DataType::Date32 => FieldKind::Date,
+            other => return Err(Error::new(Kind::Config, format!("the field `{}` is {other}, which cannot be decoded", field.name()))),
+        };
+        Ok(WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() })
+    };
+    schema.fields().iter().map(want).collect()
+}
