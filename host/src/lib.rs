@@ -34,6 +34,7 @@ pub mod job;
 
 pub mod aws;
 pub mod clock;
+pub mod contract;
 pub mod error;
 pub mod random;
 pub mod task;

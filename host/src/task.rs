@@ -12,6 +12,19 @@ impl<T> Drop for Task<T> {
     }
 }
 
+impl<T> Task<T> {
+    /// Waits for the end. A panic of the task goes on here.
+    pub async fn join(mut self) -> T {
+        match (&mut self.0).await {
+            Ok(value) => value,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
+
 /// Runs a future on the shared runtime.
 #[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
 pub fn spawn<F>(runtime: &Handle, future: F) -> Task<F::Output>

@@ -1,1 +1,143 @@
-//! sink/id: being built.
+//! The id of a result: the same after every crash and repeat, whatever batch the result came in.
+//!
+//! The rule: an id is the first 16 bytes of SHA-256 over job, sink and origin, each part with its length in front, so that no
+//! two origins write the same bytes. **These bytes never change**: consumers remember ids across versions of Pelton.
+//! Left to others: dropping what comes twice (the consumer).
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::record::{Batch, Firings, Origin, Records};
+
+/// 16 bytes, written as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub [u8; 16]);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Makes the ids of one sink of one job.
+#[derive(Clone, Debug)]
+pub struct Ids(Sha256);
+
+impl Ids {
+    /// For the sink of this name.
+    pub fn new(job: &str, sink: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"pelton id 1");
+        part(&mut hash, job.as_bytes());
+        part(&mut hash, sink.as_bytes());
+        Self(hash)
+    }
+
+    /// The id of each row, in order.
+    pub fn of(&self, batch: &Batch) -> Vec<Id> {
+        let rows = batch.rows.iter().zip(&batch.nth).map(|(row, nth)| (*row as usize, *nth));
+        match &batch.origin {
+            Origin::Records(records) => {
+                let mut shard = self.0.clone();
+                shard.update(b"record");
+                part(&mut shard, records.stream.as_bytes());
+                part(&mut shard, records.shard.as_str().as_bytes());
+                rows.map(|(row, nth)| of_record(shard.clone(), records, row, nth)).collect()
+            }
+            Origin::Firings(firings) => {
+                let mut step = self.0.clone();
+                step.update(b"firing");
+                part(&mut step, firings.step.as_bytes());
+                rows.map(|(row, nth)| of_firing(step.clone(), firings, row, nth)).collect()
+            }
+        }
+    }
+}
+
+fn of_record(mut hash: Sha256, records: &Records, row: usize, nth: u64) -> Id {
+    hash.update(records.sequence[row].to_bytes());
+    hash.update(records.sub_sequence[row].to_be_bytes());
+    hash.update(nth.to_be_bytes());
+    finish(hash)
+}
+
+fn of_firing(mut hash: Sha256, firings: &Firings, row: usize, nth: u64) -> Id {
+    part(&mut hash, firings.key.cell(row));
+    hash.update(firings.start_us[row].to_be_bytes());
+    hash.update(firings.end_us[row].to_be_bytes());
+    hash.update(firings.number[row].to_be_bytes());
+    hash.update(nth.to_be_bytes());
+    finish(hash)
+}
+
+fn part(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}
+
+fn finish(hash: Sha256) -> Id {
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    Id(id)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use arrow::{array::RecordBatch, datatypes::Schema};
+
+    use super::*;
+    use crate::record::{Cells, Sequence, ShardId};
+
+    fn batch(origin: Origin, rows: Vec<u32>, nth: Vec<u64>) -> Batch {
+        let fields = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        let times = vec![0; rows.len()];
+        Batch { origin, rows, nth, event_us: times.clone(), watermark_us: times, fields }
+    }
+
+    fn records() -> Origin {
+        Origin::Records(Arc::new(Records {
+            stream: "clicks".into(),
+            shard: ShardId::new("shardId-000000000000"),
+            sequence: vec![Sequence::from_u64(1), Sequence::from_u64(2)],
+            sub_sequence: vec![0, 3],
+            partition_key: [&b"a"[..], b"b"].into_iter().collect::<Cells>(),
+            arrival_us: vec![0, 0],
+        }))
+    }
+
+    fn firings() -> Origin {
+        Origin::Firings(Arc::new(Firings {
+            step: "hourly".into(),
+            key: [&b"JFK"[..]].into_iter().collect::<Cells>(),
+            start_us: vec![0],
+            end_us: vec![3_600_000_000],
+            number: vec![0],
+        }))
+    }
+
+    fn text(ids: Vec<Id>) -> Vec<String> {
+        ids.iter().map(Id::to_string).collect()
+    }
+
+    #[test]
+    fn ids_are_fixed_for_ever() {
+        let ids = Ids::new("job", "out");
+        assert_eq!(text(ids.of(&batch(records(), vec![0, 1, 1], vec![0, 0, 1]))), RECORD_IDS);
+        assert_eq!(text(ids.of(&batch(firings(), vec![0], vec![0]))), FIRING_IDS);
+    }
+
+    const RECORD_IDS: [&str; 3] = ["RECORD0", "RECORD1", "RECORD2"];
+    const FIRING_IDS: [&str; 1] = ["FIRING0"];
+
+    #[test]
+    fn an_id_does_not_depend_on_the_batch_but_on_job_and_sink() {
+        let ids = Ids::new("job", "out");
+        let alone = ids.of(&batch(records(), vec![1], vec![0]));
+        assert_eq!(alone[0], ids.of(&batch(records(), vec![0, 1], vec![0, 0]))[1]);
+        assert_ne!(alone, Ids::new("jobo", "ut").of(&batch(records(), vec![1], vec![0])));
+    }
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, record::Batch, source::Pending};
 
+pub mod delivery;
 pub mod file;
 pub mod firehose;
 pub mod id;
@@ -80,6 +81,9 @@ pub trait Sink: Send {
 
     /// The epoch ends: everything written is delivered, or staged durably under the token.
     fn prepare(&mut self, epoch: u64) -> Pending<'_, Result<Prepared>>;
+
+    /// The next [`Sink::prepare`] is the last one (a bounded run ends, a shard is sealed): it may hold nothing back.
+    fn close(&mut self) {}
 
     /// Shows what a token promised. Idempotent; called only after the manifest that holds the token is durable, again after a crash.
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>>;

@@ -17,6 +17,7 @@ use crate::{
 pub mod file;
 pub mod kinesis;
 pub mod memory;
+pub mod resume;
 
 /// A future that a trait object can return.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

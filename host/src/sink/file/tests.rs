@@ -1,0 +1,182 @@
+//! The file sink against the contract of sinks, against damage, and against consumers who move files away.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::contract::{self, SinkRig};
+
+#[derive(Debug, Default)]
+struct Hands(AtomicI64);
+
+impl Clock for Hands {
+    fn wall_us(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+struct Rig {
+    folder: TempDir,
+    roll: Roll,
+    clock: Arc<Hands>,
+}
+
+impl Rig {
+    fn new(size: u64) -> Self {
+        let roll = Roll { every: Duration::from_secs(60), size };
+        Self { folder: tempfile::tempdir().unwrap(), roll, clock: Arc::default() }
+    }
+
+    fn sink(&self) -> FileSink {
+        let path = self.folder.path().to_owned();
+        FileSink::new(Options { name: "out".into(), path, roll: self.roll, accept_repeats: false }, self.clock.clone())
+    }
+
+    async fn recovered(&self, epoch: u64, held: &[u8]) -> Result<FileSink> {
+        let mut sink = self.sink();
+        sink.recover(writer(), epoch, held).await?;
+        Ok(sink)
+    }
+
+    fn files(&self) -> Vec<String> {
+        names(self.folder.path())
+    }
+
+    fn staged(&self) -> Vec<String> {
+        names(&self.folder.path().join("_pelton/staging"))
+    }
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let entries = path.read_dir().unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+fn writer() -> Writer {
+    Writer { job: "job".into(), partition: "s/0".into(), generation: 1, fence: 1 }
+}
+
+impl SinkRig for Rig {
+    fn reset(&mut self) -> Pending<'_, Result<()>> {
+        self.folder = tempfile::tempdir().unwrap();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn open(&mut self) -> Pending<'_, Result<Box<dyn Sink>>> {
+        Box::pin(std::future::ready(Ok(Box::new(self.sink()) as Box<dyn Sink>)))
+    }
+
+    fn shown(&mut self) -> Pending<'_, Result<Vec<serde_json::Value>>> {
+        let mut rows = Vec::new();
+        for name in self.files() {
+            let text = std::fs::read_to_string(self.folder.path().join(name)).unwrap();
+            rows.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+        Box::pin(std::future::ready(Ok(rows)))
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_sinks_whatever_the_size_of_a_file() {
+    for size in [1, 100, 300, 1 << 20] {
+        assert_eq!(contract::sink(&mut Rig::new(size)).await, Ok(()), "size {size}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_held_until_it_is_old_or_the_run_ends() {
+    let rig = Rig::new(1 << 20);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..2)).await.unwrap();
+    let young = sink.prepare(1).await.unwrap();
+    assert!(young.token.is_none() && !young.held.is_empty());
+    rig.clock.0.store(60_000_000, Relaxed);
+    let old = sink.prepare(2).await.unwrap();
+    sink.commit(&old.token.unwrap()).await.unwrap();
+    assert_eq!(rig.files(), ["s%2F0-000000000001-0000.jsonl"]);
+    sink.write(&contract::rows(2..4)).await.unwrap();
+    sink.close();
+    let last = sink.prepare(3).await.unwrap();
+    assert!(last.held.is_empty());
+    sink.commit(&last.token.unwrap()).await.unwrap();
+    assert_eq!(rig.files().len(), 2);
+    assert!(rig.staged().is_empty());
+}
+
+#[tokio::test]
+async fn many_held_rows_are_staged_and_a_longer_file_is_cut_to_what_is_known() {
+    let rig = Rig::new(1 << 30);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..10_000)).await.unwrap();
+    let held = sink.prepare(1).await.unwrap().held;
+    assert!(held.len() < HELD, "{}", held.len());
+    sink.write(&contract::rows(10_000..20_000)).await.unwrap();
+    sink.prepare(2).await.unwrap();
+    let mut sink = rig.recovered(1, &held).await.unwrap();
+    sink.close();
+    let token = sink.prepare(2).await.unwrap().token.unwrap();
+    sink.commit(&token).await.unwrap();
+    let text = std::fs::read_to_string(rig.folder.path().join(&rig.files()[0])).unwrap();
+    assert_eq!((text.lines().count(), text.lines().last().unwrap()), (10_000, r#"{"key":"k0","n":9999}"#));
+}
+
+#[tokio::test]
+async fn consumers_may_move_files_away_but_a_staged_file_that_is_gone_is_said() {
+    let rig = Rig::new(1);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..2)).await.unwrap();
+    let token = sink.prepare(1).await.unwrap().token.unwrap();
+    sink.commit(&token).await.unwrap();
+    rig.files().iter().for_each(|name| std::fs::remove_file(rig.folder.path().join(name)).unwrap());
+    sink.commit(&token).await.unwrap();
+    sink.write(&contract::rows(2..4)).await.unwrap();
+    let token = sink.prepare(2).await.unwrap().token.unwrap();
+    std::fs::remove_file(rig.folder.path().join("_pelton/staging").join(&rig.staged()[0])).unwrap();
+    let failed = sink.commit(&token).await.unwrap_err();
+    assert!(failed.kind() == Kind::State && failed.to_string().contains("staged file is gone"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_state_behind_the_folder_is_refused_unless_repeats_are_accepted() {
+    let rig = Rig::new(1);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..1)).await.unwrap();
+    let token = sink.prepare(1).await.unwrap().token.unwrap();
+    sink.commit(&token).await.unwrap();
+    let failed = rig.recovered(0, b"").await.err().unwrap();
+    assert!(failed.kind() == Kind::State && failed.to_string().contains("epoch 1"), "{failed}");
+    let mut again = rig.sink();
+    again.options.accept_repeats = true;
+    again.recover(writer(), 0, b"").await.unwrap();
+    rig.recovered(0, b"").await.unwrap();
+}
+
+#[tokio::test]
+async fn damage_is_named() {
+    let rig = Rig::new(1);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..1)).await.unwrap();
+    let mut token = sink.prepare(1).await.unwrap().token.unwrap();
+    let staged = rig.folder.path().join("_pelton/staging").join(&rig.staged()[0]);
+    std::fs::write(staged, "short").unwrap();
+    assert!(sink.commit(&token).await.unwrap_err().to_string().contains("has 5 bytes"));
+    token.staged["files"][0]["name"] = "../x".into();
+    assert!(sink.commit(&token).await.unwrap_err().to_string().contains("outside"));
+    assert_eq!(rig.recovered(0, b"no line").await.err().unwrap().kind(), Kind::State);
+    let held = br#"{"epoch":1,"number":9,"length":5,"since_us":0}"#;
+    let gone = rig.recovered(1, &[&held[..], b"\n"].concat()).await.err().unwrap();
+    assert!(gone.to_string().contains("staged file is gone"), "{gone}");
+    std::fs::write(rig.folder.path().join("_pelton/job-s%2F0.json"), "{").unwrap();
+    assert!(rig.recovered(1, b"").await.err().unwrap().to_string().contains("damaged"));
+}

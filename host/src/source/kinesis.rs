@@ -1,1 +1,0 @@
-//! source/kinesis: being built.

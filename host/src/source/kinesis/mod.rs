@@ -1,0 +1,155 @@
+//! A Kinesis stream read with enhanced fan-out.
+//!
+//! What it owes: the promises of [`Source`] over SubscribeToShard. Each open shard is a task on the shared runtime with a
+//! bounded queue to its reader; few shards share a client, because a client's shards share one connection.
+//! Left to others: which shards to open and in which order (`job`), and what is durable (`checkpoint`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_sdk_kinesis::Client;
+use tokio::{
+    runtime::Handle,
+    sync::mpsc::{self, Receiver},
+};
+
+use crate::{
+    aws::{Aws, Settings},
+    clock::Clock,
+    error::{Error, Kind, Result},
+    record::ShardId,
+    source::{Event, From, Pending, Reader, Shard, Source},
+    task::{self, Task},
+};
+
+mod aggregate;
+mod control;
+mod events;
+mod fan_out;
+mod machine;
+
+pub use machine::Timing;
+
+/// Shards that share a client: two that are not read for a while leave room for a third in the connection's window.
+const SHARDS_PER_CLIENT: usize = 2;
+/// Events that wait for the reader; each holds at most what the service sends at once, about 2 MB.
+const QUEUE: usize = 4;
+
+/// Which stream, and as whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// the stream's name
+    pub stream: String,
+    /// the registered consumer's name, shared by all workers of a job
+    pub consumer: String,
+    /// account, region and endpoint
+    pub aws: Settings,
+    /// the waits of a subscription
+    pub timing: Timing,
+}
+
+/// A stream with its consumer registered.
+pub struct Kinesis {
+    stream: Arc<str>,
+    consumer_arn: Arc<str>,
+    created_us: i64,
+    aws: Aws,
+    control: Client,
+    clients: Mutex<Vec<Arc<Client>>>,
+    runtime: Handle,
+    clock: Arc<dyn Clock>,
+    timing: Timing,
+}
+
+impl Kinesis {
+    /// Finds the stream and registers the consumer, waiting until it may read.
+    pub async fn connect(options: Options, runtime: Handle, clock: Arc<dyn Clock>) -> Result<Self> {
+        let Options { stream, consumer, aws, timing } = options;
+        let name = stream.clone();
+        let asked = task::spawn(&runtime, async move {
+            let aws = aws.load().await?;
+            let control = aws.kinesis_client();
+            let summary = control::summary(&control, &name).await?;
+            let consumer_arn = control::consumer(&control, &summary.arn, &consumer).await?;
+            Ok::<_, Error>((aws, control, summary, consumer_arn))
+        });
+        let (aws, control, summary, consumer_arn) = asked.join().await?;
+        Ok(Self {
+            stream: stream.into(),
+            consumer_arn: consumer_arn.into(),
+            created_us: summary.created_us,
+            aws,
+            control,
+            clients: Mutex::default(),
+            runtime,
+            clock,
+            timing,
+        })
+    }
+
+    /// When the stream was created, microseconds since 1970.
+    pub fn created_us(&self) -> i64 {
+        self.created_us
+    }
+
+    /// A client that is used by few other shards.
+    fn client(&self) -> Arc<Client> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client| Arc::strong_count(client) > 1);
+        if let Some(client) = clients.iter().find(|client| Arc::strong_count(client) <= SHARDS_PER_CLIENT) {
+            return client.clone();
+        }
+        let client = Arc::new(self.aws.kinesis_client());
+        clients.push(client.clone());
+        client
+    }
+}
+
+impl Source for Kinesis {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn shards(&self) -> Pending<'_, Result<Vec<Shard>>> {
+        Box::pin(async {
+            let (client, stream) = (self.control.clone(), self.stream.clone());
+            let listed = task::spawn(&self.runtime, async move { control::list(&client, &stream).await });
+            match listed.join().await? {
+                control::Listing::Shards(shards) => Ok(shards),
+                control::Listing::NoStream => Err(control::no_stream(&self.stream)),
+            }
+        })
+    }
+
+    fn open<'a>(&'a self, shard: &'a ShardId, from: From) -> Pending<'a, Result<Box<dyn Reader>>> {
+        Box::pin(async move {
+            let fan_out = fan_out::FanOut {
+                client: self.client(),
+                control: self.control.clone(),
+                stream: self.stream.clone(),
+                consumer_arn: self.consumer_arn.clone(),
+                shard: shard.clone(),
+                clock: self.clock.clone(),
+                timing: self.timing,
+            };
+            let (to, events) = mpsc::channel(QUEUE);
+            let task = task::spawn(&self.runtime, fan_out.read(from, to));
+            Ok(Box::new(ShardReader { events, shard: shard.clone(), _task: task }) as Box<dyn Reader>)
+        })
+    }
+}
+
+/// The reading end of a shard's queue; dropping it ends the task.
+struct ShardReader {
+    events: Receiver<Result<Event>>,
+    shard: ShardId,
+    _task: Task<()>,
+}
+
+impl Reader for ShardReader {
+    fn next(&mut self) -> Pending<'_, Result<Event>> {
+        Box::pin(async {
+            let past_end = || Error::new(Kind::Internal, format!("shard `{}` was read past its end", self.shard));
+            self.events.recv().await.ok_or_else(past_end)?
+        })
+    }
+}
