@@ -37,3 +37,9 @@ where
         },
     }
 }
+
+/// A thread with a name, for work that blocks for as long as its owner lives. It must end when its channel closes.
+#[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
+pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
+}

@@ -1,1 +1,30 @@
-//! The commit protocol.
+//! The commit protocol: what is durable, and in which order. Only this folder decides that progress is durable.
+//!
+//! 0. **Claim.** An owner's first act is to read the job record, then to write the next manifest: same content, fence + 1, a nonce of
+//!    its own. Only then may it commit a token, abort, read, or deliver. Where a shard starts that no manifest names stands in the
+//!    first job record, made before any claim: the time, and the shards that existed; a shard that is not in that list starts at its
+//!    beginning.
+//! 1. **End.** An epoch ends by time, bytes or request. Readers stop handing out records and their positions are noted.
+//! 2. **Drain.** Everything handed out before flows through every step; nothing of the next epoch overtakes it.
+//! 3. **Prepare.** Each sink has delivered everything, or has staged it durably and returned a token. Rows that a sink holds back
+//!    are state.
+//! 4. **Commit.** One manifest makes the epoch durable: state, watermarks, positions, tokens, generation, fence. It carries every token
+//!    not yet known to be committed, of all earlier epochs too. Epoch n+1 may run while n is being made durable, but is durable only
+//!    after n; if n fails, everything after it is thrown away. At most [`MOST_UNCOMMITTED`] epochs may have uncommitted tokens.
+//! 5. **Publish.** Then, and only then, tokens are committed, again until it succeeds; a token leaves only in a manifest written after
+//!    its commit.
+//! 6. **Recover.** Claim; commit the tokens of the manifest; abort what was staged beyond it; read on from its positions. A store that
+//!    is behind what a sink's own record says was committed stops the job with words.
+//!
+//! Locally manifests and the job record are rows of the job's store, written in one synced batch with the state. Tests cite the
+//! numbers. What the rows hold is in `manifest`; who writes them is `committer`; the order of a partition's life is in
+//! `epoch`, which is the only caller of both.
+
+pub mod committer;
+pub mod epoch;
+pub mod kill;
+pub mod ledger;
+pub mod manifest;
+
+/// Rule 4: so many epochs may have tokens that are not committed; then the partition waits.
+pub const MOST_UNCOMMITTED: usize = 4;

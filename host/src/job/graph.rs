@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 pub use super::file::raw::{Compatibility, FileFormat, OnError};
 use super::{PluginInterface, file::Secret};
 use crate::source::Start;
+pub use crate::window::built_in::Function;
 
 /// A job that may run.
 #[derive(Clone, Debug, Serialize)]
@@ -171,7 +172,7 @@ pub enum Format {
 /// Event time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Time {
-    /// a timestamp, or an integer of milliseconds
+    /// a timestamp, or an int64 of microseconds since 1970
     pub field: String,
     /// how far behind is in time
     #[serde(serialize_with = "micros")]
@@ -229,20 +230,10 @@ pub struct Column {
     /// name of the output field
     pub name: String,
     /// what is computed
+    #[serde(serialize_with = "function_name")]
     pub function: Function,
-    /// the input field; none for `count`
+    /// the input field; none: `count` counts rows
     pub field: Option<String>,
-}
-
-/// Built-in aggregates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    Count,
-    Sum,
-    Avg,
-    Min,
-    Max,
 }
 
 /// Where a sink writes.
@@ -361,4 +352,14 @@ fn columns<S: Serializer>(schema: &SchemaRef, to: S) -> Result<S::Ok, S::Error> 
             .iter()
             .map(|field| format!("{}: {}{}", field.name(), field.data_type(), optional(field.is_nullable()))),
     )
+}
+
+fn function_name<S: Serializer>(function: &Function, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match function {
+        Function::Count => "count",
+        Function::Sum => "sum",
+        Function::Avg => "avg",
+        Function::Min => "min",
+        Function::Max => "max",
+    })
 }

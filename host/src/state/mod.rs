@@ -1,1 +1,98 @@
-//! What is remembered per key.
+//! What is remembered per key, and the rows that make it durable.
+//!
+//! The rule: **a delta is applied whole or not at all**, and when `write` has returned it survives a crash of the machine.
+//! A store knows nothing of epochs: what a delta holds, and when it is written, is decided by `checkpoint`.
+//! Left to others: the hot state itself, which lives in the steps' own maps; the store sees each changed key once per epoch.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+
+pub mod key;
+pub mod memory;
+pub mod rocksdb;
+
+/// Rows by key, and the value each gets; `None` deletes. Sorted, so that a store can write it in one pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl Delta {
+    /// The row will have this value.
+    pub fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.rows.insert(key, Some(value));
+    }
+
+    /// The row will be gone.
+    pub fn delete(&mut self, key: Vec<u8>) {
+        self.rows.insert(key, None);
+    }
+
+    /// Every change in the order of keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        self.rows.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// How many rows change.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+    }
+
+    /// This change and then the other.
+    pub fn extend(&mut self, later: Delta) {
+        self.rows.extend(later.rows);
+    }
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// An ordered map that survives crashes. Shared between the partitions of a worker; writes come from one committer.
+pub trait StateStore: Send + Sync {
+    /// The value of a row.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>>;
+
+    /// At most `limit` rows with `from <= key < to`, in order. Go on from the last key with a zero byte added.
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>>;
+
+    /// Applies all deltas in order as one, and syncs. After an error the store answers every further call with an error: what is
+    /// durable is known only after it was opened again.
+    fn write(&self, deltas: &[Delta]) -> Result<()>;
+}
+
+/// Every row below a prefix, in pages, so that a large range is never in memory twice.
+pub fn scan_prefix(
+    store: &dyn StateStore,
+    prefix: &[u8],
+    mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    const PAGE: usize = 4096;
+    let end = key::after_prefix(prefix);
+    let mut from = prefix.to_vec();
+    loop {
+        let rows = store.scan(&from, &end, PAGE)?;
+        let last = rows.len() < PAGE;
+        for (key, value) in rows {
+            visit(&key, value)?;
+            from = key;
+        }
+        if last {
+            return Ok(());
+        }
+        from.push(0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,69 @@
-//! A batch goes through an expression or a plugin.
+//! A batch goes through a step: an expression, a plugin, a window.
 //!
-//! The rule: a record that fails is named by its row and leaves its neighbours as they were.
-//! Left to others: where rejected rows go (`reject`), and the WebAssembly boundary (`plugin`).
+//! The rule: a step gives back every record it was given as output rows, rejects, or filtered rows that it counts; what it keeps
+//! is state, and state is handed over when an epoch ends. A step never writes anything durable itself.
+//! Left to others: the order of steps (`job`), and what is durable (`checkpoint`).
+
+use std::{future::Future, pin::Pin};
+
+use crate::{
+    error::Result,
+    record::Batch,
+    state::{Delta, StateStore},
+};
 
 pub mod expression;
+
+/// A future of a step; steps of a partition share one thread, so it need not be `Send`.
+pub type LocalPending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A row that a step could not process.
+#[derive(Clone, Debug)]
+pub struct RowReject {
+    /// the row of `batch`
+    pub row: u32,
+    /// stable, short, snake_case
+    pub code: String,
+    /// in words
+    pub message: String,
+}
+
+/// What a step gives back.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// batches by number of the step's output, in order
+    pub batches: Vec<(usize, Batch)>,
+    /// rejected rows, with the batch they belong to
+    pub rejects: Vec<(Batch, Vec<RowReject>)>,
+    /// rows that came too late for every window they belong to
+    pub late: u64,
+}
+
+/// One step of a partition.
+pub trait Step {
+    /// Takes a batch.
+    fn process<'a>(&'a mut self, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>>;
+
+    /// The input's watermark has come to `watermark_us`; fires what is due. Returns the step's output watermark.
+    fn advance<'a>(&'a mut self, watermark_us: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<i64>> {
+        let _ = out;
+        Box::pin(async move { Ok(watermark_us) })
+    }
+
+    /// A bounded run ends: closes what is open by an extra firing. State and watermarks stay.
+    fn close<'a>(&'a mut self, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        let _ = out;
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The epoch ends: adds every row of state that changed in it.
+    fn freeze(&mut self, delta: &mut Delta) {
+        let _ = delta;
+    }
+
+    /// Loads the state that the last commit left.
+    fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
+        let _ = (store, watermark_us);
+        Ok(())
+    }
+}

@@ -232,7 +232,7 @@ impl<'a> Check<'a> {
             && !matches!(found.data_type(), DataType::Timestamp(..) | DataType::Int64)
         {
             let message = format!(
-                "the field `{field}` is {}, and event time is a timestamp or an int64 of milliseconds",
+                "the field `{field}` is {}, and event time is a timestamp or an int64 of microseconds since 1970",
                 found.data_type()
             );
             self.report(Diagnostic::new("E0405", place, message));

@@ -244,13 +244,8 @@ impl<'a> Check<'a> {
             self.report(mistake.suggest(function, FUNCTIONS.iter().map(|(name, _)| *name)));
             return None;
         };
-        if (*known == Function::Count) != field.is_none() {
-            let message = if field.is_none() {
-                format!("`{function}` needs a field")
-            } else {
-                "`count` counts records and takes no field".into()
-            };
-            self.report(wrong(message).help(form));
+        if *known != Function::Count && field.is_none() {
+            self.report(wrong(format!("`{function}` needs a field")).help(form));
             return None;
         }
         let name = name.value.clone()?;

@@ -15,9 +15,14 @@ use super::{
 use crate::{
     job::{
         diagnostic::Diagnostic,
-        graph::{Aggregate, Function, Plugin},
+        graph::{Aggregate, Plugin},
     },
     transform::expression::{Expression, Problem, ProblemKind},
+    window::{
+        aggregate::Aggregate as _,
+        built_in::{BuiltIn, Wanted},
+        key::KeyCodec,
+    },
 };
 
 /// What is known about the columns of an output.
@@ -49,33 +54,15 @@ pub struct Typed {
 }
 
 /// The columns of a window's rows: key, window, firing, then what was computed.
-pub fn window_columns(key: impl IntoIterator<Item = FieldRef>, computed: impl IntoIterator<Item = FieldRef>) -> Schema {
+fn window_columns(key: impl IntoIterator<Item = FieldRef>, computed: impl IntoIterator<Item = FieldRef>) -> Schema {
     let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let own = [
         Field::new("window_start", time.clone(), false),
         Field::new("window_end", time, false),
         Field::new("firing", DataType::Utf8, false),
-        Field::new("firing_number", DataType::Int64, false),
+        Field::new("firing_number", DataType::UInt32, false),
     ];
     Schema::new(key.into_iter().chain(own.map(Arc::new)).chain(computed).collect::<Vec<FieldRef>>())
-}
-
-/// The type of a built-in aggregate over a column, or why there is none. Sums of integers stay integers, of decimals decimals.
-pub fn aggregate_type(function: Function, column: Option<&DataType>) -> Result<DataType, String> {
-    let Some(column) = column else { return Ok(DataType::Int64) };
-    match (function, column) {
-        (Function::Count, _) => Ok(DataType::Int64),
-        (Function::Sum, DataType::Int32 | DataType::Int64) => Ok(DataType::Int64),
-        (Function::Sum, DataType::Float32 | DataType::Float64) => Ok(DataType::Float64),
-        (Function::Sum, DataType::Decimal128(_, scale)) => Ok(DataType::Decimal128(38, *scale)),
-        (Function::Avg, column) if column.is_numeric() => Ok(DataType::Float64),
-        (Function::Min | Function::Max, column)
-            if column.is_numeric() || matches!(column, DataType::Timestamp(..) | DataType::Date32 | DataType::Utf8) =>
-        {
-            Ok(column.clone())
-        }
-        _ => Err(format!("{column} cannot be given to this function")),
-    }
 }
 
 impl Check<'_> {
@@ -246,7 +233,7 @@ impl Check<'_> {
         let mut key = Vec::new();
         for (name, place) in window.key.iter().zip(&draft.key_places) {
             reads.fields.push((name.clone(), None));
-            key.extend(self.field_of(input, name, place));
+            key.extend(self.key_field(input, name, place));
         }
         let complete = key.len() == window.key.len();
         let computed = match &window.aggregate {
@@ -273,26 +260,36 @@ impl Check<'_> {
         Typed { outputs: vec![rows, input.clone()], reads }
     }
 
+    /// The fields of built-in aggregates, as the window itself will make them.
     fn computed(&self, draft: &WindowDraft, input: &Columns) -> Option<Vec<FieldRef>> {
         let Aggregate::BuiltIn(columns) = &draft.window.aggregate else { return None };
         let mut fields = Vec::new();
         for (column, place) in columns.iter().zip(&draft.aggregate_places) {
-            let field = match &column.field {
-                Some(name) => Some(self.field_of(input, name, place)?),
-                None => None,
-            };
-            match aggregate_type(column.function, field.as_ref().map(|field| field.data_type())) {
-                Ok(data_type) => {
-                    fields.push(Arc::new(Field::new(&column.name, data_type, column.function != Function::Count)))
-                }
-                Err(why) => {
-                    let message = format!("`{}`: {why}", column.field.as_deref().unwrap_or_default());
-                    self.report(Diagnostic::new("E0306", place.clone(), message));
-                    return None;
-                }
+            if let Some(name) = &column.field {
+                self.field_of(input, name, place);
+            }
+            let Columns::Known(schema) = input else { continue };
+            let wanted = Wanted { name: column.name.clone(), function: column.function, column: column.field.clone() };
+            match BuiltIn::new(schema, &[wanted]) {
+                Ok(built_in) => fields.extend(built_in.fields().iter().cloned()),
+                Err(_) if column.field.as_ref().is_some_and(|name| schema.fields().find(name).is_none()) => {}
+                Err(error) => self.report(Diagnostic::new("E0306", place.clone(), error.to_string())),
             }
         }
         (fields.len() == columns.len()).then_some(fields)
+    }
+
+    /// A key field: there, and of a type that makes a key.
+    fn key_field(&self, input: &Columns, name: &String, place: &Range<usize>) -> Option<FieldRef> {
+        let field = self.field_of(input, name, place)?;
+        let Columns::Known(schema) = input else { return None };
+        match KeyCodec::new(schema, std::slice::from_ref(name)) {
+            Ok(_) => Some(field),
+            Err(error) => {
+                self.report(Diagnostic::new("E0308", place.clone(), error.to_string()));
+                None
+            }
+        }
     }
 
     fn distinct(&self, draft: &WindowDraft, schema: Schema) -> Columns {

@@ -207,7 +207,7 @@ pub enum Compatibility {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Time {
-    /// The field that holds it: a timestamp, or an integer of milliseconds since 1970.
+    /// The field that holds it: a timestamp, or an int64 of microseconds since 1970.
     #[schemars(required)]
     pub field: Option<At<String>>,
     /// How far behind the newest a record may come and still be in time. Default: `0s`.

@@ -105,9 +105,18 @@ fn mistakes_have_a_kind_and_a_place() {
 
 #[test]
 fn long_and_deep_expressions_are_refused_or_compiled_but_never_overflow_the_stack() {
-    let chain = vec!["amount > 1"; 120].join(" and ");
-    Expression::compile(&chain, &schema()).unwrap();
-    for text in ["(".repeat(400), "-".repeat(300) + "amount", "not ".repeat(400) + "true", "x".repeat(5000)] {
+    let deep = [
+        vec!["amount > 1"; 100].join(" and "),
+        vec!["1"; 250].join(" + "),
+        "(".repeat(400),
+        format!("{}1{}", "(".repeat(200), ")".repeat(200)),
+        "- ".repeat(300) + "amount",
+        "not ".repeat(400) + "true",
+        "case when true then ".repeat(100) + "1" + &" end".repeat(100),
+        "x".repeat(5000),
+    ];
+    for text in deep {
+        eprintln!("{}", &text[..20]);
         drop(Expression::compile(&text, &schema()));
     }
 }

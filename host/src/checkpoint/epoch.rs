@@ -1,0 +1,202 @@
+//! The life of a partition, epoch by epoch, in the order of the rules: claim, recover, then prepare, commit and publish again and again.
+//!
+//! The only caller of the ledger, the committer and of `prepare`, `commit` and `recover` of sinks. It owns no records and no state:
+//! whoever runs the partition drains (rules 1 and 2) and hands over what changed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    MOST_UNCOMMITTED,
+    committer::{Committer, Durable, gone},
+    kill,
+    ledger::Ledger,
+    manifest::{Manifest, ShardProgress},
+};
+use crate::{
+    clock,
+    error::{Error, Kind, Result},
+    random,
+    record::ShardId,
+    sink::{Sink, Token, Writer},
+    state::Delta,
+};
+
+/// A sink under its name in the job.
+pub struct Outlet {
+    /// the name
+    pub name: String,
+    /// the sink
+    pub sink: Box<dyn Sink>,
+}
+
+/// What an epoch did, once everything of it has flowed through every step.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// changed state
+    pub delta: Delta,
+    /// how far each shard of each source is
+    pub shards: BTreeMap<String, BTreeMap<ShardId, ShardProgress>>,
+    /// output watermark of each step
+    pub watermarks: BTreeMap<String, i64>,
+}
+
+/// The epochs of one partition, from the claim on.
+pub struct Epochs {
+    ledger: Ledger,
+    committer: Committer,
+    /// the newest manifest that was formed; durable unless `pending`
+    manifest: Manifest,
+    pending: Option<Durable>,
+    /// tokens of durable epochs that are not committed, oldest first
+    unpublished: Vec<Token>,
+}
+
+impl Epochs {
+    /// Rule 0. `first` is what an unknown partition begins with.
+    pub fn claim(ledger: Ledger, committer: Committer, first: Manifest) -> Result<Self> {
+        let manifest = ledger.claim(first)?;
+        let unpublished = manifest.tokens.clone();
+        Ok(Self { ledger, committer, manifest, pending: None, unpublished })
+    }
+
+    /// The newest manifest that was formed.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Tokens that are not known to be committed.
+    pub fn unpublished(&self) -> &[Token] {
+        &self.unpublished
+    }
+
+    /// Rule 6, after the claim: sinks get back what they held and abort what is beyond the manifest, then its tokens are committed.
+    pub async fn recover(&mut self, writer: &Writer, sinks: &mut [Outlet]) -> Result<()> {
+        for outlet in sinks.iter_mut() {
+            let held = self.manifest.held.get(&outlet.name).map_or(&[][..], Vec::as_slice);
+            let recovered = outlet.sink.recover(writer.clone(), self.manifest.epoch, held).await;
+            recovered.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+        }
+        for token in std::mem::take(&mut self.unpublished) {
+            sink_of(sinks, &token)?.commit(&token).await.map_err(|e| e.at(format_args!("sink {}", token.sink)))?;
+            kill::point("recovered-token");
+        }
+        kill::point("recovered");
+        Ok(())
+    }
+
+    /// Rules 3 and 4: prepares every sink and asks for the manifest to be made durable. Waits for the epoch before it, so that one
+    /// set of changes is under way at a time; the next epoch runs on while this one is written.
+    pub async fn end(&mut self, done: Done, sinks: &mut [Outlet]) -> Result<()> {
+        self.settle(sinks).await?;
+        self.make_room(sinks).await?;
+        let mut next = Manifest { shards: done.shards, watermarks: done.watermarks, ..self.manifest.clone() };
+        next.number += 1;
+        next.epoch += 1;
+        next.tokens.clone_from(&self.unpublished);
+        next.held.clear();
+        kill::point("before-prepare");
+        for outlet in sinks.iter_mut() {
+            let prepared =
+                outlet.sink.prepare(next.epoch).await.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+            next.tokens.extend(prepared.token);
+            if !prepared.held.is_empty() {
+                next.held.insert(outlet.name.clone(), prepared.held);
+            }
+        }
+        kill::point("after-prepare");
+        let mut delta = done.delta;
+        delta.extend(self.ledger.row(&next));
+        self.pending = Some(self.committer.commit(delta).await?);
+        self.manifest = next;
+        Ok(())
+    }
+
+    /// Whether an epoch is being made durable.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Waits until the pending epoch is durable. Cancel safe; never ends where none is pending. Follow with [`Epochs::settle`].
+    pub async fn durable(&mut self) -> Result<()> {
+        match &mut self.pending {
+            None => std::future::pending().await,
+            Some(pending) => {
+                let written = pending.await.unwrap_or_else(|_| Err(gone()));
+                self.pending = None;
+                self.unpublished.clone_from(&self.manifest.tokens);
+                written
+            }
+        }
+    }
+
+    /// Rule 5: once the pending epoch is durable, commits tokens, oldest first. A token whose commit fails stays, and so do the
+    /// later ones of the same sink.
+    pub async fn settle(&mut self, sinks: &mut [Outlet]) -> Result<()> {
+        if self.pending.is_some() {
+            self.durable().await?;
+        }
+        if self.unpublished.is_empty() {
+            return Ok(());
+        }
+        kill::point("before-publish");
+        let mut kept: Vec<Token> = Vec::new();
+        for token in std::mem::take(&mut self.unpublished) {
+            if kept.iter().any(|other| other.sink == token.sink) {
+                kept.push(token);
+            } else if let Err(failed) = sink_of(sinks, &token)?.commit(&token).await {
+                if failed.kind() != Kind::Unavailable {
+                    return Err(failed.at(format_args!("sink {}", token.sink)));
+                }
+                tracing::warn!(sink = token.sink, epoch = token.epoch, "a token is not committed yet: {failed}");
+                kept.push(token);
+            } else {
+                kill::point("between-tokens");
+            }
+        }
+        kill::point("after-publish");
+        self.unpublished = kept;
+        Ok(())
+    }
+
+    /// Rule 4: waits while too many epochs have uncommitted tokens, and says which sink holds them.
+    async fn make_room(&mut self, sinks: &mut [Outlet]) -> Result<()> {
+        let mut attempt = 0;
+        while epochs_of(&self.unpublished) >= MOST_UNCOMMITTED {
+            let sink = self.unpublished.first().map_or("", |token| token.sink.as_str());
+            tracing::warn!(sink, "{MOST_UNCOMMITTED} epochs wait for this sink to commit; the partition pauses");
+            clock::sleep(random::back_off(attempt, Duration::from_millis(100), Duration::from_secs(5))).await;
+            attempt += 1;
+            self.settle(sinks).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the last epoch: everything is durable and published when this returns.
+    pub async fn close(&mut self, sinks: &mut [Outlet]) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            self.settle(sinks).await?;
+            if self.unpublished.is_empty() {
+                return Ok(());
+            }
+            clock::sleep(random::back_off(attempt, Duration::from_millis(100), Duration::from_secs(5))).await;
+            attempt += 1;
+        }
+    }
+}
+
+fn epochs_of(tokens: &[Token]) -> usize {
+    let mut epochs: Vec<u64> = tokens.iter().map(|token| token.epoch).collect();
+    epochs.dedup();
+    epochs.len()
+}
+
+fn sink_of<'a>(sinks: &'a mut [Outlet], token: &Token) -> Result<&'a mut Box<dyn Sink>> {
+    let found = sinks.iter_mut().find(|outlet| outlet.name == token.sink);
+    found.map(|outlet| &mut outlet.sink).ok_or_else(|| {
+        Error::new(
+            Kind::State,
+            format!("the state has results for sink `{}`, which the job no longer has; put it back until they are delivered", token.sink),
+        )
+    })
+}

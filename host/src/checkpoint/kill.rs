@@ -1,0 +1,54 @@
+//! Named places at which a test kills the process, one before and after each durable write of rules 0 to 6.
+//!
+//! `PELTON_KILL_AT=NAME:N` kills at the Nth time the place is passed (1 is the first). Without it a place costs one relaxed load.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Every place, in the order in which an epoch passes them.
+pub const POINTS: &[&str] = &[
+    "before-job-record",
+    "after-job-record",
+    "before-claim",
+    "after-claim",
+    "recovered-token",
+    "recovered",
+    "before-prepare",
+    "after-prepare",
+    "before-commit",
+    "after-commit",
+    "before-publish",
+    "between-tokens",
+    "after-publish",
+];
+
+struct Armed {
+    name: String,
+    left: AtomicU64,
+}
+
+fn armed() -> Option<&'static Armed> {
+    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+    ARMED
+        .get_or_init(|| {
+            let text = std::env::var("PELTON_KILL_AT").ok()?;
+            let (name, count) = text.split_once(':').unwrap_or((&text, "1"));
+            Some(Armed { name: name.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
+        })
+        .as_ref()
+}
+
+/// Passes a place; the process ends here at once, as with SIGKILL, if a test has armed it.
+pub fn point(name: &'static str) {
+    debug_assert!(POINTS.contains(&name), "{name} is not in the list of kill points");
+    if let Some(armed) = armed()
+        && armed.name == name
+        && armed.left.fetch_sub(1, Ordering::SeqCst) == 1
+    {
+        eprintln!("killed at {name}");
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        std::process::abort();
+    }
+}

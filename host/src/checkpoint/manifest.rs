@@ -1,0 +1,106 @@
+//! What one epoch made durable, and the job record: their content and their bytes.
+//!
+//! The rule: bytes that are not exactly what was written are refused with words, never half read. A manifest is a version byte, 16
+//! bytes of SHA-256 over the body, and the body as JSON; numbers of versions are kept stable.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    error::{Error, Kind, Result},
+    record::ShardId,
+    sink::Token,
+    source::{Position, Shard, Start},
+};
+
+const VERSION: u8 = 1;
+const SUM: usize = 16;
+
+/// How far a shard is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardProgress {
+    /// up to where it is done; none where nothing was read
+    pub position: Option<Position>,
+    /// the largest event time seen, microseconds since 1970
+    pub max_event_us: Option<i64>,
+    /// the watermark that its parents ended with: it starts there
+    pub floor_us: Option<i64>,
+    /// read to its end; its children may be read
+    pub ended: bool,
+    /// the shards that must have ended before it is read
+    pub parents: Vec<ShardId>,
+}
+
+/// What one epoch made durable.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// manifests are numbered from 1 without gaps; the newest is the truth
+    pub number: u64,
+    /// the last epoch that is durable; 0 is the empty beginning
+    pub epoch: u64,
+    /// raised by every claim
+    pub fence: u64,
+    /// tells apart two claims that wrote the same
+    pub nonce: u64,
+    /// the deployed version of the job that made it
+    pub generation: u64,
+    /// by source, then by shard
+    pub shards: BTreeMap<String, BTreeMap<ShardId, ShardProgress>>,
+    /// promises of sinks that are not known to be committed, oldest first
+    pub tokens: Vec<Token>,
+    /// what sinks hold back, by name of the sink
+    pub held: BTreeMap<String, Vec<u8>>,
+    /// the output watermark of every step, by name, microseconds since 1970
+    pub watermarks: BTreeMap<String, i64>,
+}
+
+/// The deployed truth of a job: where it started, and what its state was made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// the job's name
+    pub job: String,
+    /// version of the deployed job
+    pub generation: u64,
+    /// digest of the checked job file and of each plugin, by name
+    pub digests: BTreeMap<String, String>,
+    /// when the job was first started, microseconds since 1970
+    pub created_us: i64,
+    /// by source: where shards begin that existed then, and which those were
+    pub starts: BTreeMap<String, (Start, Vec<Shard>)>,
+}
+
+/// Bytes of a row. The length of a body is bounded by what the store takes, not here.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let body = serde_json::to_vec(value).expect("a manifest has text keys and no failing serialiser");
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&Sha256::digest(&body)[..SUM]);
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// The value of a row, or words about what is wrong with it.
+pub fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
+    let damaged =
+        |what: String| Error::new(Kind::State, format!("{name} is damaged: {what}; restore the state from a copy"));
+    let Some((version, rest)) = bytes.split_first() else {
+        return Err(damaged("it is empty".to_owned()));
+    };
+    if *version != VERSION {
+        return Err(Error::new(
+            Kind::State,
+            format!(
+                "{name} has version {version}, this version of pelton knows {VERSION}; use the version that wrote it"
+            ),
+        ));
+    }
+    if rest.len() < SUM {
+        return Err(damaged(format!("only {} bytes are left of it", bytes.len())));
+    }
+    let (sum, body) = rest.split_at(SUM);
+    if Sha256::digest(body)[..SUM] != *sum {
+        return Err(damaged("its checksum does not fit".to_owned()));
+    }
+    serde_json::from_slice(body).map_err(|e| damaged(e.to_string()))
+}

@@ -1,0 +1,184 @@
+//! The shards that a partition reads: where each begins, parents before children, and what the next event is.
+//!
+//! Begins by rules 0 and 6: a shard that the manifest names goes on from its position; one that existed when the job was first
+//! started begins where the job says; any other begins at its beginning, after its parents have ended.
+//! Left to others: what an event does (`partition`).
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use crate::{
+    checkpoint::manifest::{JobRecord, Manifest, ShardProgress},
+    decode::Decoder,
+    error::Result,
+    record::ShardId,
+    source::{Event, From, Reader, Shard, Source, Start},
+    window::event_time::{ShardClock, TimeRule},
+};
+
+/// A source of the job as a partition reads it.
+pub struct Input {
+    /// its name in the job
+    pub name: String,
+    /// where records come from
+    pub source: Arc<dyn Source>,
+    /// makes columns of them
+    pub decoder: Box<dyn Decoder>,
+    /// how their time is found
+    pub time: TimeRule,
+    /// where shards begin that existed at the first start
+    pub start: Start,
+    /// the nodes that read it
+    pub feeds: Vec<usize>,
+}
+
+/// One shard of one input.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// number of the input
+    pub input: usize,
+    /// how far it is, as the next manifest will say
+    pub progress: ShardProgress,
+    /// its event time
+    pub clock: ShardClock,
+    /// a reader is open
+    pub open: bool,
+    /// nothing is left to read for now
+    pub caught_up: bool,
+    /// when the last record came, by the clock's elapsed time
+    pub last_record: std::time::Duration,
+}
+
+type Next = Pin<Box<dyn Future<Output = (LaneId, Box<dyn Reader>, Result<Event>)>>>;
+
+/// An input and a shard of it.
+pub type LaneId = (usize, ShardId);
+
+/// Every shard of a partition.
+pub struct Intake {
+    /// the sources
+    pub inputs: Vec<Input>,
+    /// by input and shard
+    pub lanes: BTreeMap<LaneId, Lane>,
+    reading: FuturesUnordered<Next>,
+    /// an earlier owner has read: `latest` then means what came since the job was first started
+    resumed: bool,
+}
+
+impl Intake {
+    /// The lanes of these inputs: what the manifest names, and what the listing adds.
+    pub async fn new(inputs: Vec<Input>, manifest: &Manifest) -> Result<Self> {
+        let resumed = manifest.fence > 1;
+        let mut intake = Self { inputs, lanes: BTreeMap::new(), reading: FuturesUnordered::new(), resumed };
+        for number in 0..intake.inputs.len() {
+            let listed = intake.inputs[number].source.shards().await?;
+            for (shard, progress) in manifest.shards.get(&intake.inputs[number].name).into_iter().flatten() {
+                intake.add(number, shard.clone(), progress.clone());
+            }
+            for shard in listed {
+                intake.discover(number, shard);
+            }
+        }
+        Ok(intake)
+    }
+
+    fn add(&mut self, input: usize, shard: ShardId, progress: ShardProgress) {
+        let clock = ShardClock::new(&self.inputs[input].time, progress.max_event_us, progress.floor_us);
+        let lane =
+            Lane { input, progress, clock, open: false, caught_up: false, last_record: std::time::Duration::ZERO };
+        self.lanes.insert((input, shard), lane);
+    }
+
+    /// A shard that was found in a listing or as a child. Known ones stay as they are.
+    pub fn discover(&mut self, input: usize, shard: Shard) {
+        if !self.lanes.contains_key(&(input, shard.id.clone())) {
+            self.add(input, shard.id, ShardProgress { parents: shard.parents, ..ShardProgress::default() });
+        }
+    }
+
+    /// Whether every parent that is known has ended.
+    fn ready(&self, id: &LaneId) -> bool {
+        let lane = &self.lanes[id];
+        let ended = |parent: &ShardId| self.lanes.get(&(id.0, parent.clone())).is_none_or(|p| p.progress.ended);
+        !lane.open && !lane.progress.ended && lane.progress.parents.iter().all(ended)
+    }
+
+    /// Opens every shard whose parents have ended. A child's watermark starts where the slowest of its parents ended.
+    /// Gives back what was opened.
+    pub async fn open_ready(&mut self, record: &JobRecord, elapsed: std::time::Duration) -> Result<Vec<LaneId>> {
+        let ready: Vec<LaneId> = self.lanes.keys().filter(|id| self.ready(id)).cloned().collect();
+        for id in &ready {
+            let parents = &self.lanes[id].progress.parents;
+            let floor =
+                parents.iter().filter_map(|p| self.lanes.get(&(id.0, p.clone()))).map(|p| p.clock.watermark_us()).min();
+            let input = &self.inputs[id.0];
+            let from = begin(
+                &self.lanes[id].progress,
+                &id.1,
+                record.starts.get(&input.name),
+                self.resumed.then_some(record.created_us),
+            );
+            let reader = input
+                .source
+                .open(&id.1, from)
+                .await
+                .map_err(|e| e.at(format_args!("source {}, {}", input.name, id.1)))?;
+            let lane = self.lanes.get_mut(id).expect("it was listed a moment ago");
+            lane.open = true;
+            lane.last_record = elapsed;
+            if lane.progress.floor_us.is_none() && lane.progress.position.is_none() {
+                lane.progress.floor_us = floor;
+                lane.clock.floor_us = floor.unwrap_or(lane.clock.floor_us);
+            }
+            self.read(id.clone(), reader);
+        }
+        Ok(ready)
+    }
+
+    /// Goes on reading after an event was handled.
+    pub fn read(&mut self, id: LaneId, mut reader: Box<dyn Reader>) {
+        self.reading.push(Box::pin(async move {
+            let event = reader.next().await;
+            (id, reader, event)
+        }));
+    }
+
+    /// The next event of any shard; none where no shard is open.
+    pub async fn next(&mut self) -> Option<(LaneId, Box<dyn Reader>, Result<Event>)> {
+        self.reading.next().await
+    }
+
+    /// How far every shard is, as a manifest says it.
+    pub fn progress(&self) -> BTreeMap<String, BTreeMap<ShardId, ShardProgress>> {
+        let mut shards: BTreeMap<String, BTreeMap<ShardId, ShardProgress>> = BTreeMap::new();
+        for ((input, shard), lane) in &self.lanes {
+            let mut progress = lane.progress.clone();
+            progress.max_event_us = lane.clock.max_event_us;
+            shards.entry(self.inputs[*input].name.clone()).or_default().insert(shard.clone(), progress);
+        }
+        shards
+    }
+
+    /// Whether every shard is read to its end or has nothing left for now.
+    pub fn caught_up(&self) -> bool {
+        self.lanes.values().all(|lane| lane.progress.ended || (lane.open && lane.caught_up))
+    }
+}
+
+/// Rules 0 and 6: where a shard begins.
+fn begin(
+    progress: &ShardProgress,
+    shard: &ShardId,
+    start: Option<&(Start, Vec<Shard>)>,
+    created_us: Option<i64>,
+) -> From {
+    match (&progress.position, start) {
+        (Some(position), _) => From::After(position.clone()),
+        (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
+            From::Start(created_us.map_or(Start::Latest, Start::At))
+        }
+        (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
+        (None, _) => From::Start(Start::TrimHorizon),
+    }
+}

@@ -1,0 +1,149 @@
+//! A store in RocksDB: one database per worker and job, one owner at a time.
+//!
+//! The rule: every write is one batch, synced. A failed write closes the database for good: what is on disk is known only after it
+//! was opened again. A directory is held by a lock file, so a second process is refused with words instead of corrupting it.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+
+use super::{Delta, Row, StateStore};
+use crate::error::{Error, Kind, Result};
+
+/// Version of what is on disk. A newer one is refused.
+const FORMAT: u32 = 1;
+
+/// Rows in a RocksDB database.
+pub struct RocksStore {
+    db: DB,
+    folder: PathBuf,
+    failed: AtomicBool,
+    /// held until the store is dropped
+    _lock: File,
+}
+
+impl RocksStore {
+    /// Opens the database in `folder`, making it if there is none. `Kind::State` if another process holds it, if a newer version
+    /// wrote it, or if it is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let state = |what: String| Error::new(Kind::State, what);
+        fs::create_dir_all(folder).map_err(|e| {
+            state(format!("cannot make the state directory {}: {e}; check its permissions", folder.display()))
+        })?;
+        let lock = lock(folder)?;
+        check_format(folder)?;
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+        options.set_keep_log_file_num(4);
+        options.set_write_buffer_size(64 << 20);
+        options.set_paranoid_checks(true);
+        let db = DB::open(&options, folder.join("db")).map_err(|e| {
+            state(format!(
+                "the state in {} cannot be opened: {e}; restore it from a copy, or start over with --fresh, which moves it aside",
+                folder.display()
+            ))
+        })?;
+        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: lock })
+    }
+
+    fn usable(&self) -> Result<()> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(self.error("was closed after a failed write"));
+        }
+        Ok(())
+    }
+
+    fn error(&self, what: impl std::fmt::Display) -> Error {
+        Error::new(Kind::State, format!("the state in {} {what}", self.folder.display()))
+    }
+}
+
+impl std::fmt::Debug for RocksStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RocksStore").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join("LOCK.pelton");
+    let state = |what: String| Error::new(Kind::State, what);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|e| state(format!("cannot open the lock {}: {e}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(state(format!(
+            "the state directory {} is held by another process; stop it, or choose another with --state-dir",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(state(format!("cannot lock {}: {e}", path.display()))),
+    }
+}
+
+fn check_format(folder: &Path) -> Result<()> {
+    let path = folder.join("FORMAT");
+    let state = |what: String| Error::new(Kind::State, what);
+    match fs::read_to_string(&path) {
+        Ok(text) => match text.trim().parse::<u32>() {
+            Ok(FORMAT) => Ok(()),
+            Ok(found) => Err(state(format!(
+                "the state in {} has format {found}, this version of pelton knows {FORMAT}; use the version that wrote it",
+                folder.display()
+            ))),
+            Err(_) => Err(state(format!("the file {} is damaged: `{}` is no number", path.display(), text.trim()))),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            if folder.join("db").exists() {
+                return Err(state(format!(
+                    "the state directory {} lost its FORMAT file; restore it",
+                    folder.display()
+                )));
+            }
+            fs::write(&path, format!("{FORMAT}\n")).map_err(|e| state(format!("cannot write {}: {e}", path.display())))
+        }
+        Err(e) => Err(state(format!("cannot read {}: {e}", path.display()))),
+    }
+}
+
+impl StateStore for RocksStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.usable()?;
+        self.db.get(key).map_err(|e| self.error(format_args!("cannot be read: {e}")))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>> {
+        self.usable()?;
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(to.to_vec());
+        let rows = self.db.iterator_opt(IteratorMode::From(from, Direction::Forward), options);
+        rows.take(limit)
+            .map(|row| row.map(|(k, v)| (k.into_vec(), v.into_vec())))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| self.error(format_args!("cannot be read: {e}")))
+    }
+
+    fn write(&self, deltas: &[Delta]) -> Result<()> {
+        self.usable()?;
+        let mut batch = WriteBatch::default();
+        for (key, value) in deltas.iter().flat_map(Delta::iter) {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(|e| {
+            self.failed.store(true, Ordering::Release);
+            self.error(format_args!("cannot be written: {e}; the job goes back to the last commit"))
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! Key columns become bytes and back.
+//!
+//! The rule: equal keys have equal bytes, whatever batch they came in, and the bytes are kept stable: they name rows of state. A cell is
+//! 0 for null, or 1 and the value: numbers as 8 bytes, most significant first; text and bytes with their length.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray, BinaryBuilder, BooleanBuilder, Date32Builder, Int32Builder, Int64Builder,
+        RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    },
+    datatypes::{DataType, Date32Type, FieldRef, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
+};
+
+use crate::{
+    error::{Error, Kind, Result},
+    record::{Cells, CellsBuilder},
+};
+
+/// The `key:` of a step.
+#[derive(Clone, Debug)]
+pub struct KeyCodec {
+    columns: Vec<usize>,
+    fields: Vec<FieldRef>,
+}
+
+impl KeyCodec {
+    /// Keys made of these columns. `Kind::Config` for a column that is missing or of a type that makes no key.
+    pub fn new(schema: &SchemaRef, names: &[String]) -> Result<Self> {
+        let mut codec = Self { columns: Vec::new(), fields: Vec::new() };
+        for name in names {
+            let config = |what: String| Error::new(Kind::Config, what);
+            let Some((column, field)) = schema.fields().find(name) else {
+                let known: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+                return Err(config(format!("the key `{name}` is no field of the input; it has {}", known.join(", "))));
+            };
+            match field.data_type() {
+                DataType::Utf8
+                | DataType::Binary
+                | DataType::Boolean
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Date32 => {}
+                DataType::Timestamp(TimeUnit::Microsecond, _) => {}
+                other => {
+                    return Err(config(format!(
+                        "the key `{name}` is {other}, which makes no key; use text, numbers, dates or booleans"
+                    )));
+                }
+            }
+            codec.columns.push(column);
+            codec.fields.push(field.clone());
+        }
+        Ok(codec)
+    }
+
+    /// The key fields, in order.
+    pub fn fields(&self) -> &[FieldRef] {
+        &self.fields
+    }
+
+    /// One key a row.
+    pub fn encode(&self, batch: &RecordBatch) -> Cells {
+        let mut cells = CellsBuilder::default();
+        let columns: Vec<&ArrayRef> = self.columns.iter().map(|c| batch.column(*c)).collect();
+        let mut key = Vec::new();
+        for row in 0..batch.num_rows() {
+            key.clear();
+            for column in &columns {
+                encode_cell(column, row, &mut key);
+            }
+            cells.push(&key);
+        }
+        cells.finish()
+    }
+
+    /// The key columns of these keys. `Kind::State` if bytes are no key of this step.
+    pub fn decode<'a>(&self, keys: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Vec<ArrayRef>> {
+        let mut rests: Vec<&[u8]> = keys.collect();
+        self.fields.iter().map(|field| decode_column(field.data_type(), &mut rests)).collect()
+    }
+}
+
+fn encode_cell(column: &ArrayRef, row: usize, key: &mut Vec<u8>) {
+    if column.is_null(row) {
+        return key.push(0);
+    }
+    key.push(1);
+    let mut bytes = |bytes: &[u8]| {
+        key.extend_from_slice(&u32::try_from(bytes.len()).expect("a batch is bounded far below 4 GiB").to_be_bytes());
+        key.extend_from_slice(bytes);
+    };
+    match column.data_type() {
+        DataType::Utf8 => bytes(column.as_string::<i32>().value(row).as_bytes()),
+        DataType::Binary => bytes(column.as_binary::<i32>().value(row)),
+        DataType::Boolean => key.push(u8::from(column.as_boolean().value(row))),
+        DataType::Int32 => {
+            key.extend_from_slice(&i64::from(column.as_primitive::<Int32Type>().value(row)).to_be_bytes())
+        }
+        DataType::Date32 => {
+            key.extend_from_slice(&i64::from(column.as_primitive::<Date32Type>().value(row)).to_be_bytes())
+        }
+        DataType::Int64 => key.extend_from_slice(&column.as_primitive::<Int64Type>().value(row).to_be_bytes()),
+        _ => key.extend_from_slice(&column.as_primitive::<TimestampMicrosecondType>().value(row).to_be_bytes()),
+    }
+}
+
+fn bad() -> Error {
+    Error::new(Kind::State, "a key in the state does not fit the step's `key:`; the state was made by another job")
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(length).ok_or_else(bad)?;
+    *rest = left;
+    Ok(taken)
+}
+
+/// The next cell of every key: `None` where it is null.
+fn fixed(rests: &mut [&[u8]]) -> Result<Vec<Option<i64>>> {
+    let cell = |rest: &mut &[u8]| match take(rest, 1)? {
+        [0] => Ok(None),
+        _ => Ok(Some(i64::from_be_bytes(take(rest, 8)?.try_into().map_err(|_| bad())?))),
+    };
+    rests.iter_mut().map(cell).collect()
+}
+
+fn sized<'a>(rests: &mut [&'a [u8]]) -> Result<Vec<Option<&'a [u8]>>> {
+    let cell = |rest: &mut &'a [u8]| match take(rest, 1)? {
+        [0] => Ok(None),
+        _ => {
+            let length = u32::from_be_bytes(take(rest, 4)?.try_into().map_err(|_| bad())?) as usize;
+            take(rest, length).map(Some)
+        }
+    };
+    rests.iter_mut().map(cell).collect()
+}
+
+fn decode_column(kind: &DataType, rests: &mut [&[u8]]) -> Result<ArrayRef> {
+    Ok(match kind {
+        DataType::Utf8 => {
+            let mut column = StringBuilder::new();
+            for cell in sized(rests)? {
+                column.append_option(cell.map(std::str::from_utf8).transpose().map_err(|_| bad())?);
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Binary => {
+            let mut column = BinaryBuilder::new();
+            sized(rests)?.into_iter().for_each(|cell| column.append_option(cell));
+            Arc::new(column.finish())
+        }
+        DataType::Boolean => {
+            let mut column = BooleanBuilder::new();
+            for rest in rests.iter_mut() {
+                column.append_option(match take(rest, 1)? {
+                    [0] => None,
+                    _ => Some(take(rest, 1)? == [1]),
+                });
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Int32 => {
+            let mut column = Int32Builder::new();
+            for cell in fixed(rests)? {
+                column.append_option(cell.map(i32::try_from).transpose().map_err(|_| bad())?);
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Date32 => {
+            let mut column = Date32Builder::new();
+            for cell in fixed(rests)? {
+                column.append_option(cell.map(i32::try_from).transpose().map_err(|_| bad())?);
+            }
+            Arc::new(column.finish())
+        }
+        DataType::Int64 => {
+            let mut column = Int64Builder::new();
+            fixed(rests)?.into_iter().for_each(|cell| column.append_option(cell));
+            Arc::new(column.finish())
+        }
+        other => {
+            let mut column = TimestampMicrosecondBuilder::new().with_data_type(other.clone());
+            fixed(rests)?.into_iter().for_each(|cell| column.append_option(cell));
+            Arc::new(column.finish())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use arrow::{
+        array::{BooleanArray, Int64Array, StringArray},
+        datatypes::{Field, Schema},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_come_back(rows in prop::collection::vec((any::<Option<String>>(), any::<Option<i64>>(), any::<Option<bool>>()), 1..20)) {
+            let schema = Arc::new(Schema::new(vec![
+                Field::new("s", DataType::Utf8, true), Field::new("i", DataType::Int64, true), Field::new("b", DataType::Boolean, true),
+            ]));
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(rows.iter().map(|r| r.0.clone()).collect::<StringArray>()),
+                Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
+                Arc::new(rows.iter().map(|r| r.2).collect::<BooleanArray>()),
+            ];
+            let batch = RecordBatch::try_new(schema.clone(), columns.clone()).unwrap();
+            let codec = KeyCodec::new(&schema, &["s".into(), "i".into(), "b".into()]).unwrap();
+            let keys = codec.encode(&batch);
+            let distinct: std::collections::HashSet<_> = rows.iter().collect();
+            prop_assert_eq!(keys.iter().collect::<std::collections::HashSet<_>>().len(), distinct.len());
+            prop_assert_eq!(codec.decode((0..keys.len()).map(|i| keys.cell(i))).unwrap(), columns);
+        }
+
+        #[test]
+        fn hostile_bytes_are_refused_or_read_but_never_panic(key: Vec<u8>) {
+            let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Utf8, true), Field::new("i", DataType::Int32, true)]));
+            let codec = KeyCodec::new(&schema, &["s".into(), "i".into()]).unwrap();
+            let _ = codec.decode([key.as_slice()].into_iter());
+        }
+    }
+}
