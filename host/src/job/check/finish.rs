@@ -1,0 +1,242 @@
+//! From drafts to the graph: typing along the wiring, what each source must decode, and how the job is cut.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+
+use super::{
+    Check,
+    typing::{Columns, Reads, Typed},
+    wiring::{Draft, DraftKind},
+};
+use crate::job::{
+    diagnostic::Diagnostic,
+    graph::{Edge, Graph, Node, NodeKind, Output, Partitioning, Source},
+};
+
+/// What somebody reads of an output.
+#[derive(Clone, Debug, Default)]
+struct Demand {
+    all: bool,
+    fields: BTreeMap<String, Option<Field>>,
+}
+
+impl<'a> Check<'a> {
+    /// The whole check. None if a part is missing, which is reported.
+    pub(super) fn graph(&self) -> Option<Graph> {
+        let job = self.job_name();
+        let (registry, dead_letters, epoch) = (self.registry(), self.dead_letters(), self.epoch());
+        let mut drafts = self.drafts();
+        self.connect(&mut drafts);
+        let order = self.order(&drafts);
+        let typed = self.typed_all(&drafts, &order);
+        let tests = self.tests(&drafts);
+        if !self.mistakes.borrow().is_empty() {
+            return None;
+        }
+        self.prune(&mut drafts, &order, &typed);
+        let partitioning = partitioning(&drafts, &order);
+        let typed = self.typed_all(&drafts, &order);
+        let at: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let nodes: Vec<Option<Node>> = order.iter().map(|index| node(&drafts, *index, &typed, &at)).collect();
+        let tests = tests.into_iter().map(|test| test.renumbered(&at)).collect();
+        let job = job?;
+        let state_dir = self.state_dir(&job);
+        let nodes = nodes.into_iter().collect::<Option<_>>()?;
+        Some(Graph { job, registry, nodes, epoch, state_dir, dead_letters, partitioning, tests })
+    }
+
+    fn drafts(&self) -> Vec<Draft<'a>> {
+        let raw = &self.file.raw;
+        let top = 0..0;
+        let mut drafts = Vec::new();
+        if let Some((sources, place)) = self.needed(&raw.sources, "sources", &top) {
+            self.some(&sources.0, "sources", place);
+            drafts.extend(self.sources(sources));
+        }
+        if let Some((steps, _)) = self.given(&raw.steps) {
+            drafts.extend(self.steps(steps));
+        }
+        if let Some((sinks, place)) = self.needed(&raw.sinks, "sinks", &top) {
+            self.some(&sinks.0, "sinks", place);
+            drafts.extend(self.sinks(sinks));
+        }
+        drafts
+    }
+
+    fn some<T>(&self, named: &[T], key: &str, place: std::ops::Range<usize>) {
+        if named.is_empty() {
+            self.report(Diagnostic::new("E0005", place, format!("`{key}` is empty: a job needs at least one")));
+        }
+    }
+
+    /// Types every node, inputs first. Nodes in a cycle have no types.
+    fn typed_all(&self, drafts: &[Draft<'a>], order: &[usize]) -> BTreeMap<usize, (Columns, Typed)> {
+        let mut typed: BTreeMap<usize, (Columns, Typed)> = BTreeMap::new();
+        for index in order {
+            let input = self.input(drafts, *index, &typed);
+            let result = self.typed(&drafts[*index], &input);
+            typed.insert(*index, (input, result));
+        }
+        typed
+    }
+
+    /// The columns that arrive: those of the one input, or the same of all.
+    fn input(&self, drafts: &[Draft<'a>], index: usize, typed: &BTreeMap<usize, (Columns, Typed)>) -> Columns {
+        let draft = &drafts[index];
+        if draft.edges.is_empty() || draft.edges.len() < draft.from.len() {
+            return Columns::Broken;
+        }
+        let arriving: Vec<Columns> = draft
+            .edges
+            .iter()
+            .map(|edge| typed[&edge.node].1.outputs.get(edge.output).cloned().unwrap_or(Columns::Broken))
+            .collect();
+        for (other, (from, place)) in arriving.iter().zip(&draft.from).skip(1) {
+            let same = match (&arriving[0], other) {
+                (Columns::Broken, _) | (_, Columns::Broken) => return Columns::Broken,
+                (Columns::Known(first), Columns::Known(other)) => first == other,
+                (Columns::Open, Columns::Open) => true,
+                _ => false,
+            };
+            if !same {
+                let message =
+                    format!("`{}` reads `{}` and `{from}`, which have different fields", draft.name, draft.from[0].0);
+                let mistake = Diagnostic::new("E0408", place.clone(), message);
+                self.report(mistake.help("bring them to the same fields in the same order with `select:` steps"));
+                return Columns::Broken;
+            }
+        }
+        arriving.into_iter().next().unwrap_or(Columns::Broken)
+    }
+
+    /// Cuts every source down to the fields that somebody reads.
+    fn prune(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
+        let mut demands: BTreeMap<(usize, usize), Demand> = BTreeMap::new();
+        for index in order.iter().rev() {
+            let reads = &typed[index].1.reads;
+            let passed: Vec<Demand> =
+                reads.passes.iter().filter_map(|output| demands.get(&(*index, *output)).cloned()).collect();
+            for edge in &drafts[*index].edges {
+                demands.entry((edge.node, edge.output)).or_default().add(reads, &passed);
+            }
+        }
+        for index in order {
+            if let Some(DraftKind::Source(source, columns)) = &mut drafts[*index].kind {
+                let demand = demands.remove(&(*index, 0)).unwrap_or_default();
+                source.wanted = demand.of(source, columns);
+                *columns = Columns::Known(source.wanted.clone());
+            }
+        }
+    }
+}
+
+impl Demand {
+    fn add(&mut self, reads: &Reads, passed: &[Demand]) {
+        self.all |= reads.all;
+        self.fields.extend(reads.fields.iter().cloned());
+        for demand in passed {
+            self.all |= demand.all;
+            self.fields.extend(demand.fields.clone());
+        }
+    }
+
+    /// The columns of a source that are decoded, in the source's order.
+    fn of(&self, source: &Source, columns: &Columns) -> SchemaRef {
+        let own = source.time.iter().map(|time| &time.field).chain(&source.partition_key);
+        let wanted: BTreeSet<&String> = self.fields.keys().chain(own).collect();
+        match columns {
+            Columns::Known(schema) if self.all => schema.clone(),
+            Columns::Known(schema) => {
+                let fields = schema.fields().iter().filter(|field| wanted.contains(field.name())).cloned();
+                Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
+            }
+            _ => Arc::new(Schema::new(self.fields.values().flatten().cloned().collect::<Vec<Field>>())),
+        }
+    }
+}
+
+fn node(
+    drafts: &[Draft<'_>],
+    index: usize,
+    typed: &BTreeMap<usize, (Columns, Typed)>,
+    at: &BTreeMap<usize, usize>,
+) -> Option<Node> {
+    let draft = &drafts[index];
+    let schema = |columns: &Columns| match columns {
+        Columns::Known(schema) => schema.clone(),
+        _ => Arc::new(Schema::empty()),
+    };
+    let (input, result) = typed.get(&index)?;
+    let kind = match draft.kind.as_ref()? {
+        DraftKind::Source(source, _) => NodeKind::Source(source.clone()),
+        DraftKind::Filter(sql) => NodeKind::Filter { sql: sql.text.clone() },
+        DraftKind::Select(columns) => {
+            NodeKind::Select { columns: columns.iter().map(|(name, sql)| (name.clone(), sql.text.clone())).collect() }
+        }
+        DraftKind::Transform(plugin, _) => NodeKind::Transform(plugin.clone()),
+        DraftKind::Window(draft) => NodeKind::Window(draft.window.clone()),
+        DraftKind::Sink(sink, _) => NodeKind::Sink(sink.clone()),
+    };
+    let names = draft.outputs()?;
+    let outputs = names
+        .into_iter()
+        .zip(&result.outputs)
+        .map(|(name, columns)| Output { name: name.to_owned(), schema: schema(columns) });
+    let inputs = draft.edges.iter().map(|edge| Some(Edge { node: *at.get(&edge.node)?, output: edge.output }));
+    let (inputs, outputs) = (inputs.collect::<Option<_>>()?, outputs.collect());
+    Some(Node { name: draft.name.to_owned(), kind, inputs, input_schema: schema(input), outputs })
+}
+
+/// A step with state is shard-local if its key holds the source's partition key, unchanged since the source.
+fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
+    let mut carried: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+    let mut stateful = 0;
+    for index in order {
+        let draft = &drafts[*index];
+        let arriving = arriving(draft, &carried);
+        match &draft.kind {
+            Some(DraftKind::Source(source, _)) => {
+                carried.insert((*index, 0), source.partition_key.iter().cloned().collect());
+            }
+            Some(DraftKind::Filter(_)) => {
+                carried.insert((*index, 0), arriving);
+            }
+            Some(DraftKind::Select(columns)) => {
+                let plain = |text: &str| text.trim().replace('"', "");
+                let kept = columns.iter().filter(|(_, sql)| arriving.contains(&plain(&sql.text)));
+                carried.insert((*index, 0), kept.map(|(name, _)| name.clone()).collect());
+            }
+            Some(DraftKind::Window(window)) => {
+                stateful += 1;
+                let local: Vec<String> =
+                    window.window.key.iter().filter(|key| arriving.contains(key)).cloned().collect();
+                if local.is_empty() {
+                    let key = window.window.key.join(", ");
+                    let why = "which is not known to be the partition key of its source: records of one key may lie in several shards";
+                    return Partitioning::One { reason: format!("the step `{}` is keyed by {key}, {why}", draft.name) };
+                }
+                carried.insert((*index, 0), local);
+                carried.insert((*index, 1), arriving);
+            }
+            _ => {}
+        }
+    }
+    let reason = if stateful == 0 {
+        "no step has state".to_owned()
+    } else {
+        "the key of every step with state holds the partition key of its source".to_owned()
+    };
+    Partitioning::PerShard { reason }
+}
+
+/// The fields that hold the partition key on every input.
+fn arriving(draft: &Draft<'_>, carried: &BTreeMap<(usize, usize), Vec<String>>) -> Vec<String> {
+    let mut inputs = draft.edges.iter().map(|edge| carried.get(&(edge.node, edge.output)).cloned().unwrap_or_default());
+    let first = inputs.next().unwrap_or_default();
+    let rest: Vec<Vec<String>> = inputs.collect();
+    first.into_iter().filter(|field| rest.iter().all(|other| other.contains(field))).collect()
+}

@@ -1,0 +1,134 @@
+//! What checking asks of others: what a plugin says about itself, and which fields a subject has.
+//!
+//! The rule: plain types only, so that a job can be checked without a WebAssembly engine or a registry at hand.
+//! Left to others: answering (`plugin`, `decode`).
+
+use std::path::Path;
+
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use serde::Serialize;
+
+/// Tells what a plugin is.
+pub trait PluginInspector {
+    /// Loads the component and asks it about itself with this configuration. The error says in words why it cannot be used: no
+    /// component, unknown world, a refused import, a refused configuration.
+    fn inspect(&self, path: &Path, config: &serde_json::Value) -> Result<PluginInterface, String>;
+}
+
+/// Tells which fields Avro records have.
+pub trait SchemaLookup {
+    /// The columns of a reader schema's text, or of the newest version of the subject.
+    fn fields(&self, subject: &str, reader: Option<&str>) -> Result<SchemaRef, String>;
+}
+
+/// What a plugin says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PluginInterface {
+    /// what it is for
+    pub world: World,
+    /// its own name
+    pub name: String,
+    /// its own version
+    pub version: String,
+    /// SHA-256 of the component, hexadecimal
+    pub digest: String,
+    /// the fields it wants of its one input
+    pub wants: Vec<PluginField>,
+    /// what leaves it; the first is the one without a name in `from:`
+    pub outputs: Vec<PluginOutput>,
+}
+
+/// The worlds of the plugin interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    Transformer,
+    StatefulTransformer,
+    KeyedTransformer,
+    Aggregator,
+    Enricher,
+}
+
+/// A field that a plugin wants or makes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PluginField {
+    /// dotted
+    pub path: String,
+    /// its type
+    pub kind: FieldKind,
+    /// whether it may be null or absent
+    pub optional: bool,
+}
+
+/// An output of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PluginOutput {
+    /// the name behind the dot in `from: STEP.NAME`
+    pub name: String,
+    /// none: raw bytes, one column `payload`
+    pub fields: Vec<PluginField>,
+}
+
+/// The types that cross the plugin boundary, and that `fields:` of a JSON source may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    Boolean,
+    Int32,
+    Int64,
+    Float64,
+    Text,
+    Binary,
+    Decimal,
+    Timestamp,
+    Date,
+    Json,
+}
+
+/// Every name of a type, for messages.
+pub const KINDS: [(&str, FieldKind); 10] = [
+    ("boolean", FieldKind::Boolean),
+    ("int32", FieldKind::Int32),
+    ("int64", FieldKind::Int64),
+    ("float64", FieldKind::Float64),
+    ("text", FieldKind::Text),
+    ("binary", FieldKind::Binary),
+    ("decimal", FieldKind::Decimal),
+    ("timestamp", FieldKind::Timestamp),
+    ("date", FieldKind::Date),
+    ("json", FieldKind::Json),
+];
+
+impl FieldKind {
+    /// The column type. A decimal without precision and scale has 38 digits, 9 of them behind the point.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Text | Self::Json => DataType::Utf8,
+            Self::Binary => DataType::Binary,
+            Self::Decimal => DataType::Decimal128(38, 9),
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether a column of this type can be given to who wants this kind without a loss.
+    pub fn takes(self, column: &DataType) -> bool {
+        match (self, column) {
+            (Self::Int64 | Self::Float64, DataType::Int32) => true,
+            (Self::Float64, DataType::Float32) => true,
+            (Self::Decimal, DataType::Decimal128(..)) => true,
+            (Self::Timestamp, DataType::Timestamp(TimeUnit::Microsecond | TimeUnit::Millisecond, _)) => true,
+            (Self::Json, column) => column.is_nested() || *column == DataType::Utf8,
+            (kind, column) => kind.data_type() == *column,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The checked form of a job: nodes in the order of the path, edges by index, settings of real types.
+//!
+//! The rule: what is in a graph needs no second look: every edge exists, every field that is read is there, every setting is in
+//! its range. The canonical text and its digest name what was deployed; secrets are not in them.
+//! Left to others: running it (`partition`, `run`).
+
+use std::{path::PathBuf, time::Duration};
+
+use arrow::datatypes::SchemaRef;
+use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+
+pub use super::file::raw::{Compatibility, FileFormat, OnError};
+use super::{PluginInterface, file::Secret};
+use crate::source::Start;
+pub use crate::window::built_in::Function;
+
+/// A job that may run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Graph {
+    /// the job's name
+    pub job: String,
+    /// where Avro schemas come from
+    pub registry: Option<Registry>,
+    /// an input of a node stands before the node
+    pub nodes: Vec<Node>,
+    /// length of an epoch
+    #[serde(serialize_with = "micros")]
+    pub epoch: Duration,
+    /// folder of the state
+    #[serde(skip)]
+    pub state_dir: PathBuf,
+    /// where records go that could not be processed; none: a folder below the state directory
+    pub dead_letters: Option<Files>,
+    /// how the job is cut
+    pub partitioning: Partitioning,
+    /// inline tests: no part of what is deployed
+    #[serde(skip)]
+    pub tests: Vec<Test>,
+}
+
+/// One partition a shard, or one for all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Partitioning {
+    /// every step is shard-local
+    PerShard { reason: String },
+    /// some step is not
+    One { reason: String },
+}
+
+/// A Confluent registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Registry {
+    /// its address
+    pub url: String,
+    /// basic authentication
+    pub user: Option<String>,
+    /// basic authentication
+    pub password: Option<Secret>,
+}
+
+/// A source, step or sink.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// its name, unique in the job
+    pub name: String,
+    /// what it does
+    pub kind: NodeKind,
+    /// where its rows come from
+    pub inputs: Vec<Edge>,
+    /// the columns that arrive; empty for a source
+    #[serde(serialize_with = "columns")]
+    pub input_schema: SchemaRef,
+    /// where its rows go; the first is the one without a name
+    pub outputs: Vec<Output>,
+}
+
+/// An output of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Edge {
+    /// index in [`Graph::nodes`]
+    pub node: usize,
+    /// index in its outputs
+    pub output: usize,
+}
+
+/// What leaves a node.
+#[derive(Clone, Debug, Serialize)]
+pub struct Output {
+    /// the name behind the dot; empty for the first
+    pub name: String,
+    /// its columns
+    #[serde(serialize_with = "columns")]
+    pub schema: SchemaRef,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// reads
+    Source(Source),
+    /// a boolean SQL expression over the input's columns
+    Filter { sql: String },
+    /// names and SQL expressions over the input's columns
+    Select { columns: Vec<(String, String)> },
+    /// a plugin of the world `transformer`
+    Transform(Plugin),
+    /// groups in event time
+    Window(Window),
+    /// writes
+    Sink(SinkKind),
+}
+
+/// A source.
+#[derive(Clone, Debug, Serialize)]
+pub struct Source {
+    /// where from
+    pub from: SourceKind,
+    /// what the bytes are
+    pub format: Format,
+    /// event time; none: the time of arrival
+    pub time: Option<Time>,
+    /// the field that producers use as partition key
+    pub partition_key: Option<String>,
+    /// the fields that somebody reads: what `decode` is asked for
+    #[serde(serialize_with = "columns")]
+    pub wanted: SchemaRef,
+}
+
+/// Where a source reads.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// a data stream
+    Kinesis { stream: String, start: Start, consumer: String, aws: Aws },
+    /// one file
+    File { path: PathBuf, format: FileFormat, key: Option<String> },
+    /// given by a test or a program
+    Memory { shards: u32 },
+}
+
+/// How AWS is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Aws {
+    /// none: the service's own
+    pub endpoint: Option<String>,
+    /// none: as the environment says
+    pub region: Option<String>,
+    /// of the AWS configuration
+    pub profile: Option<String>,
+    /// ARN to assume
+    pub role: Option<String>,
+}
+
+/// What the bytes of a record are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// an object
+    Json,
+    /// as they are: the field `payload`
+    Raw,
+    /// UTF-8: the field `text`
+    Text,
+    /// Confluent framing; `reader` is a schema's text
+    Avro { subject: String, compatibility: Compatibility, reader: Option<String> },
+}
+
+/// Event time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Time {
+    /// a timestamp, or an int64 of microseconds since 1970
+    pub field: String,
+    /// how far behind is in time
+    #[serde(serialize_with = "micros")]
+    pub out_of_order: Duration,
+    /// how far past arrival is believed
+    #[serde(serialize_with = "micros")]
+    pub max_ahead: Duration,
+    /// none: wait for ever
+    #[serde(serialize_with = "micros_or_none")]
+    pub idle: Option<Duration>,
+}
+
+/// A plugin of a step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plugin {
+    /// of the component; the digest names it in what is deployed
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// its configuration
+    pub config: Json,
+    /// what happens with a record that fails
+    pub on_error: OnError,
+    /// what it said about itself
+    pub interface: PluginInterface,
+}
+
+/// Groups in event time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Window {
+    /// fields of the input, in order
+    pub key: Vec<String>,
+    /// length of a tumbling window
+    #[serde(serialize_with = "micros")]
+    pub tumbling: Duration,
+    /// how long it stays open after its end
+    #[serde(serialize_with = "micros")]
+    pub allowed_lateness: Duration,
+    /// what is computed
+    pub aggregate: Aggregate,
+}
+
+/// What is computed for a window.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    /// a plugin of the world `aggregator`
+    Plugin(Plugin),
+    /// functions of ours, in order
+    BuiltIn(Vec<Column>),
+}
+
+/// One output field of a built-in aggregate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Column {
+    /// name of the output field
+    pub name: String,
+    /// what is computed
+    #[serde(serialize_with = "function_name")]
+    pub function: Function,
+    /// the input field; none: `count` counts rows
+    pub field: Option<String>,
+}
+
+/// Where a sink writes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkKind {
+    /// JSON lines
+    Stdout,
+    /// kept for a test or a program
+    Memory,
+    /// JSON lines
+    File(Files),
+    /// a data stream; `key` is a field of the input
+    Kinesis { stream: String, key: Option<String>, aws: Aws },
+    /// a delivery stream
+    Firehose { delivery_stream: String, aws: Aws },
+}
+
+/// Files that are rolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Files {
+    /// the folder
+    pub path: PathBuf,
+    /// greatest age of a file
+    #[serde(serialize_with = "micros")]
+    pub every: Duration,
+    /// greatest size of a file in bytes
+    pub size: u64,
+}
+
+/// An inline test.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// what it shows
+    pub name: String,
+    /// bytes of the job file, for messages
+    pub place: std::ops::Range<usize>,
+    /// in order
+    pub input: Vec<TestInput>,
+    /// expected rows: index of a step or sink, objects
+    pub expect: Vec<(usize, Vec<Json>)>,
+    /// expected rejects: step (none: any) and a part of the message
+    pub rejects: Vec<(Option<String>, String)>,
+}
+
+/// One thing that happens in a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestInput {
+    /// a record arrives
+    Record { source: usize, body: TestBody, key: String, at_us: Option<i64> },
+    /// event time has come this far, in this source or in all
+    Watermark { source: Option<usize>, us: i64 },
+}
+
+/// What a record of a test holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestBody {
+    /// fields, to be encoded as the source's format says
+    Fields(Json),
+    /// bytes as text
+    Text(String),
+}
+
+impl Graph {
+    /// What is deployed, in one form: keys sorted, defaults filled in, secrets left out.
+    pub fn canonical(&self) -> Json {
+        sorted(serde_json::to_value(self).expect("a graph is JSON"))
+    }
+
+    /// SHA-256 of the canonical text.
+    pub fn digest(&self) -> String {
+        let digest = Sha256::digest(self.canonical().to_string().as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The index of a node.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == name)
+    }
+
+    /// Every (node, input index) that reads an output.
+    pub fn readers(&self, of: Edge) -> impl Iterator<Item = usize> {
+        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&of)).map(|(index, _)| index)
+    }
+}
+
+fn sorted(value: Json) -> Json {
+    match value {
+        Json::Object(entries) => {
+            let mut entries: Vec<(String, Json)> =
+                entries.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Json::Object(entries.into_iter().collect())
+        }
+        Json::Array(values) => Json::Array(values.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+fn micros<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&format_args!("{}us", duration.as_micros()))
+}
+
+fn micros_or_none<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => micros(duration, to),
+        None => to.serialize_str("wait"),
+    }
+}
+
+fn columns<S: Serializer>(schema: &SchemaRef, to: S) -> Result<S::Ok, S::Error> {
+    let optional = |nullable| if nullable { "?" } else { "" };
+    to.collect_seq(
+        schema
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}{}", field.name(), field.data_type(), optional(field.is_nullable()))),
+    )
+}
+
+fn function_name<S: Serializer>(function: &Function, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match function {
+        Function::Count => "count",
+        Function::Sum => "sum",
+        Function::Avg => "avg",
+        Function::Min => "min",
+        Function::Max => "max",
+    })
+}

@@ -1,0 +1,153 @@
+//! Job files and what checking says about them: `cases/check/NAME/{job.yaml, expected.txt}`.
+//!
+//! A plugin here is a JSON file that says what a component would say about itself, and `subjects/NAME.json` is a subject of the
+//! registry. `UPDATE=1` writes what is expected anew.
+
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Arc};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use pelton::job::{
+    self, FieldKind, Graph, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World,
+};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Plugin {
+    world: String,
+    #[serde(default)]
+    wants: BTreeMap<String, String>,
+    outputs: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+struct Outside<'a>(&'a Path);
+
+impl PluginInspector for Outside<'_> {
+    fn inspect(&self, path: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+        let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let plugin: Plugin = serde_json::from_str(&text).map_err(|_| "it is no WebAssembly component".to_owned())?;
+        let outputs = plugin.outputs.iter().map(|(name, of)| PluginOutput { name: name.clone(), fields: fields(of) });
+        Ok(PluginInterface {
+            world: match plugin.world.as_str() {
+                "transformer" => World::Transformer,
+                "aggregator" => World::Aggregator,
+                _ => World::Enricher,
+            },
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            version: "1.0.0".into(),
+            digest: "d1".into(),
+            wants: fields(&plugin.wants),
+            outputs: outputs.collect(),
+        })
+    }
+}
+
+impl SchemaLookup for Outside<'_> {
+    fn fields(&self, subject: &str, reader: Option<&str>) -> Result<SchemaRef, String> {
+        let text = match reader {
+            Some(text) => text.to_owned(),
+            None => fs::read_to_string(self.0.join(format!("subjects/{subject}.json")))
+                .map_err(|_| "the registry has no such subject".to_owned())?,
+        };
+        let named: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|_| "it is no schema".to_owned())?;
+        let columns =
+            fields(&named).into_iter().map(|field| Field::new(field.path, field.kind.data_type(), field.optional));
+        Ok(Arc::new(Schema::new(columns.collect::<Vec<_>>())))
+    }
+}
+
+fn fields(named: &BTreeMap<String, String>) -> Vec<PluginField> {
+    let field = |(path, kind): (&String, &String)| PluginField {
+        path: path.clone(),
+        kind: match kind.trim_end_matches('?') {
+            "int32" => FieldKind::Int32,
+            "int64" => FieldKind::Int64,
+            "float64" => FieldKind::Float64,
+            "timestamp" => FieldKind::Timestamp,
+            _ => FieldKind::Text,
+        },
+        optional: kind.ends_with('?'),
+    };
+    named.iter().map(field).collect()
+}
+
+fn answer(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join("job.yaml")).unwrap();
+    let env = |name: &str| (name == "STREAM").then(|| "clicks".to_owned());
+    let outside = Outside(folder);
+    let graph = job::parse("job.yaml", folder, &text, &env).and_then(|file| job::check(&file, &outside, &outside));
+    match graph {
+        Ok(graph) => describe(&graph, folder),
+        Err(report) => {
+            assert_eq!(report.to_json()["mistakes"].as_array().unwrap().len(), report.diagnostics.len());
+            report.render(false)
+        }
+    }
+}
+
+fn describe(graph: &Graph, folder: &Path) -> String {
+    let mut text = String::new();
+    writeln!(text, "{:?}", graph.partitioning).unwrap();
+    for node in &graph.nodes {
+        let names = |schema: &Schema| {
+            schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>()
+        };
+        writeln!(
+            text,
+            "\n{} <- {:?}",
+            node.name,
+            node.inputs.iter().map(|edge| (edge.node, edge.output)).collect::<Vec<_>>()
+        )
+        .unwrap();
+        for output in &node.outputs {
+            writeln!(text, "  [{}] {}", output.name, names(&output.schema).join(", ")).unwrap();
+        }
+    }
+    let canonical = serde_json::to_string_pretty(&graph.canonical()).unwrap();
+    writeln!(text, "\n{}", canonical.replace(&format!("{}/", folder.display()), "")).unwrap();
+    text
+}
+
+fn same(path: &Path, found: &str) -> Option<String> {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, found).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    (expected != found).then(|| format!("--- {}\n{expected}\n+++ found (UPDATE=1 writes it)\n{found}", path.display()))
+}
+
+#[test]
+fn checking_says_what_each_case_expects() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check");
+    let mut folders: Vec<_> = fs::read_dir(cases).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() > 10);
+    let wrong: Vec<String> =
+        folders.iter().filter_map(|folder| same(&folder.join("expected.txt"), &answer(folder))).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_published_schema_is_that_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/job.schema.json");
+    assert_eq!(same(&path, &job::reference_schema()), None);
+}
+
+#[test]
+fn no_cut_or_damaged_file_makes_checking_panic() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/check/good");
+    let text = fs::read_to_string(folder.join("job.yaml")).unwrap();
+    let outside = Outside(&folder);
+    for cut in (0..text.len()).step_by(3).filter(|cut| text.is_char_boundary(*cut)) {
+        for damaged in [
+            text[..cut].to_owned(),
+            format!("{}]{}", &text[..cut], &text[cut..]),
+            format!("{}\n  - é: ${{{}", &text[..cut], &text[cut..]),
+        ] {
+            let result = job::parse("job.yaml", &folder, &damaged, &|_| None)
+                .and_then(|file| job::check(&file, &outside, &outside));
+            if let Err(report) = result {
+                assert!(!report.diagnostics.is_empty() && !report.render(true).is_empty());
+            }
+        }
+    }
+}
