@@ -10,7 +10,8 @@
 //! - `state`: what is remembered per key
 //! - `checkpoint`: the commit protocol, what is durable
 //! - `plugin`: the WebAssembly boundary
-//! - `job`: the job file, the graph, the running partitions
+//! - `job`: the job file, the graph, the running partition
+//! - `cli`: what users type
 
 pub mod record;
 
@@ -31,6 +32,8 @@ pub mod checkpoint;
 pub mod plugin;
 
 pub mod job;
+
+pub mod cli;
 
 pub mod aws;
 pub mod clock;

@@ -20,7 +20,7 @@ use crate::{
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
     error::{Error, Kind, Result},
     plugin::{Context, Plugins},
-    sink::{Sink, file, firehose, kinesis as kinesis_sink, stdout::StdoutSink},
+    sink::{Sink, file, stdout::StdoutSink},
     source::{Source, Start, file as file_source, kinesis},
     transform::{Step, component, expression::{Expression, Filter, Select}, relation::Relation},
     window::{
@@ -187,22 +187,8 @@ impl Builder<'_> {
                 return Err(Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`"));
             }
             graph::SinkKind::File(files) => self.files(name, files),
-            graph::SinkKind::Kinesis { stream, key, aws } => {
-                let options = kinesis_sink::Options {
-                    name: name.to_owned(),
-                    stream: stream.clone(),
-                    key: key.clone(),
-                    aws: self.aws(aws),
-                };
-                Box::new(kinesis_sink::KinesisSink::connect(options, self.runtime.clone()).await?)
-            }
-            graph::SinkKind::Firehose { delivery_stream, aws } => {
-                let options = firehose::Options {
-                    name: name.to_owned(),
-                    delivery_stream: delivery_stream.clone(),
-                    aws: self.aws(aws),
-                };
-                Box::new(firehose::FirehoseSink::connect(options, self.runtime.clone()).await?)
+            graph::SinkKind::Kinesis { .. } | graph::SinkKind::Firehose { .. } => {
+                return Err(Error::new(Kind::Config, "this version of pelton cannot write to Kinesis or Firehose yet; use `file` or `stdout`"));
             }
         })
     }
@@ -220,7 +206,7 @@ impl Builder<'_> {
     async fn step(&self, node: &graph::Node, kind: &NodeKind) -> Result<Box<dyn Step>> {
         let schema = &node.input_schema;
         let compile = |sql: &str| {
-            Expression::compile(sql, schema).map_err(|problem| Error::new(Kind::Config, format!("`{sql}`: {problem}")))
+            Expression::compile(sql, schema).map_err(|problem| Error::new(Kind::Config, format!("`{sql}`: {}", problem.message)))
         };
         Ok(match kind {
             NodeKind::Filter { sql } => {

@@ -6,15 +6,18 @@
 //! `letters` the form of a dead letter, `live` the figures that people watch.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
+pub mod build;
 mod check;
 mod diagnostic;
 mod file;
 pub mod flow;
 pub mod graph;
+pub mod inspect;
 pub mod intake;
 pub mod letters;
 pub mod live;
 pub mod partition;
+pub mod run;
 
 pub use check::{
     check,

@@ -23,7 +23,8 @@ use crate::{
 
 pub mod rows;
 
-use rows::{Format, Row, Rows};
+pub use rows::Format;
+use rows::{Row, Rows};
 
 /// Chunks that wait for the reader.
 const QUEUE: usize = 2;

@@ -52,6 +52,11 @@ impl RocksStore {
         Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: lock })
     }
 
+    /// Fails with words if another process holds the state in `folder`.
+    pub fn check_free(folder: &Path) -> Result<()> {
+        lock(folder).map(drop)
+    }
+
     fn usable(&self) -> Result<()> {
         if self.failed.load(Ordering::Acquire) {
             return Err(self.error("was closed after a failed write"));

@@ -16,8 +16,6 @@ use crate::{
     state::{Delta, StateStore},
 };
 
-pub mod expression;
-
 /// A future of a step; steps of a partition share one thread, so it need not be `Send`.
 pub type LocalPending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 

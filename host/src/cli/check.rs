@@ -1,0 +1,76 @@
+//! `pelton check`: every mistake of a job file at once, and what the job is.
+
+use std::{io::IsTerminal, path::{Path, PathBuf}, sync::Arc};
+
+use clap::Args;
+use tokio::runtime::Handle;
+
+use super::Output;
+use crate::{
+    clock::SystemClock,
+    decode::registry::{ConfluentSource, Patience, Registry},
+    error::{Error, Kind, Result},
+    job::{self, Graph, Report, graph::Partitioning, inspect::Inspector},
+    plugin::{Limits, Plugins},
+};
+
+/// Find every mistake of a job file.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// the job file
+    job: PathBuf,
+    /// how to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Output,
+}
+
+/// A checked job and what it was checked with.
+pub struct Checked {
+    /// the job
+    pub graph: Graph,
+    /// the engine, with the plugins compiled
+    pub plugins: Arc<Plugins>,
+    /// the job's registry
+    pub registry: Option<Arc<Registry>>,
+}
+
+/// Loads and checks a job file; the mistakes are printed as they should be seen.
+pub fn load(path: &Path, runtime: &Handle, format: Output) -> Result<Checked> {
+    let refuse = |report: Report| {
+        match format {
+            Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
+            Output::Json => println!("{}", report.to_json()),
+        }
+        Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
+    };
+    let file = job::load(path, &|name| std::env::var(name).ok()).map_err(refuse)?;
+    let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
+    let registry = match file.registry_url() {
+        None => None,
+        Some(url) => {
+            let source = runtime.block_on(async { ConfluentSource::new(&url) })?;
+            Some(Registry::new(Box::new(source), Patience::default(), SystemClock::shared()))
+        }
+    };
+    let inspector = Inspector { plugins: plugins.clone(), registry: registry.clone(), runtime: runtime.clone() };
+    let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
+    Ok(Checked { graph, plugins, registry })
+}
+
+/// Runs the command.
+pub fn check(arguments: &Arguments) -> Result<()> {
+    let runtime = super::runtime()?;
+    let checked = load(&arguments.job, runtime.handle(), arguments.format)?;
+    let graph = &checked.graph;
+    match arguments.format {
+        Output::Json => println!("{}", graph.canonical()),
+        Output::Text => {
+            println!("{}: {} is good, {} nodes", arguments.job.display(), graph.job, graph.nodes.len());
+            match &graph.partitioning {
+                Partitioning::PerShard { reason } => println!("it could run as one partition per shard: {reason}"),
+                Partitioning::One { reason } => println!("it is one partition: {reason}"),
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The command line: what users type, one file a command.
+//!
+//! Prints results to standard output and everything else to standard error; exit codes follow sysexits. Nothing here decides anything
+//! about records: commands call the library.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+
+pub mod check;
+pub mod emulator;
+pub mod kinesis;
+pub mod run;
+
+/// A stream processor for Amazon Kinesis that runs WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "pelton", version, about, long_about = None, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a job
+    Run(run::Arguments),
+    /// Find every mistake of a job file (exit code 0, or 78)
+    Check(check::Arguments),
+    /// Serve Kinesis, Firehose and a schema registry on this machine
+    Emulator(emulator::Arguments),
+    /// Serve a Confluent-compatible schema registry on this machine, in memory
+    Registry(emulator::RegistryArguments),
+    /// Make, fill, read and reshard streams
+    Stream(kinesis::Arguments),
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// for people
+    #[default]
+    Text,
+    /// for machines
+    Json,
+}
+
+/// Runs what was typed.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PELTON_LOG").unwrap_or_else(|_| "warn,pelton=info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let done = match Cli::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Emulator(arguments) => emulator::serve(&arguments),
+        Command::Registry(arguments) => emulator::serve_registry(&arguments),
+        Command::Stream(arguments) => kinesis::stream(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("pelton: {failed}");
+            ExitCode::from(failed.kind().exit_code())
+        }
+    }
+}
+
+/// The shared runtime of a command.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    built.map_err(|e| crate::error::Error::new(crate::error::Kind::Internal, format!("cannot start threads: {e}")))
+}
+
+/// Where compiled plugins are kept: below the user's cache folder.
+pub(crate) fn plugin_cache() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.or_else(home).map(|folder| folder.join("pelton/plugins"))
+}

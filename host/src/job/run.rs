@@ -1,0 +1,181 @@
+//! Runs a checked job in this process: state directory, job record, one partition, a clean end.
+//!
+//! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
+//! Left to others: the partition's life (`partition`), what is shown meanwhile (`cli`).
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{
+    build::{Built, Builder},
+    graph::{Graph, NodeKind},
+    live::Live,
+    partition::{Parts, Partition, Settings},
+};
+use crate::{
+    checkpoint::{
+        committer::Committer,
+        ledger::{job_record, write_job_record},
+        manifest::JobRecord,
+    },
+    clock::Clock,
+    decode::registry::Registry,
+    error::{Error, Kind, Result},
+    plugin::Plugins,
+    state::{StateStore, rocksdb::RocksStore},
+};
+
+/// How a job is run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// where state is
+    pub state_dir: PathBuf,
+    /// stop once everything that is there was read
+    pub until_caught_up: bool,
+    /// run a changed job on the state that is there
+    pub accept_change: bool,
+    /// move the state aside and start over
+    pub fresh: bool,
+    /// go on when too many records are rejected
+    pub accept_rejects: bool,
+    /// used where the job names no endpoint
+    pub endpoint: Option<String>,
+}
+
+/// What a job runs with.
+pub struct Surroundings {
+    /// the engine
+    pub plugins: Arc<Plugins>,
+    /// the job's registry
+    pub registry: Option<Arc<Registry>>,
+    /// the shared runtime
+    pub runtime: Handle,
+    /// time
+    pub clock: Arc<dyn Clock>,
+    /// figures
+    pub live: Arc<Live>,
+}
+
+/// An epoch also ends after so many bytes of input.
+const EPOCH_BYTES: u64 = 256 << 20;
+/// The name of the partition of a job that is one partition.
+const ONE: &str = "all";
+
+/// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
+pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
+    if options.fresh {
+        set_aside(options, &around)?;
+    }
+    let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&options.state_dir)?);
+    let worker = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(Kind::Internal, format!("cannot start the worker's executor: {e}")))?;
+    worker.block_on(async {
+        let digests = digests(graph);
+        let known = job_record(&*store)?;
+        let generation = generation(known.as_ref(), &digests, options)?;
+        let builder = Builder {
+            graph,
+            generation,
+            plugins: around.plugins,
+            registry: around.registry,
+            runtime: around.runtime,
+            clock: around.clock.clone(),
+            live: around.live.clone(),
+            endpoint: options.endpoint.clone(),
+            accept_repeats: false,
+        };
+        let Built { inputs, flow, outlets, dead_letters } = builder.build(&options.state_dir).await?;
+        let record = match known {
+            Some(record) if record.generation == generation => record,
+            known => {
+                let mut starts = known.as_ref().map(|known| known.starts.clone()).unwrap_or_default();
+                for input in &inputs {
+                    if !starts.contains_key(&input.name) {
+                        starts.insert(input.name.clone(), (input.start, input.source.shards().await?));
+                    }
+                }
+                let created_us = known.map_or_else(|| around.clock.wall_us(), |known| known.created_us);
+                let record = JobRecord { job: graph.job.clone(), generation, digests, created_us, starts };
+                write_job_record(&*store, &record)?;
+                record
+            }
+        };
+        let settings = Settings {
+            name: ONE.to_owned(),
+            every: graph.epoch,
+            bytes: EPOCH_BYTES,
+            until_caught_up: options.until_caught_up,
+            accept_rejects: options.accept_rejects,
+        };
+        let committer = Committer::start(store.clone())?;
+        let (clock, live) = (around.clock, around.live);
+        let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
+        Partition::claim(settings, record, parts).await?.run(stop).await
+    })
+}
+
+/// The generation that runs now: the known one, or a higher one where the job has changed and that is accepted.
+fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, options: &RunOptions) -> Result<u64> {
+    let Some(known) = known else { return Ok(1) };
+    if known.digests == *digests {
+        return Ok(known.generation);
+    }
+    if options.accept_change {
+        return Ok(known.generation + 1);
+    }
+    let names: std::collections::BTreeSet<&String> = known.digests.keys().chain(digests.keys()).collect();
+    let changed: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| match (known.digests.get(name), digests.get(name)) {
+            (Some(old), Some(new)) if old == new => None,
+            (Some(_), Some(_)) => Some(format!("{name} has changed")),
+            (Some(_), None) => Some(format!("{name} is gone")),
+            (None, _) => Some(format!("{name} is new")),
+        })
+        .collect();
+    Err(Error::new(
+        Kind::State,
+        format!(
+            "the state in {} was made by another version of this job: {}; go on with --accept-change if its state still fits, or start over \
+             with --fresh, which moves the old state aside",
+            options.state_dir.display(),
+            changed.join(", ")
+        ),
+    ))
+}
+
+/// What names the deployed job: its checked file and every plugin.
+fn digests(graph: &Graph) -> BTreeMap<String, String> {
+    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest())]);
+    for node in &graph.nodes {
+        let plugin = match &node.kind {
+            NodeKind::Transform(plugin) => Some(plugin),
+            NodeKind::Window(window) => match &window.aggregate {
+                super::graph::Aggregate::Plugin(plugin) => Some(plugin),
+                super::graph::Aggregate::BuiltIn(_) => None,
+            },
+            _ => None,
+        };
+        if let Some(plugin) = plugin {
+            digests.insert(format!("the plugin of step `{}`", node.name), plugin.interface.digest.clone());
+        }
+    }
+    digests
+}
+
+/// `--fresh`: the old state is moved, never deleted.
+fn set_aside(options: &RunOptions, around: &Surroundings) -> Result<()> {
+    let state = &options.state_dir;
+    if !state.exists() {
+        return Ok(());
+    }
+    RocksStore::check_free(state)?;
+    let aside = state.with_extension(format!("before-{}", around.clock.wall_us() / 1_000_000));
+    std::fs::rename(state, &aside)
+        .map_err(|e| Error::new(Kind::State, format!("cannot move {} to {}: {e}", state.display(), aside.display())))?;
+    tracing::info!("the old state is in {}", aside.display());
+    Ok(())
+}

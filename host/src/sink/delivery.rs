@@ -1,1 +1,0 @@
-//! Entries on their way to a service that takes many at once and may refuse some of them.

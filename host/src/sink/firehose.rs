@@ -1,1 +1,0 @@
-//! sink/firehose: being built.

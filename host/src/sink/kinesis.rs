@@ -1,1 +1,0 @@
-//! sink/kinesis: being built.
