@@ -1,4 +1,6 @@
-//! Tests from outside: cases as folders, and drift of what is generated.
+//! Tests of the host from outside: one binary, so that the host is linked once.
+
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod check_cases;
+mod plugin;

@@ -1,2 +1,44 @@
-//! x
-fn main() {}
+//! The project's own commands, run as `cargo xtask NAME`: what a fresh clone needs beyond cargo itself.
+//!
+//! No dependencies, so that the first command of a new machine starts at once. It installs or names what is missing, then calls
+//! cargo; it computes nothing itself.
+
+mod doctor;
+mod run;
+mod steps;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo      build everything and run the main job on the embedded emulator
+  test      format, lints, laws, all tests, the examples (what CI runs)
+  lint      format and lints alone
+  guests    build the plugins and test guests for wasm32-wasip2
+  doctor    say what this machine lacks, and install it where that can be done";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    let done = match command.as_str() {
+        "demo" => doctor::mend().and_then(|()| steps::demo(&rest)),
+        "test" => doctor::mend().and_then(|()| steps::test()),
+        "lint" => doctor::mend().and_then(|()| steps::lint()),
+        "guests" => doctor::mend().and_then(|()| steps::guests()),
+        "doctor" => doctor::mend(),
+        "" | "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("`{other}` is no command of xtask\n\n{USAGE}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            eprintln!("xtask: {words}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The emulator over real sockets, one module per subject.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+mod wire;

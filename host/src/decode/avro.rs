@@ -1,1 +1,0 @@
-//! decode/avro: being built.

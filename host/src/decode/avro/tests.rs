@@ -1,0 +1,1 @@
+//! What the Avro decoder must do.

@@ -1,1 +1,0 @@
-//! decode/json: being built.

@@ -1,0 +1,349 @@
+//! What a plugin says of itself, checked.
+//!
+//! The rule: a manifest that got through has unique names, known sizes, and nothing that its world cannot do, so that nobody after this
+//! has to ask again.
+//! Left to others: whether the fields exist upstream (`job`).
+
+use std::{collections::HashSet, sync::Arc};
+
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+
+use super::{bindings::types, capability::log::clean};
+
+/// Most inputs, outputs and tables, and most fields of one of them.
+const MOST: usize = 1_000;
+
+/// Longest name or path in bytes.
+const LONGEST_NAME: usize = 200;
+
+/// Digits after the point of every decimal column that a plugin makes: a column has one scale, and a manifest states none.
+pub(super) const DECIMAL_SCALE: i8 = 18;
+
+/// What a cell can be, as in `wit/types.wit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldKind {
+    Boolean,
+    Int32,
+    Int64,
+    Float64,
+    Text,
+    Binary,
+    Decimal,
+    /// microseconds since 1970 in UTC
+    Timestamp,
+    /// days since 1970
+    Date,
+    /// nested values as JSON text
+    Json,
+}
+
+impl FieldKind {
+    /// The kind that columns of this type cross the boundary as.
+    pub fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Boolean => Self::Boolean,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => Self::Int32,
+            DataType::Int64 | DataType::UInt32 => Self::Int64,
+            DataType::Float32 | DataType::Float64 => Self::Float64,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Binary
+            }
+            DataType::Decimal128(_, _) => Self::Decimal,
+            DataType::Timestamp(_, _) => Self::Timestamp,
+            DataType::Date32 => Self::Date,
+            DataType::Dictionary(_, values) => return Self::of(values),
+            _ => return None,
+        })
+    }
+
+    /// How a column of this kind is held between steps. Decimals that come in may have any precision and scale.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Text | Self::Json => DataType::Utf8,
+            Self::Binary => DataType::Binary,
+            Self::Decimal => DataType::Decimal128(38, DECIMAL_SCALE),
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::Date => DataType::Date32,
+        }
+    }
+}
+
+/// A field that is wanted or made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// dotted: `coords.latitude`
+    pub path: Arc<str>,
+    /// what its cells are
+    pub kind: FieldKind,
+    /// whether cells may be null
+    pub optional: bool,
+    /// for people
+    pub doc: String,
+}
+
+/// Columns beside the fields: those an input wants, or an output sets itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub partition_key: bool,
+    pub event_time: bool,
+    pub arrival_time: bool,
+    pub position: bool,
+    pub payload: bool,
+    pub operation: bool,
+}
+
+/// What comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    pub name: String,
+    pub identity: Identity,
+    pub fields: Vec<Field>,
+    pub doc: String,
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    pub name: String,
+    pub fields: Vec<Field>,
+    pub sets: Identity,
+    pub doc: String,
+    /// the columns that every batch of this output has
+    pub schema: SchemaRef,
+}
+
+/// State that the plugin keeps; table 0 of an aggregator is its accumulator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    pub name: String,
+    pub prefetch: bool,
+    /// an Avro schema, or nothing for opaque bytes
+    pub schema: Option<String>,
+    pub schema_version: u32,
+    pub ttl_ms: Option<u64>,
+}
+
+/// What a plugin says of itself under one config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub name: String,
+    pub version: String,
+    pub doc: String,
+    /// JSON Schema of the step's config, or nothing when it takes none
+    pub config_schema: Option<String>,
+    /// exactly one
+    pub inputs: Vec<Input>,
+    pub outputs: Vec<Output>,
+    pub tables: Vec<Table>,
+}
+
+impl Manifest {
+    /// The one input.
+    pub fn input(&self) -> &Input {
+        self.inputs.first().expect("a checked manifest has one input")
+    }
+}
+
+type Checked<T> = Result<T, String>;
+
+pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
+    let [input] = <[types::Input; 1]>::try_from(manifest.inputs)
+        .map_err(|inputs| format!("it declares {} inputs, expected exactly one", inputs.len()))?;
+    for (what, count) in [("outputs", manifest.outputs.len()), ("tables", manifest.tables.len())] {
+        if count > MOST {
+            return Err(format!("it declares {count} {what}, the limit is {MOST}"));
+        }
+    }
+    let outputs: Vec<Output> = manifest.outputs.into_iter().map(output).collect::<Checked<_>>()?;
+    unique("output", outputs.iter().map(|output| output.name.as_str()))?;
+    let tables: Vec<Table> = manifest.tables.into_iter().map(table).collect::<Checked<_>>()?;
+    unique("table", tables.iter().map(|table| table.name.as_str()))?;
+    Ok(Manifest {
+        name: named("the plugin", manifest.name)?,
+        version: named("the plugin's version", manifest.version)?,
+        doc: clean(&manifest.doc),
+        config_schema: json("the config schema", manifest.config_schema)?,
+        inputs: vec![self::input(input)?],
+        outputs,
+        tables,
+    })
+}
+
+fn input(input: types::Input) -> Checked<Input> {
+    let identity = identity(input.identity);
+    if identity.payload {
+        return Err("its input wants the payload, which this host does not pass on yet: ask for fields".into());
+    }
+    let fields = fields("the input", input.fields)?;
+    Ok(Input { name: named("the input", input.name)?, identity, fields, doc: clean(&input.doc) })
+}
+
+fn output(output: types::Output) -> Checked<Output> {
+    let name = named("an output", output.name)?;
+    let fields = fields(&format!("output `{name}`"), output.fields)?;
+    let sets = identity(output.sets);
+    if sets.arrival_time || sets.position {
+        return Err(format!("output `{name}` sets the arrival time or the position, which only the host knows"));
+    }
+    if sets.payload && !fields.is_empty() {
+        return Err(format!("output `{name}` has both fields and a payload: declare one of them"));
+    }
+    let schema = Arc::new(Schema::new(fields.iter().map(arrow_field).collect::<Vec<_>>()));
+    Ok(Output { name, fields, sets, doc: clean(&output.doc), schema })
+}
+
+fn arrow_field(field: &Field) -> ArrowField {
+    ArrowField::new(field.path.as_ref(), field.kind.data_type(), field.optional)
+}
+
+fn table(table: types::Table) -> Checked<Table> {
+    let name = named("a table", table.name)?;
+    Ok(Table {
+        schema: json(&format!("the schema of table `{name}`"), table.schema)?,
+        name,
+        prefetch: table.prefetch,
+        schema_version: table.schema_version,
+        ttl_ms: table.ttl_ms,
+    })
+}
+
+fn fields(place: &str, fields: Vec<types::Field>) -> Checked<Vec<Field>> {
+    if fields.len() > MOST {
+        return Err(format!("{place} has {} fields, the limit is {MOST}", fields.len()));
+    }
+    let fields: Vec<Field> = fields
+        .into_iter()
+        .map(|field| {
+            let path = named(&format!("a field of {place}"), field.path)?;
+            if path.split('.').any(str::is_empty) {
+                return Err(format!("field `{path}` of {place} has an empty part: expected names joined by dots"));
+            }
+            Ok(Field { path: path.into(), kind: kind(field.kind), optional: field.optional, doc: clean(&field.doc) })
+        })
+        .collect::<Checked<_>>()?;
+    unique(&format!("field of {place}"), fields.iter().map(|field| field.path.as_ref()))?;
+    Ok(fields)
+}
+
+fn named(what: &str, name: String) -> Checked<String> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(format!(
+            "{what} has the name `{}`: expected 1 to {LONGEST_NAME} printable characters",
+            clean(&name)
+        ));
+    }
+    Ok(name)
+}
+
+fn json(what: &str, text: String) -> Checked<Option<String>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => Err(format!("{what} is no JSON: {error}")),
+    }
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Checked<()> {
+    let mut seen = HashSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(format!("{what} `{twice}` is declared twice")),
+        None => Ok(()),
+    }
+}
+
+fn identity(flags: types::Identity) -> Identity {
+    Identity {
+        partition_key: flags.contains(types::Identity::PARTITION_KEY),
+        event_time: flags.contains(types::Identity::EVENT_TIME),
+        arrival_time: flags.contains(types::Identity::ARRIVAL_TIME),
+        position: flags.contains(types::Identity::POSITION),
+        payload: flags.contains(types::Identity::PAYLOAD),
+        operation: flags.contains(types::Identity::OPERATION),
+    }
+}
+
+fn kind(kind: types::Kind) -> FieldKind {
+    match kind {
+        types::Kind::Boolean => FieldKind::Boolean,
+        types::Kind::Int32 => FieldKind::Int32,
+        types::Kind::Int64 => FieldKind::Int64,
+        types::Kind::Float64 => FieldKind::Float64,
+        types::Kind::Text => FieldKind::Text,
+        types::Kind::Binary => FieldKind::Binary,
+        types::Kind::Decimal => FieldKind::Decimal,
+        types::Kind::Timestamp => FieldKind::Timestamp,
+        types::Kind::Date => FieldKind::Date,
+        types::Kind::Json => FieldKind::Json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn declared() -> types::Manifest {
+        let field = |path: &str| types::Field {
+            path: path.into(),
+            kind: types::Kind::Int64,
+            optional: true,
+            doc: String::new(),
+        };
+        types::Manifest {
+            name: "p".into(),
+            version: "1".into(),
+            doc: String::new(),
+            config_schema: String::new(),
+            inputs: vec![types::Input {
+                name: "in".into(),
+                identity: types::Identity::empty(),
+                fields: vec![field("a.b")],
+                doc: String::new(),
+            }],
+            outputs: vec![types::Output {
+                name: "out".into(),
+                fields: vec![field("c")],
+                sets: types::Identity::empty(),
+                doc: String::new(),
+            }],
+            tables: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_sound_manifest_becomes_a_schema() {
+        let manifest = check(declared()).unwrap();
+        assert_eq!(manifest.outputs[0].schema.field(0).data_type(), &DataType::Int64);
+        assert_eq!(manifest.input().fields[0].path.as_ref(), "a.b");
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        let cases: [(&str, fn(&mut types::Manifest)); 8] = [
+            ("0 inputs", |m| m.inputs.clear()),
+            ("output `out` is declared twice", |m| m.outputs.push(m.outputs[0].clone())),
+            ("field of the input `a.b` is declared twice", |m| {
+                let field = m.inputs[0].fields[0].clone();
+                m.inputs[0].fields.push(field);
+            }),
+            ("empty part", |m| m.inputs[0].fields[0].path = "a..b".into()),
+            ("only the host knows", |m| m.outputs[0].sets = types::Identity::POSITION),
+            ("both fields and a payload", |m| m.outputs[0].sets = types::Identity::PAYLOAD),
+            ("the config schema is no JSON", |m| m.config_schema = "{".into()),
+            ("the plugin has the name ``", |m| m.name.clear()),
+        ];
+        for (expected, spoil) in cases {
+            let mut manifest = declared();
+            spoil(&mut manifest);
+            let what = check(manifest).unwrap_err();
+            assert!(what.contains(expected), "{what}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A plugin's file: read, checked, compiled, and ready to be instantiated.
+//!
+//! The rule: whatever a plugin lacks or asks for too much is said when it is loaded, by name, with what to do.
+//! Left to others: compiled code on disk (`cache`), what the plugin says of itself (`describe`).
+
+use std::{fmt, io::Read, path::Path, sync::Arc};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::{
+    bindings::{aggregate, lifecycle, transform},
+    cache::Cache,
+    capability::{ALLOWED, Guest, wasi},
+    engine::Engine,
+    limits::Limits,
+};
+use crate::error::{Error, Kind, Result};
+
+/// What a plugin is made for. `wit/world.wit` has more; a plugin for one of those is refused with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// map, filter, flat-map, route
+    Transformer,
+    /// fold, combine, finish
+    Aggregator,
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transformer => "transformer",
+            Self::Aggregator => "aggregator",
+        })
+    }
+}
+
+/// A plugin that can be instantiated.
+pub(super) struct Package {
+    pub(super) digest: String,
+    pub(super) world: World,
+    pub(super) pre: InstancePre<Guest>,
+    pub(super) lifecycle: lifecycle::GuestIndices,
+    pub(super) transform: Option<transform::GuestIndices>,
+    pub(super) aggregate: Option<aggregate::GuestIndices>,
+    /// keeps the ticker going
+    pub(super) engine: Arc<Engine>,
+}
+
+/// Reads and compiles; blocks for as long as that takes.
+pub(super) fn load(
+    engine: &Arc<Engine>,
+    linker: &Linker<Guest>,
+    cache: Option<&Cache>,
+    limits: &Limits,
+    path: &Path,
+) -> Result<Package> {
+    let wasm = read(path, limits.component).and_then(|wasm| check_format(wasm)).map_err(|what| refuse(path, &what))?;
+    let digest = hex(&Sha256::digest(&wasm));
+    let component = match cache.and_then(|cache| cache.read(&engine.inner, &digest)) {
+        Some(component) => component,
+        None => {
+            let component = compile(engine, &wasm).map_err(|what| refuse(path, &what))?;
+            if let Some(cache) = cache {
+                cache.write(&engine.inner, &digest, &component);
+            }
+            component
+        }
+    };
+    prepare(engine, linker, &component, digest).map_err(|what| refuse(path, &what))
+}
+
+fn refuse(path: &Path, what: &str) -> Error {
+    Error::new(Kind::Config, format!("plugin `{}`: {what}", path.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+type Checked<T> = std::result::Result<T, String>;
+
+fn read(path: &Path, limit: u64) -> Checked<Vec<u8>> {
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    if !file.metadata().is_ok_and(|found| found.is_file()) {
+        return Err("is not a file".into());
+    }
+    let mut wasm = Vec::new();
+    file.take(limit + 1).read_to_end(&mut wasm).map_err(|error| format!("cannot be read: {error}"))?;
+    if wasm.len() as u64 > limit {
+        return Err(format!("is larger than {limit} bytes: build it in release mode and strip debug information"));
+    }
+    Ok(wasm)
+}
+
+fn check_format(wasm: Vec<u8>) -> Checked<Vec<u8>> {
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    const ELF: &[u8] = b"\x7fELF";
+    if wasm.starts_with(COMPONENT) {
+        Ok(wasm)
+    } else if wasm.starts_with(MODULE) {
+        Err("is a core module, not a component: build it for the target wasm32-wasip2, or wrap it with `wasm-tools component new`".into())
+    } else if wasm.starts_with(ELF) {
+        Err("is compiled code, which is never loaded from a user's file: give the .wasm it was made from".into())
+    } else {
+        Err("is not WebAssembly: expected a component in binary form".into())
+    }
+}
+
+fn compile(engine: &Engine, wasm: &[u8]) -> Checked<Component> {
+    Component::from_binary(&engine.inner, wasm).map_err(|error| {
+        let text = format!("{error:#}");
+        if text.contains("component model async") {
+            format!("uses asynchronous component features, which this host does not offer: build it with synchronous bindings ({text})")
+        } else {
+            format!("does not compile: {text}")
+        }
+    })
+}
+
+fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {
+    check_imports(component, &engine.inner)?;
+    let world = world(component, &engine.inner)?;
+    let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
+    let pre = linker.instantiate_pre(component).map_err(words)?;
+    Ok(Package {
+        digest,
+        world,
+        lifecycle: lifecycle::GuestIndices::new(&pre).map_err(words)?,
+        transform: (world == World::Transformer)
+            .then(|| transform::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(words)?,
+        aggregate: (world == World::Aggregator)
+            .then(|| aggregate::GuestIndices::new(&pre))
+            .transpose()
+            .map_err(words)?,
+        pre,
+        engine: engine.clone(),
+    })
+}
+
+/// An interface's name without its version, and the version.
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+fn check_imports(component: &Component, engine: &wasmtime::Engine) -> Checked<()> {
+    let refused: Vec<String> = component
+        .component_type()
+        .imports(engine)
+        .filter(|(name, _)| {
+            let (name, _) = split(name);
+            !ALLOWED.contains(&name) && !wasi::INTERFACES.contains(&name)
+        })
+        .map(|(name, _)| format!("`{name}` ({})", why(name)))
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(format!("imports what plugins are not given: {}", refused.join(", "))) }
+}
+
+fn why(import: &str) -> &'static str {
+    let (name, _) = split(import);
+    match name {
+        _ if name.starts_with("wasi:filesystem/") => "plugins have no files; send what they need in the step's config",
+        _ if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") => "plugins have no network",
+        "pelton:plugin/state" => "keyed state is not offered to this kind of plugin",
+        _ => "unknown to this host",
+    }
+}
+
+fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
+    let ty = component.component_type();
+    let mut ours = Vec::new();
+    for (name, _) in ty.exports(engine) {
+        let (name, version) = split(name);
+        if let Some(interface) = name.strip_prefix("pelton:plugin/") {
+            if !version.starts_with("0.1.") {
+                return Err(format!(
+                    "is built for pelton:plugin@{version}, this host speaks 0.1: rebuild it with a matching SDK"
+                ));
+            }
+            ours.push(interface.to_owned());
+        }
+    }
+    let has = |interface: &str| ours.iter().any(|name| name == interface);
+    if !has("lifecycle") {
+        return Err(
+            "exports no `pelton:plugin/lifecycle`, so it is not a Pelton plugin: start from a template of an SDK"
+                .into(),
+        );
+    }
+    let unsupported = [("on-timers", "stateful-transformer"), ("keyed", "keyed-transformer"), ("enrich", "enricher")];
+    if let Some((_, world)) = unsupported.iter().find(|(interface, _)| has(interface)) {
+        return Err(format!("is made for the world `{world}`, which this host does not run yet"));
+    }
+    match (has("transform"), has("aggregate")) {
+        (true, false) => Ok(World::Transformer),
+        (false, true) => Ok(World::Aggregator),
+        (true, true) => Err("exports both `transform` and `aggregate`: a plugin has one world".into()),
+        (false, false) => Err("exports neither `transform` nor `aggregate`, so there is nothing to call".into()),
+    }
+}

@@ -1,0 +1,53 @@
+//! Runs a command, says which, and turns a failure into words.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// The project's folder.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("xtask is built inside the project")
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A cargo command in the project's folder.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command that shows its own output.
+pub fn show(mut command: Command) -> Result<(), String> {
+    let words = words(&command);
+    println!("xtask: {words}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{words}` failed: {status}")),
+        Err(e) => Err(format!("`{words}` cannot be started: {e}")),
+    }
+}
+
+/// Whether a command runs and succeeds, in silence.
+pub fn works(program: &str, arguments: &[&str]) -> bool {
+    let quiet =
+        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+/// What a command prints.
+pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn words(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    command.get_args().fold(name, |words, argument| format!("{words} {}", argument.to_string_lossy()))
+}

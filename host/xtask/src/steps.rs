@@ -1,0 +1,47 @@
+//! What the commands do, as lists of cargo calls.
+
+use std::process::Command;
+
+use crate::run;
+
+/// Packages that are built for the WASM target.
+const GUESTS: &[&str] = &[];
+
+/// Format and lints.
+pub fn lint() -> Result<(), String> {
+    run::show(run::cargo(&["fmt", "--all", "--check"]))?;
+    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// Builds plugins and test guests.
+pub fn guests() -> Result<(), String> {
+    if GUESTS.is_empty() {
+        return Ok(());
+    }
+    let mut build = run::cargo(&["build", "--target", "wasm32-wasip2", "--profile", "plugin"]);
+    for guest in GUESTS {
+        build.args(["-p", guest]);
+    }
+    run::show(build)
+}
+
+fn with_guests(mut command: Command) -> Command {
+    command.env("PELTON_GUESTS", run::target().join("wasm32-wasip2/plugin"));
+    command
+}
+
+/// Everything that must hold before a change lands.
+pub fn test() -> Result<(), String> {
+    run::show(run::cargo(&["fmt", "--all", "--check"]))?;
+    guests()?;
+    run::show(with_guests(run::cargo(&["test", "--workspace"])))?;
+    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// The main job on the embedded emulator.
+pub fn demo(rest: &[String]) -> Result<(), String> {
+    guests()?;
+    let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
+    demo.args(rest);
+    run::show(with_guests(demo))
+}
