@@ -4,7 +4,10 @@
 //! its range. The canonical text and its digest name what was deployed; secrets are not in them.
 //! Left to others: running it (`partition`, `run`).
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use arrow::datatypes::SchemaRef;
 use serde::{Serialize, Serializer};
@@ -28,6 +31,9 @@ pub struct Graph {
     /// length of an epoch
     #[serde(serialize_with = "micros")]
     pub epoch: Duration,
+    /// paths in the canonical form are relative to it, so that a job is the same from every working directory
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// folder of the state
     #[serde(skip)]
     pub state_dir: PathBuf,
@@ -300,7 +306,7 @@ pub enum TestBody {
 impl Graph {
     /// What is deployed, in one form: keys sorted, defaults filled in, secrets left out.
     pub fn canonical(&self) -> Json {
-        sorted(serde_json::to_value(self).expect("a graph is JSON"))
+        sorted(serde_json::to_value(self).expect("a graph is JSON"), &self.folder)
     }
 
     /// SHA-256 of the canonical text.
@@ -320,15 +326,20 @@ impl Graph {
     }
 }
 
-fn sorted(value: Json) -> Json {
+fn sorted(value: Json, folder: &Path) -> Json {
     match value {
         Json::Object(entries) => {
             let mut entries: Vec<(String, Json)> =
-                entries.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+                entries.into_iter().map(|(key, value)| (key, sorted(value, folder))).collect();
+            for (_, value) in entries.iter_mut().filter(|(key, _)| key == "path") {
+                if let Some(inside) = value.as_str().and_then(|path| Path::new(path).strip_prefix(folder).ok()) {
+                    *value = Json::String(inside.display().to_string());
+                }
+            }
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             Json::Object(entries.into_iter().collect())
         }
-        Json::Array(values) => Json::Array(values.into_iter().map(sorted).collect()),
+        Json::Array(values) => Json::Array(values.into_iter().map(|value| sorted(value, folder)).collect()),
         other => other,
     }
 }

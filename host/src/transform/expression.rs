@@ -26,12 +26,12 @@ use datafusion::{
     },
 };
 
-use crate::record::Batch;
+use crate::{record::Batch, task};
 
 /// An expression is written by a person.
 const LONGEST: usize = 4096;
 /// Operators and names: what bounds the depth of the tree.
-const MOST_TOKENS: usize = 512;
+const MOST_TOKENS: usize = 256;
 
 /// Why an expression cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,16 +83,24 @@ impl Expression {
     /// Compiles a text over a schema.
     pub fn compile(text: &str, schema: &Schema) -> Result<Self, Problem> {
         let tokens = tokens(text)?;
-        let fields = qualified(schema).map_err(|error| problem(error, text, &tokens))?;
+        // the planner recurses with large frames
+        task::with_deep_stack(|| Self::plan(text, schema, &tokens)).unwrap_or_else(|error| {
+            let message = format!("no thread to plan the expression: {error}");
+            Err(Problem { kind: ProblemKind::Syntax, message, place: None, unknown: None })
+        })
+    }
+
+    fn plan(text: &str, schema: &Schema, tokens: &[TokenWithSpan]) -> Result<Self, Problem> {
+        let fields = qualified(schema).map_err(|error| problem(error, text, tokens))?;
         let context = session();
         let state = context.state();
-        let logical = state.create_logical_expr(text, &fields).map_err(|error| problem(error, text, &tokens))?;
+        let logical = state.create_logical_expr(text, &fields).map_err(|error| problem(error, text, tokens))?;
         let logical = logical.unalias();
-        refuse_impure(&logical, &tokens, text)?;
+        refuse_impure(&logical, tokens, text)?;
         let physical =
-            state.create_physical_expr(logical.clone(), &fields).map_err(|error| problem(error, text, &tokens))?;
-        let physical = checked(physical).map_err(|error| problem(error, text, &tokens))?;
-        let typed = physical.return_field(schema).map_err(|error| problem(error, text, &tokens))?;
+            state.create_physical_expr(logical.clone(), &fields).map_err(|error| problem(error, text, tokens))?;
+        let physical = checked(physical).map_err(|error| problem(error, text, tokens))?;
+        let typed = physical.return_field(schema).map_err(|error| problem(error, text, tokens))?;
         let mut reads: Vec<String> =
             logical.column_refs().into_iter().map(Column::flat_name).map(|name| name.replace('"', "")).collect();
         reads.sort();

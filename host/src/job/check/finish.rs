@@ -46,7 +46,17 @@ impl<'a> Check<'a> {
         let job = job?;
         let state_dir = self.state_dir(&job);
         let nodes = nodes.into_iter().collect::<Option<_>>()?;
-        Some(Graph { job, registry, nodes, epoch, state_dir, dead_letters, partitioning, tests })
+        Some(Graph {
+            job,
+            folder: self.file.folder.clone(),
+            registry,
+            nodes,
+            epoch,
+            state_dir,
+            dead_letters,
+            partitioning,
+            tests,
+        })
     }
 
     fn drafts(&self) -> Vec<Draft<'a>> {

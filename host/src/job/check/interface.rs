@@ -85,6 +85,12 @@ pub enum FieldKind {
     Json,
 }
 
+/// The name of a column's type as people write it.
+pub fn type_name(data_type: &DataType) -> String {
+    let known = KINDS.iter().find(|(_, kind)| kind.data_type() == *data_type);
+    known.map_or_else(|| data_type.to_string(), |(name, _)| (*name).to_owned())
+}
+
 /// Every name of a type, for messages.
 pub const KINDS: [(&str, FieldKind); 10] = [
     ("boolean", FieldKind::Boolean),

@@ -57,8 +57,10 @@ pub fn size(text: &str) -> Result<u64, String> {
 /// An RFC 3339 time, in microseconds since 1970.
 pub fn timestamp_us(text: &str) -> Result<i64, String> {
     let why = || format!("`{text}` is no time: write it like 2026-01-31T12:00:00Z");
-    let zoned = text.ends_with('Z')
-        || text.get(text.len().saturating_sub(6)..).is_some_and(|zone| zone.starts_with(['+', '-']));
+    // a date alone ends like a zone: `-01-31`
+    let zoned = text.len() >= 20
+        && (text.ends_with('Z')
+            || text.get(text.len().saturating_sub(6)..).is_some_and(|zone| zone.starts_with(['+', '-'])));
     if !zoned {
         return Err(why());
     }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::{
     Check,
-    interface::KINDS,
+    interface::{KINDS, type_name},
     quantity::{duration, field_type, timestamp_us},
     typing::Columns,
     wiring::{Draft, DraftKind},
@@ -18,6 +18,7 @@ use crate::{
         file::{
             raw,
             read::{At, Named},
+            read_text,
         },
         graph::{Aws, Compatibility, FileFormat, Format, Source, SourceKind, Time},
     },
@@ -202,7 +203,7 @@ impl<'a> Check<'a> {
     fn reader_schema(&self, schema: &'a At<Json>) -> Option<String> {
         match schema.value.as_ref()? {
             Json::String(text) if text.trim_start().starts_with(['{', '[', '"']) => Some(text.clone()),
-            Json::String(path) => match std::fs::read_to_string(self.file.folder.join(path)) {
+            Json::String(path) => match read_text(&self.file.folder.join(path)) {
                 Ok(text) => Some(text),
                 Err(error) => {
                     let mistake = Diagnostic::new(
@@ -233,7 +234,7 @@ impl<'a> Check<'a> {
         {
             let message = format!(
                 "the field `{field}` is {}, and event time is a timestamp or an int64 of microseconds since 1970",
-                found.data_type()
+                type_name(found.data_type())
             );
             self.report(Diagnostic::new("E0405", place, message));
         }

@@ -154,7 +154,8 @@ impl<'a> Check<'a> {
                 Diagnostic::new("E0302", owner.clone(), "`aggregate` needs a `key`: the fields that make a group");
             self.report(mistake.help("add `key: FIELD` or `key: [FIELD, FIELD]`"));
         }
-        let (aggregate, aggregate_places) = self.aggregate(self.given(&step.aggregate)?.0, &aggregate_place)?;
+        let (aggregate, aggregate_places, complete) =
+            self.aggregate(self.given(&step.aggregate)?.0, &aggregate_place)?;
         let late = self.given(&step.late).map_or("late", |(late, _)| late.as_str()).to_owned();
         if let Some((late, place)) = self.given(&step.late) {
             self.name(late, &place);
@@ -173,10 +174,14 @@ impl<'a> Check<'a> {
         }
         let (key, key_places) = keys.0.iter().filter_map(|key| Some((key.value.clone()?, key.place.clone()))).unzip();
         let window = Window { key, tumbling, allowed_lateness, aggregate };
-        Some(DraftKind::Window(WindowDraft { window, key_places, aggregate_places, late }))
+        Some(DraftKind::Window(WindowDraft { window, key_places, aggregate_places, late, complete }))
     }
 
-    fn aggregate(&self, aggregate: &'a raw::Aggregate, owner: &Range<usize>) -> Option<(Aggregate, Vec<Range<usize>>)> {
+    fn aggregate(
+        &self,
+        aggregate: &'a raw::Aggregate,
+        owner: &Range<usize>,
+    ) -> Option<(Aggregate, Vec<Range<usize>>, bool)> {
         let entries = &aggregate.0.0;
         let find =
             |key: &str| entries.iter().find(|(name, _)| name.value.as_deref() == Some(key)).map(|(_, value)| value);
@@ -207,22 +212,23 @@ impl<'a> Check<'a> {
         let config = find("config").and_then(|at| at.value.clone()).unwrap_or(Json::Object(Default::default()));
         let place = plugin.place.clone();
         let plugin = self.plugin(path, place.clone(), config, on_error, World::Aggregator)?;
-        Some((Aggregate::Plugin(plugin), vec![place]))
+        Some((Aggregate::Plugin(plugin), vec![place], true))
     }
 
     fn built_in(
         &self,
         entries: &'a [(At<String>, At<Json>)],
         owner: &Range<usize>,
-    ) -> Option<(Aggregate, Vec<Range<usize>>)> {
+    ) -> Option<(Aggregate, Vec<Range<usize>>, bool)> {
         if entries.is_empty() {
             let mistake = Diagnostic::new("E0305", owner.clone(), "`aggregate` computes nothing");
             self.report(mistake.help("name a plugin, or write `total: sum(FIELD)`"));
             return None;
         }
-        let columns: Vec<Option<Column>> = entries.iter().map(|(name, call)| self.column(name, call)).collect();
-        let places = entries.iter().map(|(_, call)| call.place.clone()).collect();
-        Some((Aggregate::BuiltIn(columns.into_iter().collect::<Option<_>>()?), places))
+        let read = entries.iter().filter_map(|(name, call)| Some((self.column(name, call)?, call.place.clone())));
+        let (columns, places): (Vec<Column>, Vec<Range<usize>>) = read.unzip();
+        let complete = columns.len() == entries.len();
+        Some((Aggregate::BuiltIn(columns), places, complete))
     }
 
     fn column(&self, name: &'a At<String>, call: &'a At<Json>) -> Option<Column> {

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::{
     Check,
-    interface::{PluginField, PluginOutput},
+    interface::{PluginField, PluginOutput, type_name},
     wiring::{Draft, DraftKind, Sql, WindowDraft},
 };
 use crate::{
@@ -137,7 +137,7 @@ impl Check<'_> {
             ProblemKind::UnknownField => ("E0401", problem.message),
             ProblemKind::Syntax => ("E0402", format!("this is no SQL expression: {}", problem.message)),
             ProblemKind::Function => ("E0407", problem.message),
-            ProblemKind::Type => ("E0403", problem.message),
+            ProblemKind::Type => ("E0403", format!("the types of this expression do not fit: {}", problem.message)),
         };
         let mistake = Diagnostic::new(code, self.place_in(sql, problem.place), message);
         self.report(match (problem.kind, problem.unknown) {
@@ -167,7 +167,7 @@ impl Check<'_> {
         let schema = self.known(input, "a field", &sql.place)?;
         let expression = self.expression(sql, schema)?;
         if *expression.data_type() != DataType::Boolean {
-            let message = format!("a filter must be true or false, and this is {}", expression.data_type());
+            let message = format!("a filter must be true or false, and this is {}", type_name(expression.data_type()));
             self.report(
                 Diagnostic::new("E0406", sql.place.clone(), message).help("compare it with something: `amount > 0`"),
             );
@@ -212,7 +212,7 @@ impl Check<'_> {
                 continue;
             };
             if !wish.kind.takes(found.data_type()) {
-                let message = format!("{about}, and its input has it as {}", found.data_type());
+                let message = format!("{about}, and its input has it as {}", type_name(found.data_type()));
                 self.report(
                     Diagnostic::new("E0504", place.clone(), message).help("convert it with a `select:` step before"),
                 );
@@ -254,7 +254,7 @@ impl Check<'_> {
             }
         };
         let rows = match computed {
-            Some(computed) if complete => self.distinct(draft, window_columns(key, computed)),
+            Some(computed) if complete && draft.complete => self.distinct(draft, window_columns(key, computed)),
             _ => Columns::Broken,
         };
         Typed { outputs: vec![rows, input.clone()], reads }

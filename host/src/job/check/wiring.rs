@@ -42,6 +42,8 @@ pub struct WindowDraft {
     /// of the built-in functions in order, or of the plugin
     pub aggregate_places: Vec<Range<usize>>,
     pub late: String,
+    /// whether every part of the aggregate could be read
+    pub complete: bool,
 }
 
 impl<'a> Draft<'a> {

@@ -71,7 +71,7 @@ pub struct File {
 pub fn load(path: &Path, env: Variables<'_>) -> Result<File, Report> {
     let name = path.display().to_string();
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let text = text_of(path).map_err(|why| {
+    let text = read_text(path).map_err(|why| {
         let help = "give the path of a job file, or make one with `pelton new job NAME`";
         let mistake = Diagnostic::new("E0011", 0..0, format!("the job file `{name}` cannot be read: {why}")).help(help);
         Report::new(&name, "".into(), vec![mistake])
@@ -79,7 +79,8 @@ pub fn load(path: &Path, env: Variables<'_>) -> Result<File, Report> {
     parse(&name, &folder, &text, env)
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
+/// The text of a file that a person wrote.
+pub fn read_text(path: &Path) -> Result<String, String> {
     use std::io::Read;
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;

@@ -59,7 +59,8 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
         Err(error) => {
             let place = error.location().map_or(0..0, |location| start_of(&location, text)..start_of(&location, text));
             let words = error.without_snippet().to_string();
-            let words = words.lines().next().unwrap_or_default().to_owned();
+            let words =
+                words.lines().next().unwrap_or_default().split(" at line ").next().unwrap_or_default().to_owned();
             Err(Diagnostic::new("E0001", place, format!("this is no YAML: {words}")).label("here the parser stopped"))
         }
     }

@@ -106,8 +106,8 @@ fn mistakes_have_a_kind_and_a_place() {
 #[test]
 fn long_and_deep_expressions_are_refused_or_compiled_but_never_overflow_the_stack() {
     let deep = [
-        vec!["amount > 1"; 100].join(" and "),
-        vec!["1"; 250].join(" + "),
+        vec!["amount > 1"; 60].join(" and "),
+        vec!["1"; 127].join(" + ") + " > 0",
         "(".repeat(400),
         format!("{}1{}", "(".repeat(200), ")".repeat(200)),
         "- ".repeat(300) + "amount",
@@ -116,8 +116,9 @@ fn long_and_deep_expressions_are_refused_or_compiled_but_never_overflow_the_stac
         "x".repeat(5000),
     ];
     for text in deep {
-        eprintln!("{}", &text[..20]);
-        drop(Expression::compile(&text, &schema()));
+        if let Some(filter) = Expression::compile(&text, &schema()).ok().and_then(Filter::new) {
+            filter.apply(batch(vec![Some(2)]));
+        }
     }
 }
 
