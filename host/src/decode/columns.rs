@@ -276,6 +276,18 @@ impl Columns {
         self.columns.iter_mut().for_each(|column| column.truncate(rows));
     }
 
+    /// Whether every cell of the columns of text is UTF-8: for decoders that append bytes without looking.
+    pub fn is_text_valid(&self) -> bool {
+        self.columns.iter().all(|column| match (&column.values, column.wanted.kind) {
+            (Values::Bytes(data, ends), Kind::Text) => {
+                data.is_ascii()
+                    || std::str::from_utf8(data)
+                        .is_ok_and(|text| ends.iter().all(|end| text.is_char_boundary(*end as usize)))
+            }
+            _ => true,
+        })
+    }
+
     /// The batch.
     pub fn finish(self) -> Result<RecordBatch> {
         let rows = self.rows;

@@ -25,6 +25,8 @@ pub mod json;
 pub mod plain;
 pub mod registry;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 /// A record that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]

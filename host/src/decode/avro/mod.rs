@@ -158,18 +158,36 @@ impl AvroDecoder {
     }
 
     async fn run(&mut self, batch: &RawBatch) -> Result<Decoded> {
-        let ids: Vec<std::result::Result<u32, Refusal>> = batch.data.iter().map(|record| self.id_of(record)).collect();
-        let refused = self.prepare(ids.iter().flatten().copied().collect()).await?;
+        let mut ids = BTreeSet::new();
+        let mut last = None;
+        for id in batch.data.iter().filter_map(|record| self.id_of(record).ok()) {
+            if last != Some(id) {
+                ids.insert(id);
+                last = Some(id);
+            }
+        }
+        let refused = self.prepare(ids).await?;
+        // Texts are checked by the column; only where one is bad is the batch read again to find whose it is.
+        match self.pass(batch, &refused, false)? {
+            Some(decoded) => Ok(decoded),
+            None => self
+                .pass(batch, &refused, true)?
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "a text that was checked is no UTF-8")),
+        }
+    }
+
+    /// Reads the batch; nothing when a text turns out to be none.
+    fn pass(&mut self, batch: &RawBatch, refused: &HashMap<u32, Refusal>, is_strict: bool) -> Result<Option<Decoded>> {
         let mut columns = Columns::new(&self.schema, &self.wanted, batch.len());
         let (mut rows, mut rejects) = (Vec::with_capacity(batch.len()), Vec::new());
         let mut last: Option<(u32, Compiled)> = None;
-        for ((row, record), id) in (0u32..).zip(batch.data.iter()).zip(ids) {
-            let done = id.and_then(|id| {
+        for (row, record) in (0u32..).zip(batch.data.iter()) {
+            let done = self.id_of(record).and_then(|id| {
                 if last.as_ref().is_none_or(|(known, _)| *known != id) {
                     last = self.programs.get(&id).map(|program| (id, program.clone()));
                 }
                 match &last {
-                    Some((_, Ok(program))) => self.append(program, record, &mut columns),
+                    Some((_, Ok(program))) => self.append(program, record, &mut columns, is_strict),
                     Some((_, Err(why))) => Err(("schema_mismatch", why.to_string())),
                     None => {
                         Err(refused.get(&id).cloned().unwrap_or_else(|| ("unknown_schema", format!("no schema {id}"))))
@@ -187,7 +205,10 @@ impl AvroDecoder {
                 }
             }
         }
-        Ok(Decoded { fields: columns.finish()?, rows, rejects })
+        if !is_strict && !columns.is_text_valid() {
+            return Ok(None);
+        }
+        Ok(Some(Decoded { fields: columns.finish()?, rows, rejects }))
     }
 
     /// The schema id of a record; of a compressed one only the head is inflated.
@@ -199,14 +220,20 @@ impl AvroDecoder {
         schema_id(&head)
     }
 
-    fn append(&mut self, program: &Program, record: &[u8], columns: &mut Columns) -> std::result::Result<(), Refusal> {
+    fn append(
+        &mut self,
+        program: &Program,
+        record: &[u8],
+        columns: &mut Columns,
+        is_strict: bool,
+    ) -> std::result::Result<(), Refusal> {
         let mut framed = record;
         if gzip::is_gzip(record) {
             gzip::inflate(record, self.limit, &mut self.body).map_err(|bad| (bad.code(), bad.message(self.limit)))?;
             framed = &self.body;
         }
         let body = framed.get(HEAD..).unwrap_or_default();
-        let done = program.run(body, columns.all(), &mut self.text);
+        let done = program.run(body, columns.all(), &mut self.text, is_strict);
         done.map_err(|fault| (fault.code(), program.message(fault, &self.wanted)))
     }
 }

@@ -115,11 +115,31 @@ impl<'a> Input<'a> {
                 self.rest = rest;
                 u64::from(first & 0x7f) | u64::from(*second) << 7
             }
-            _ => self.long_number()?,
+            _ => match self.rest.first_chunk::<8>() {
+                Some(chunk) => self.middle_number(u64::from_le_bytes(*chunk))?,
+                None => self.long_number()?,
+            },
         };
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// A number of at most eight bytes from the next eight: finds its end and closes the gaps between its groups of seven bits
+    /// without a loop, as most times and counters are that long.
+    #[inline]
+    fn middle_number(&mut self, chunk: u64) -> Result<u64, Fault> {
+        let ends = !chunk & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.long_number();
+        }
+        let bits = ends.trailing_zeros() + 1;
+        self.rest = &self.rest[bits as usize / 8..];
+        let raw = chunk & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
+        let pairs = (raw & 0x007f_007f_007f_007f) | (raw & 0x7f00_7f00_7f00_7f00) >> 1;
+        let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+        Ok((fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    #[cold]
     fn long_number(&mut self) -> Result<u64, Fault> {
         let mut raw = 0u64;
         for (place, byte) in self.rest.iter().take(10).enumerate() {
@@ -218,6 +238,15 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn numbers_survive(value: i64, shift in 0..64u32, tail in 0usize..10) {
+            let mut bytes = Vec::new();
+            super::super::default::long(value >> shift, &mut bytes);
+            bytes.extend(vec![0x80; tail]);
+            let mut input = Input::new(&bytes);
+            prop_assert_eq!((input.long(), input.left()), (Ok(value >> shift), tail));
+        }
+
         #[test]
         fn no_bytes_panic(bytes: Vec<u8>) {
             let input = Input::new(&bytes);

@@ -283,21 +283,25 @@ pub fn infer_json<'a>(samples: impl IntoIterator<Item = &'a [u8]>) -> Vec<Wanted
             gather(&fields, "", 0, &mut found);
         }
     }
-    // Where a field is an object in one sample and not in another, the whole of it is JSON.
-    let whole: Vec<String> =
-        found.iter().filter(|(_, kind)| kind.is_some()).map(|(path, _)| format!("{path}.")).collect();
-    found.retain(|(path, _)| !whole.iter().any(|prefix| path.starts_with(prefix.as_str())));
-    let objects: Vec<String> = found.iter().map(|(path, _)| path.clone()).collect();
-    found.retain(|(path, kind)| {
-        let prefix = format!("{path}.");
-        kind.is_some() || !objects.iter().any(|other| other.starts_with(&prefix))
-    });
+    // Where a field is an object in one sample and something else in another, the whole of it is JSON.
+    let has_fields = |path: &str| found.iter().any(|(other, _)| is_inside(other, path));
+    let mixed: Vec<String> =
+        found.iter().filter(|(path, kind)| kind.is_some() && has_fields(path)).map(|(path, _)| path.clone()).collect();
+    found.retain(|(path, _)| !mixed.iter().any(|whole| is_inside(path, whole)));
+    found.iter_mut().filter(|(path, _)| mixed.contains(path)).for_each(|(_, kind)| *kind = Some(Kind::Json));
+    let paths: Vec<String> = found.iter().map(|(path, _)| path.clone()).collect();
+    found.retain(|(path, kind)| kind.is_some() || !paths.iter().any(|other| is_inside(other, path)));
     let field = |(path, kind): (String, Option<Kind>)| (path, kind.unwrap_or(Kind::Json));
     found
         .into_iter()
         .map(field)
         .map(|(path, kind)| WantedField { path: FieldPath::new(path), kind, optional: true })
         .collect()
+}
+
+/// Whether a path is that of a field somewhere inside of another.
+fn is_inside(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 fn gather(
