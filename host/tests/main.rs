@@ -1,0 +1,6 @@
+//! Tests of the host from outside: one binary, so that the host is linked once.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod kinesis_sinks;
+mod kinesis_source;
+mod service;
