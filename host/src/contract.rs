@@ -30,18 +30,24 @@ struct Reading {
 /// comes exactly once, in order. For sources whose shards end.
 pub async fn source(source: &dyn Source) -> Result<(), Broken> {
     let shards = source.shards().await.map_err(|failed| format!("shards cannot be listed: {failed}"))?;
-    for shard in shards {
-        let whole = read(source, &shard.id, From::Start(Start::TrimHorizon)).await?;
-        if let Some(pair) = whole.records.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
-            return Err(format!("shard {}: {:?} comes before {:?}", shard.id, pair[0].0, pair[1].0));
-        }
-        for (seen, (record, _)) in whole.records.iter().enumerate() {
-            let position = Position { record: Some(*record), continuation: None, as_of_us: 0 };
-            resumes(source, &shard.id, position, &whole.records[seen + 1..]).await?;
-        }
-        for (seen, position) in &whole.positions {
-            resumes(source, &shard.id, position.clone(), &whole.records[*seen..]).await?;
-        }
+    for listed in shards {
+        shard(source, &listed.id).await?;
+    }
+    Ok(())
+}
+
+/// The same for one shard, where others do not end.
+pub async fn shard(source: &dyn Source, shard: &ShardId) -> Result<(), Broken> {
+    let whole = read(source, shard, From::Start(Start::TrimHorizon)).await?;
+    if let Some(pair) = whole.records.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+        return Err(format!("shard {shard}: {:?} comes before {:?}", pair[0].0, pair[1].0));
+    }
+    for (seen, (record, _)) in whole.records.iter().enumerate() {
+        let position = Position { record: Some(*record), continuation: None, as_of_us: 0 };
+        resumes(source, shard, position, &whole.records[seen + 1..]).await?;
+    }
+    for (seen, position) in &whole.positions {
+        resumes(source, shard, position.clone(), &whole.records[*seen..]).await?;
     }
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! `pelton check`: every mistake of a job file at once, and what the job is.
 
-use std::{io::IsTerminal, path::{Path, PathBuf}, sync::Arc};
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Args;
 use tokio::runtime::Handle;

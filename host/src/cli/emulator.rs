@@ -38,7 +38,8 @@ pub struct RegistryArguments {
 /// `NAME:SHARDS`; one shard where only a name is given.
 fn parse_stream(text: &str) -> std::result::Result<(String, u32), String> {
     let (name, shards) = text.rsplit_once(':').unwrap_or((text, "1"));
-    let shards: u32 = shards.parse().map_err(|_| format!("`{shards}` is no number of shards: write NAME:SHARDS, as in clicks:4"))?;
+    let shards: u32 =
+        shards.parse().map_err(|_| format!("`{shards}` is no number of shards: write NAME:SHARDS, as in clicks:4"))?;
     if shards == 0 || shards > 1000 {
         return Err(format!("{shards} shards: a stream has 1 to 1000"));
     }

@@ -48,7 +48,8 @@ pub enum Output {
 
 /// Runs what was typed.
 pub fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PELTON_LOG").unwrap_or_else(|_| "warn,pelton=info".into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("PELTON_LOG").unwrap_or_else(|_| "warn,pelton=info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),

@@ -1,6 +1,11 @@
 //! `pelton run`: a job until it is stopped or, bounded, until everything was read. Figures go to standard error.
 
-use std::{io::{IsTerminal, Write}, path::PathBuf, sync::{Arc, atomic::Ordering::Relaxed}, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::sync::watch;

@@ -20,9 +20,13 @@ use crate::{
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
     error::{Error, Kind, Result},
     plugin::{Context, Plugins},
-    sink::{Sink, file, stdout::StdoutSink},
+    sink::{Sink, file, firehose, kinesis as kinesis_sink, stdout::StdoutSink},
     source::{Source, Start, file as file_source, kinesis},
-    transform::{Step, component, expression::{Expression, Filter, Select}, relation::Relation},
+    transform::{
+        Step, component,
+        expression::{Expression, Filter, Select},
+        relation::Relation,
+    },
     window::{
         aggregate::{Aggregate, WindowAggregate},
         assign::Tumbling,
@@ -79,17 +83,22 @@ impl Builder<'_> {
             let fail = |e: Error| e.at(format_args!("`{}`", node.name));
             let action = match &node.kind {
                 NodeKind::Source(source) => {
-                    let feeds = self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
+                    let feeds =
+                        self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
                     inputs.push(self.input(&node.name, source, feeds).await.map_err(fail)?);
                     continue;
                 }
                 NodeKind::Sink(kind) => {
-                    outlets.push(Outlet { name: node.name.clone(), sink: self.sink(&node.name, kind).await.map_err(fail)? });
+                    outlets.push(Outlet {
+                        name: node.name.clone(),
+                        sink: self.sink(&node.name, kind).await.map_err(fail)?,
+                    });
                     Action::Sink(outlets.len() - 1)
                 }
                 step => Action::Step(self.step(node, step).await.map_err(fail)?),
             };
-            let readers = |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
+            let readers =
+                |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
             let outputs = (0..node.outputs.len()).map(readers).collect();
             let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
             nodes.push(Node { name: node.name.clone(), action, inputs, outputs });
@@ -146,7 +155,10 @@ impl Builder<'_> {
                 (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
             }
             graph::SourceKind::Memory { .. } => {
-                return Err(Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`"));
+                return Err(Error::new(
+                    Kind::Config,
+                    "a `memory` source exists in tests only; use `file` or `kinesis`",
+                ));
             }
         };
         Ok(Input { name: name.to_owned(), source, decoder, time, start, feeds })
@@ -187,8 +199,15 @@ impl Builder<'_> {
                 return Err(Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`"));
             }
             graph::SinkKind::File(files) => self.files(name, files),
-            graph::SinkKind::Kinesis { .. } | graph::SinkKind::Firehose { .. } => {
-                return Err(Error::new(Kind::Config, "this version of pelton cannot write to Kinesis or Firehose yet; use `file` or `stdout`"));
+            graph::SinkKind::Kinesis { stream, key, aws } => {
+                let client = self.aws(aws).load().await?.kinesis_client();
+                let options = kinesis_sink::Options { name: name.to_owned(), stream: stream.clone(), key: key.clone() };
+                Box::new(kinesis_sink::KinesisSink::new(options, client, self.runtime.clone()))
+            }
+            graph::SinkKind::Firehose { delivery_stream, aws } => {
+                let client = self.aws(aws).load().await?.firehose_client();
+                let options = firehose::Options { name: name.to_owned(), delivery_stream: delivery_stream.clone() };
+                Box::new(firehose::FirehoseSink::new(options, client, self.runtime.clone()))
             }
         })
     }
@@ -206,16 +225,19 @@ impl Builder<'_> {
     async fn step(&self, node: &graph::Node, kind: &NodeKind) -> Result<Box<dyn Step>> {
         let schema = &node.input_schema;
         let compile = |sql: &str| {
-            Expression::compile(sql, schema).map_err(|problem| Error::new(Kind::Config, format!("`{sql}`: {}", problem.message)))
+            Expression::compile(sql, schema)
+                .map_err(|problem| Error::new(Kind::Config, format!("`{sql}`: {}", problem.message)))
         };
         Ok(match kind {
             NodeKind::Filter { sql } => {
                 let filter = Filter::new(compile(sql)?);
-                let not_boolean = || Error::new(Kind::Config, format!("`{sql}` is no condition: it must be true or false"));
+                let not_boolean =
+                    || Error::new(Kind::Config, format!("`{sql}` is no condition: it must be true or false"));
                 Box::new(Relation::Filter(filter.ok_or_else(not_boolean)?))
             }
             NodeKind::Select { columns } => {
-                let compiled = columns.iter().map(|(name, sql)| Ok((name.clone(), compile(sql)?))).collect::<Result<_>>()?;
+                let compiled =
+                    columns.iter().map(|(name, sql)| Ok((name.clone(), compile(sql)?))).collect::<Result<_>>()?;
                 Box::new(Relation::Select(Select::new(compiled)))
             }
             NodeKind::Transform(plugin) => {
@@ -225,7 +247,9 @@ impl Builder<'_> {
                 Box::new(component::Component::new(instance, columns, self.clock.clone()))
             }
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
-            NodeKind::Source(_) | NodeKind::Sink(_) => return Err(Error::new(Kind::Internal, "a source or sink is no step")),
+            NodeKind::Source(_) | NodeKind::Sink(_) => {
+                return Err(Error::new(Kind::Internal, "a source or sink is no step"));
+            }
         })
     }
 
@@ -296,7 +320,12 @@ fn wanted(schema: &SchemaRef) -> Result<Vec<WantedField>> {
             DataType::Decimal128(precision, scale) => FieldKind::Decimal { precision: *precision, scale: *scale },
             DataType::Timestamp(TimeUnit::Microsecond, _) => FieldKind::Timestamp,
             DataType::Date32 => FieldKind::Date,
-            other => return Err(Error::new(Kind::Config, format!("the field `{}` is {other}, which cannot be decoded", field.name()))),
+            other => {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("the field `{}` is {other}, which cannot be decoded", field.name()),
+                ));
+            }
         };
         Ok(WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() })
     };

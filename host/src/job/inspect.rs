@@ -7,8 +7,12 @@ use tokio::runtime::Handle;
 
 use super::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
 use crate::{
-    decode::{self, Encoding, Format, avro::{AvroSchema, infer_parsed}, registry::{MemorySource, Patience, Registry}},
     clock::SystemClock,
+    decode::{
+        self, Encoding, Format,
+        avro::{AvroSchema, infer_parsed},
+        registry::{MemorySource, Patience, Registry},
+    },
     plugin::{self, Plugins},
 };
 
@@ -31,8 +35,12 @@ impl PluginInspector for Inspector {
                 plugin::World::Transformer => World::Transformer,
                 plugin::World::Aggregator => World::Aggregator,
             };
-            let field = |f: &plugin::Field| PluginField { path: f.path.to_string(), kind: kind(f.kind), optional: f.optional };
-            let output = |o: &plugin::Output| PluginOutput { name: o.name.clone(), fields: o.fields.iter().map(field).collect() };
+            let field =
+                |f: &plugin::Field| PluginField { path: f.path.to_string(), kind: kind(f.kind), optional: f.optional };
+            let output = |o: &plugin::Output| PluginOutput {
+                name: o.name.clone(),
+                fields: o.fields.iter().map(field).collect(),
+            };
             Ok(PluginInterface {
                 world,
                 name: manifest.name.clone(),
@@ -65,7 +73,9 @@ impl SchemaLookup for Inspector {
         let schema = match (reader, &self.registry) {
             (Some(text), _) => Arc::new(AvroSchema::parse(text, &[]).map_err(|e| e.to_string())?),
             (None, Some(registry)) => self.runtime.block_on(registry.latest(subject)).map_err(|e| e.to_string())?,
-            (None, None) => return Err("the job names no `registry:`, so the subject's schema cannot be found".to_owned()),
+            (None, None) => {
+                return Err("the job names no `registry:`, so the subject's schema cannot be found".to_owned());
+            }
         };
         let wanted = infer_parsed(&schema);
         let nowhere = Registry::new(Box::new(MemorySource::default()), Patience::default(), SystemClock::shared());

@@ -8,10 +8,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    build::{Built, Builder},
+    build::{Builder, Built},
     graph::{Graph, NodeKind},
     live::Live,
-    partition::{Parts, Partition, Settings},
+    partition::{Partition, Parts, Settings},
 };
 use crate::{
     checkpoint::{

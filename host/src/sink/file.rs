@@ -102,7 +102,8 @@ impl FileSink {
         let (open, tail) = read_held(held).ok_or_else(|| {
             Error::new(Kind::State, format!("sink `{}`: what the state holds of it is damaged", self.options.name))
         })?;
-        let (there, kept) = (folder.clone(), open.as_ref().map(|open| (folder.staged_name(open.epoch, open.number), open.length)));
+        let (there, kept) =
+            (folder.clone(), open.as_ref().map(|open| (folder.staged_name(open.epoch, open.number), open.length)));
         let accept = self.options.accept_repeats;
         task::blocking(move || there.recover(epoch, kept, accept)).await?;
         self.recovered = Some((writer, folder));
@@ -150,7 +151,8 @@ impl FileSink {
     async fn append(&mut self, sync: bool) -> Result<()> {
         let folder = self.recovered()?.1.clone();
         let Some(open) = &mut self.open else { return Ok(()) };
-        let (name, at, tail) = (folder.staged_name(open.epoch, open.number), open.length, std::mem::take(&mut self.tail));
+        let (name, at, tail) =
+            (folder.staged_name(open.epoch, open.number), open.length, std::mem::take(&mut self.tail));
         open.length += tail.len() as u64;
         task::blocking(move || folder.append(&name, at, &tail, sync)).await
     }
@@ -191,7 +193,8 @@ impl FileSink {
     }
 
     async fn show(&self, token: &Token) -> Result<()> {
-        let damaged = |bad| Error::new(Kind::State, format!("sink `{}`: its token is damaged: {bad}", self.options.name));
+        let damaged =
+            |bad| Error::new(Kind::State, format!("sink `{}`: its token is damaged: {bad}", self.options.name));
         let promised: Promised = serde_json::from_value(token.staged.clone()).map_err(damaged)?;
         let (path, epoch) = (self.options.path.clone(), token.epoch);
         task::blocking(move || folder::commit(&path, epoch, &promised)).await

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, record::Batch, source::Pending};
 
+pub mod delivery;
 pub mod file;
+pub mod firehose;
 pub mod id;
 pub mod json_lines;
+pub mod kinesis;
 pub mod memory;
 pub mod stdout;
 

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use arrow::{array::RecordBatch, datatypes::{FieldRef, Schema}};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{FieldRef, Schema},
+};
 
 use super::{
     aggregate::{Aggregate, Finished, Folding},
@@ -33,10 +36,18 @@ pub struct Component {
 
 impl Component {
     /// `columns` says which column of the input each wanted field is.
-    pub fn new(plugin: AggregatorInstance, codec: KeyCodec, columns: Vec<usize>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(
+        plugin: AggregatorInstance,
+        codec: KeyCodec,
+        columns: Vec<usize>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         let outputs = &plugin.manifest().outputs;
         let [output] = outputs.as_slice() else {
-            return Err(Error::new(Kind::Config, format!("the aggregator declares {} outputs; it must have one", outputs.len())));
+            return Err(Error::new(
+                Kind::Config,
+                format!("the aggregator declares {} outputs; it must have one", outputs.len()),
+            ));
         };
         let fields = output.schema.fields().to_vec();
         Ok(Self { plugin, codec, columns, fields, clock })
@@ -76,12 +87,22 @@ impl Component {
                         accumulator.clear();
                         accumulator.extend_from_slice(cell);
                     }
-                    rejects.extend(folded.errors.into_iter().map(|e| RowReject { row: e.row, code: e.code, message: e.message }));
+                    rejects.extend(folded.errors.into_iter().map(|e| RowReject {
+                        row: e.row,
+                        code: e.code,
+                        message: e.message,
+                    }));
                 }
-                Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => return Err(Error::new(Kind::Step, failure.to_string())),
+                Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => {
+                    return Err(Error::new(Kind::Step, failure.to_string()));
+                }
                 Err(failure) if calls >= SEARCH => return Err(Error::new(Kind::Step, failure.to_string())),
                 Err(failure) if to - from == 1 => {
-                    rejects.push(RowReject { row: rows[0], code: failure.code().to_owned(), message: failure.to_string() });
+                    rejects.push(RowReject {
+                        row: rows[0],
+                        code: failure.code().to_owned(),
+                        message: failure.to_string(),
+                    });
                 }
                 Err(_) => {
                     let middle = from + (to - from) / 2;
@@ -122,7 +143,11 @@ impl Aggregate for Component {
         Box::pin(self.fold_all(batch, folding))
     }
 
-    fn finish<'a>(&'a mut self, windows: &'a Firings, accumulators: &'a [Vec<u8>]) -> LocalPending<'a, Result<Finished>> {
+    fn finish<'a>(
+        &'a mut self,
+        windows: &'a Firings,
+        accumulators: &'a [Vec<u8>],
+    ) -> LocalPending<'a, Result<Finished>> {
         Box::pin(self.finish_all(windows, accumulators))
     }
 }

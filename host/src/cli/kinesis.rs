@@ -1,0 +1,292 @@
+//! `pelton stream`: make, fill, read and reshard Kinesis streams, on the emulator or in an account.
+
+use std::{io::Read, path::PathBuf};
+
+use aws_sdk_kinesis::{
+    Client,
+    error::{DisplayErrorContext, SdkError},
+    primitives::Blob,
+    types::{PutRecordsRequestEntry, ShardIteratorType},
+};
+use clap::{Args, Subcommand};
+
+use super::Output;
+use crate::{
+    aws::Settings,
+    clock,
+    error::{Error, Kind, Result},
+    random,
+};
+
+/// Make, fill, read and reshard streams.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+    /// where Kinesis is, for an emulator
+    #[arg(long, global = true, value_name = "URL", env = "AWS_ENDPOINT_URL_KINESIS")]
+    endpoint: Option<String>,
+    /// the region
+    #[arg(long, global = true)]
+    region: Option<String>,
+    /// a profile of the shared configuration
+    #[arg(long, global = true)]
+    profile: Option<String>,
+    /// how to print
+    #[arg(long, global = true, value_enum, default_value_t)]
+    format: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a stream
+    Create {
+        /// its name
+        stream: String,
+        /// shards
+        #[arg(long, default_value_t = 1)]
+        shards: i32,
+    },
+    /// Put the lines of a file (or of standard input) as records
+    Put {
+        /// the stream
+        stream: String,
+        /// a file of lines
+        file: Option<PathBuf>,
+        /// the JSON field whose text is the partition key; without it each record has a key of its own
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Print what the shards hold now
+    Cat {
+        /// the stream
+        stream: String,
+    },
+    /// List streams
+    List,
+    /// Show the shards of a stream
+    Describe {
+        /// the stream
+        stream: String,
+    },
+    /// Split a shard in the middle of its range
+    Split {
+        /// the stream
+        stream: String,
+        /// the shard
+        shard: String,
+    },
+    /// Merge two shards that are neighbours
+    Merge {
+        /// the stream
+        stream: String,
+        /// one shard
+        shard: String,
+        /// the other
+        adjacent: String,
+    },
+}
+
+/// Runs the command.
+pub fn stream(arguments: &Arguments) -> Result<()> {
+    super::runtime()?.block_on(async {
+        let settings = Settings {
+            endpoint: arguments.endpoint.clone(),
+            region: arguments.region.clone(),
+            profile: arguments.profile.clone(),
+            ..Settings::default()
+        };
+        let client = settings.load().await?.kinesis_client();
+        let json = arguments.format == Output::Json;
+        match &arguments.action {
+            Action::Create { stream, shards } => {
+                client.create_stream().stream_name(stream).shard_count(*shards).send().await.map_err(failed)?;
+                print(
+                    json,
+                    serde_json::json!({ "stream": stream, "shards": shards }),
+                    &format!("{stream}: {shards} shards"),
+                );
+                Ok(())
+            }
+            Action::Put { stream, file, key } => put(&client, stream, file.as_deref(), key.as_deref(), json).await,
+            Action::Cat { stream } => cat(&client, stream, json).await,
+            Action::List => list(&client, json).await,
+            Action::Describe { stream } => describe(&client, stream, json).await,
+            Action::Split { stream, shard } => split(&client, stream, shard, json).await,
+            Action::Merge { stream, shard, adjacent } => {
+                let call =
+                    client.merge_shards().stream_name(stream).shard_to_merge(shard).adjacent_shard_to_merge(adjacent);
+                call.send().await.map_err(failed)?;
+                print(
+                    json,
+                    serde_json::json!({ "merged": [shard, adjacent] }),
+                    &format!("{shard} and {adjacent} are merged"),
+                );
+                Ok(())
+            }
+        }
+    })
+}
+
+fn print(json: bool, value: serde_json::Value, text: &str) {
+    if json { println!("{value}") } else { println!("{text}") }
+}
+
+fn failed<E: std::error::Error + 'static, R: std::fmt::Debug + 'static>(error: SdkError<E, R>) -> Error {
+    Error::new(Kind::Unavailable, DisplayErrorContext(&error).to_string())
+}
+
+fn lines(file: Option<&std::path::Path>) -> Result<Vec<String>> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|e| Error::new(Kind::Config, format!("cannot read {}: {e}", path.display())))?,
+        None => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|e| Error::new(Kind::Config, format!("cannot read standard input: {e}")))?;
+            text
+        }
+    };
+    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+}
+
+fn partition_key(line: &str, number: usize, key: Option<&str>) -> Result<String> {
+    let Some(key) = key else { return Ok(format!("{:016x}", random::bits())) };
+    let bad = |what: String| Error::new(Kind::Config, format!("line {}: {what}", number + 1));
+    let value: serde_json::Value = serde_json::from_str(line).map_err(|e| bad(format!("it is no JSON: {e}")))?;
+    match value.get(key) {
+        Some(serde_json::Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+        Some(serde_json::Value::Null) | None => Err(bad(format!("it has no field `{key}` for the partition key"))),
+        Some(other) => Ok(other.to_string()),
+    }
+}
+
+async fn put(
+    client: &Client,
+    stream: &str,
+    file: Option<&std::path::Path>,
+    key: Option<&str>,
+    json: bool,
+) -> Result<()> {
+    let lines = lines(file)?;
+    let entries = lines.iter().enumerate().map(|(number, line)| {
+        let entry = PutRecordsRequestEntry::builder().data(Blob::new(line.as_bytes()));
+        let entry = entry.partition_key(partition_key(line, number, key)?).build();
+        entry.map_err(|e| Error::new(Kind::Internal, e.to_string()))
+    });
+    let mut left: Vec<PutRecordsRequestEntry> = entries.collect::<Result<_>>()?;
+    let (mut done, mut attempt) = (0, 0);
+    while !left.is_empty() {
+        let batch: Vec<_> = left.iter().take(500).cloned().collect();
+        let answer =
+            client.put_records().stream_name(stream).set_records(Some(batch.clone())).send().await.map_err(failed)?;
+        let refused: Vec<_> =
+            answer.records().iter().zip(batch).filter(|(r, _)| r.error_code().is_some()).map(|(_, e)| e).collect();
+        let taken = left.len().min(500) - refused.len();
+        done += taken;
+        attempt = if taken == 0 { attempt + 1 } else { 0 };
+        if attempt > 10 {
+            return Err(Error::new(
+                Kind::Unavailable,
+                format!("{done} records are put, {} are refused again and again", left.len()),
+            ));
+        }
+        if !refused.is_empty() {
+            clock::sleep(random::back_off(
+                attempt,
+                std::time::Duration::from_millis(100),
+                std::time::Duration::from_secs(5),
+            ))
+            .await;
+        }
+        left.splice(..left.len().min(500), refused);
+    }
+    print(json, serde_json::json!({ "stream": stream, "records": done }), &format!("{done} records are in {stream}"));
+    Ok(())
+}
+
+async fn shards(client: &Client, stream: &str) -> Result<Vec<aws_sdk_kinesis::types::Shard>> {
+    let mut answer = client.list_shards().stream_name(stream).send().await.map_err(failed)?;
+    let mut all = answer.shards.take().unwrap_or_default();
+    while let Some(token) = answer.next_token.take() {
+        answer = client.list_shards().next_token(token).send().await.map_err(failed)?;
+        all.extend(answer.shards.take().unwrap_or_default());
+    }
+    Ok(all)
+}
+
+async fn cat(client: &Client, stream: &str, json: bool) -> Result<()> {
+    for shard in shards(client, stream).await? {
+        let call = client.get_shard_iterator().stream_name(stream).shard_id(shard.shard_id());
+        let first = call.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await.map_err(failed)?;
+        let mut next = first.shard_iterator;
+        while let Some(iterator) = next.take() {
+            let answer = client.get_records().shard_iterator(iterator).send().await.map_err(failed)?;
+            for record in answer.records() {
+                let data = String::from_utf8_lossy(record.data().as_ref());
+                let line = serde_json::json!({
+                    "shard": shard.shard_id(), "sequence": record.sequence_number(), "partition_key": record.partition_key(), "data": data,
+                });
+                print(json, line, &data);
+            }
+            if answer.millis_behind_latest() != Some(0) || !answer.records().is_empty() {
+                next = answer.next_shard_iterator;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn list(client: &Client, json: bool) -> Result<()> {
+    let mut from = None;
+    loop {
+        let answer = client.list_streams().set_exclusive_start_stream_name(from).send().await.map_err(failed)?;
+        for name in answer.stream_names() {
+            print(json, serde_json::json!({ "stream": name }), name);
+        }
+        if !answer.has_more_streams() {
+            return Ok(());
+        }
+        from = answer.stream_names().last().cloned();
+    }
+}
+
+async fn describe(client: &Client, stream: &str, json: bool) -> Result<()> {
+    for shard in shards(client, stream).await? {
+        let range = shard.hash_key_range();
+        let (start, end) = range.map_or(("", ""), |range| (range.starting_hash_key(), range.ending_hash_key()));
+        let closed = shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some());
+        let state = if closed { "closed" } else { "open" };
+        let value = serde_json::json!({
+            "shard": shard.shard_id(), "state": state, "from": start, "to": end,
+            "parents": [shard.parent_shard_id(), shard.adjacent_parent_shard_id()].iter().flatten().collect::<Vec<_>>(),
+        });
+        print(json, value, &format!("{}  {state:6}  {start:>39} .. {end:>39}", shard.shard_id()));
+    }
+    Ok(())
+}
+
+async fn split(client: &Client, stream: &str, shard: &str, json: bool) -> Result<()> {
+    let all = shards(client, stream).await?;
+    let names: Vec<&str> = all.iter().map(|s| s.shard_id()).collect();
+    let unknown =
+        || Error::new(Kind::Config, format!("stream `{stream}` has no shard `{shard}`; it has {}", names.join(", ")));
+    let found = all.iter().find(|s| s.shard_id() == shard).ok_or_else(unknown)?;
+    let range = found.hash_key_range().ok_or_else(unknown)?;
+    let number = |text: &str| {
+        text.parse::<u128>().map_err(|e| Error::new(Kind::Unavailable, format!("`{text}` is no hash key: {e}")))
+    };
+    let (start, end) = (number(range.starting_hash_key())?, number(range.ending_hash_key())?);
+    let middle = (start + (end - start) / 2 + 1).to_string();
+    client
+        .split_shard()
+        .stream_name(stream)
+        .shard_to_split(shard)
+        .new_starting_hash_key(&middle)
+        .send()
+        .await
+        .map_err(failed)?;
+    print(json, serde_json::json!({ "split": shard, "at": middle }), &format!("{shard} is split at {middle}"));
+    Ok(())
+}
