@@ -70,9 +70,9 @@ pub struct File {
 impl File {
     /// The address of the job's registry, if it names one.
     pub fn registry_url(&self) -> Option<String> {
-        let registry = self.raw.registry.as_ref()?;
-        let confluent = registry.value.confluent.as_ref()?;
-        confluent.value.url.as_ref().map(|url| url.value.clone())
+        let registry = self.raw.registry.as_ref()?.value.as_ref()?;
+        let confluent = registry.confluent.as_ref()?.value.as_ref()?;
+        confluent.url.as_ref()?.value.clone()
     }
 }
 
