@@ -9,15 +9,18 @@ use std::{
     time::Duration,
 };
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 pub use super::file::raw::{Compatibility, FileFormat, OnError};
 use super::{PluginInterface, file::Secret};
-use crate::source::Start;
 pub use crate::window::built_in::Function;
+use crate::{
+    decode::{FieldPath, Kind, WantedField, columns::KIND_KEY},
+    source::Start,
+};
 
 /// A job that may run.
 #[derive(Clone, Debug, Serialize)]
@@ -169,7 +172,7 @@ pub enum Format {
     Json,
     /// as they are: the field `payload`
     Raw,
-    /// UTF-8: the field `text`
+    /// UTF-8: the field `payload`
     Text,
     /// Confluent framing; `reader` is a schema's text
     Avro { subject: String, compatibility: Compatibility, reader: Option<String> },
@@ -301,6 +304,32 @@ pub enum TestBody {
     Fields(Json),
     /// bytes as text
     Text(String),
+}
+
+impl Source {
+    /// The fields that somebody reads, as `decode` wants to be asked. A type that records do not have (which no check lets through) is read as JSON text.
+    pub fn wanted_fields(&self) -> Vec<WantedField> {
+        let wanted = |field: &Field| {
+            let is_json = field.metadata().get(KIND_KEY).is_some_and(|kind| kind == "json");
+            let kind = match field.data_type() {
+                DataType::Utf8 if is_json => Kind::Json,
+                DataType::Boolean => Kind::Boolean,
+                DataType::Int32 => Kind::Int32,
+                DataType::Int64 => Kind::Int64,
+                DataType::Float32 | DataType::Float64 => Kind::Float64,
+                DataType::Utf8 => Kind::Text,
+                DataType::Binary => Kind::Binary,
+                DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+                    Kind::Decimal { precision: *precision, scale: *scale }
+                }
+                DataType::Timestamp(..) => Kind::Timestamp,
+                DataType::Date32 => Kind::Date,
+                _ => Kind::Json,
+            };
+            WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() }
+        };
+        self.wanted.fields().iter().map(|field| wanted(field)).collect()
+    }
 }
 
 impl Graph {

@@ -88,6 +88,10 @@ fn describe(graph: &Graph) -> String {
     let mut text = String::new();
     writeln!(text, "{:?}", graph.partitioning).unwrap();
     for node in &graph.nodes {
+        if let job::graph::NodeKind::Source(source) = &node.kind {
+            let asked = pelton::decode::columns::arrow_schema(&source.wanted_fields());
+            assert_eq!(asked, source.wanted, "what decode is asked for is what steps were promised");
+        }
         let names = |schema: &Schema| {
             schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>()
         };

@@ -8,6 +8,8 @@ use std::path::Path;
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use serde::Serialize;
 
+use crate::decode::Kind;
+
 /// Tells what a plugin is.
 pub trait PluginInspector {
     /// Loads the component and asks it about itself with this configuration. The error says in words why it cannot be used: no
@@ -106,7 +108,7 @@ pub const KINDS: [(&str, FieldKind); 10] = [
 ];
 
 impl FieldKind {
-    /// The column type. A decimal without precision and scale has 38 digits, 9 of them behind the point.
+    /// The column type. A decimal without precision and scale has 38 digits, 18 of them behind the point, as plugins make them.
     pub fn data_type(self) -> DataType {
         match self {
             Self::Boolean => DataType::Boolean,
@@ -115,9 +117,25 @@ impl FieldKind {
             Self::Float64 => DataType::Float64,
             Self::Text | Self::Json => DataType::Utf8,
             Self::Binary => DataType::Binary,
-            Self::Decimal => DataType::Decimal128(38, 9),
+            Self::Decimal => DataType::Decimal128(38, 18),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::Date => DataType::Date32,
+        }
+    }
+
+    /// What `decode` makes of it.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Boolean => Kind::Boolean,
+            Self::Int32 => Kind::Int32,
+            Self::Int64 => Kind::Int64,
+            Self::Float64 => Kind::Float64,
+            Self::Text => Kind::Text,
+            Self::Binary => Kind::Binary,
+            Self::Decimal => Kind::Decimal { precision: 38, scale: 18 },
+            Self::Timestamp => Kind::Timestamp,
+            Self::Date => Kind::Date,
+            Self::Json => Kind::Json,
         }
     }
 

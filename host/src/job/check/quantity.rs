@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use arrow::{compute::kernels::cast_utils::string_to_timestamp_nanos, datatypes::DataType};
+use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 
 use super::interface::{FieldKind, KINDS};
+use crate::decode::Kind;
 
 const DURATION_UNITS: [(&str, u64); 6] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
@@ -68,17 +69,17 @@ pub fn timestamp_us(text: &str) -> Result<i64, String> {
 }
 
 /// A type of `fields:`, and whether the field may be absent.
-pub fn field_type(text: &str) -> Option<(DataType, bool)> {
+pub fn field_type(text: &str) -> Option<(Kind, bool)> {
     let trimmed = text.trim();
     let (name, optional) = trimmed.strip_suffix('?').map_or((trimmed, false), |name| (name.trim_end(), true));
     if let Some(inner) = name.strip_prefix("decimal(").and_then(|inner| inner.strip_suffix(')')) {
         let (precision, scale) = inner.split_once(',')?;
         let (precision, scale): (u8, i8) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
         let fits = (1..=38).contains(&precision) && (0..=precision as i8).contains(&scale);
-        return fits.then_some((DataType::Decimal128(precision, scale), optional));
+        return fits.then_some((Kind::Decimal { precision, scale }, optional));
     }
     let kind: FieldKind = KINDS.iter().find(|(known, _)| *known == name)?.1;
-    Some((kind.data_type(), optional))
+    Some((kind.kind(), optional))
 }
 
 fn number(text: &str) -> Option<(u64, &str)> {
@@ -100,7 +101,7 @@ mod tests {
         assert_eq!(size("64MiB").unwrap(), 64 << 20);
         assert_eq!(timestamp_us("1970-01-01T00:00:01Z").unwrap(), 1_000_000);
         assert_eq!(timestamp_us("1970-01-01T01:00:01+01:00").unwrap(), 1_000_000);
-        assert_eq!(field_type("decimal(10, 2)?"), Some((DataType::Decimal128(10, 2), true)));
+        assert_eq!(field_type("decimal(10, 2)?"), Some((Kind::Decimal { precision: 10, scale: 2 }, true)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     wiring::{Draft, DraftKind},
 };
 use crate::{
+    decode::{FieldPath, WantedField, columns::arrow_schema},
     job::{
         diagnostic::Diagnostic,
         file::{
@@ -142,7 +143,7 @@ impl<'a> Check<'a> {
         Some(match format.value.as_ref()? {
             raw::Format::Json(json) => (Format::Json, self.json_columns(json.value.as_ref()?)),
             raw::Format::Raw => (Format::Raw, one("payload", DataType::Binary)),
-            raw::Format::Text => (Format::Text, one("text", DataType::Utf8)),
+            raw::Format::Text => (Format::Text, one("payload", DataType::Utf8)),
             raw::Format::Avro(avro) => return self.avro(avro.value.as_ref()?, &format.place),
         })
     }
@@ -155,7 +156,7 @@ impl<'a> Check<'a> {
         for (name, kind) in &fields.0 {
             let (Some(name), Some(text)) = (&name.value, &kind.value) else { return Columns::Broken };
             match field_type(text) {
-                Some((data_type, optional)) => columns.push(Field::new(name, data_type, optional)),
+                Some((kind, optional)) => columns.push(WantedField { path: FieldPath::new(name), kind, optional }),
                 None => {
                     let message = format!("`{text}` is no type");
                     let mistake = Diagnostic::new("E0106", kind.place.clone(), message);
@@ -164,7 +165,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        Columns::Known(Arc::new(Schema::new(columns)))
+        Columns::Known(arrow_schema(&columns))
     }
 
     fn avro(&self, avro: &'a raw::AvroFormat, owner: &Range<usize>) -> Option<(Format, Columns)> {

@@ -13,6 +13,7 @@ use super::{
     wiring::{Draft, DraftKind, Sql, WindowDraft},
 };
 use crate::{
+    decode::{FieldPath, WantedField, columns::arrow_schema},
     job::{
         diagnostic::Diagnostic,
         graph::{Aggregate, Plugin},
@@ -308,7 +309,8 @@ impl Check<'_> {
 }
 
 fn column(field: &PluginField) -> Field {
-    Field::new(&field.path, field.kind.data_type(), field.optional)
+    let wanted = WantedField { path: FieldPath::new(&field.path), kind: field.kind.kind(), optional: field.optional };
+    arrow_schema(&[wanted]).field(0).clone()
 }
 
 /// The columns of a plugin's output.

@@ -156,7 +156,7 @@ pub enum Format {
     Json(At<JsonFormat>),
     /// Bytes as they are: one field `payload`.
     Raw,
-    /// UTF-8: one field `text`.
+    /// UTF-8: one field `payload`.
     Text,
     /// Avro with the writer schema's id in front (Confluent framing).
     Avro(At<AvroFormat>),
