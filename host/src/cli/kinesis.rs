@@ -258,7 +258,8 @@ async fn describe(client: &Client, stream: &str, json: bool) -> Result<()> {
         let (start, end) = range.map_or(("", ""), |range| (range.starting_hash_key(), range.ending_hash_key()));
         let closed = shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some());
         let state = if closed { "closed" } else { "open" };
-        let parents: Vec<&str> = [shard.parent_shard_id(), shard.adjacent_parent_shard_id()].into_iter().flatten().collect();
+        let parents: Vec<&str> =
+            [shard.parent_shard_id(), shard.adjacent_parent_shard_id()].into_iter().flatten().collect();
         let value = serde_json::json!({
             "shard": shard.shard_id(), "state": state, "from": start, "to": end,
             "parents": parents,

@@ -383,6 +383,7 @@ impl Partition {
         if close {
             self.flow.close(&mut self.outlets).await?;
             self.take_rejected(None).await?;
+            self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         }
         self.counted.changed = true;
         self.end_epoch().await?;
