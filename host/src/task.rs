@@ -52,13 +52,11 @@ where
 }
 
 /// A thread with a name, for work that blocks for as long as its owner lives. It must end when its channel closes.
-#[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
 /// Runs work that recurses deeply (parsing, planning) on a thread with a stack of its own, and waits for it.
-#[expect(clippy::disallowed_methods, reason = "this file is the door to spawning")]
 pub fn with_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
     std::thread::scope(|scope| {
         let thread =

@@ -82,7 +82,7 @@ pub async fn sink(rig: &mut dyn SinkRig) -> std::result::Result<(), Broken> {
             let failed = |failed: Error| place(failed.to_string());
             rig.reset().await.map_err(failed)?;
             let mut run = Run { rig, manifest: Manifest::default(), crash, lag, fence: 0 };
-            let promise = run.to_the_end().await.map_err(place)?;
+            let promise = run.run_to_end().await.map_err(place)?;
             let shown = rig.shown().await.map_err(failed)?;
             judge(promise, crash.is_some(), &shown).map_err(place)?;
         }
@@ -91,7 +91,7 @@ pub async fn sink(rig: &mut dyn SinkRig) -> std::result::Result<(), Broken> {
 }
 
 impl Run<'_> {
-    async fn to_the_end(&mut self) -> std::result::Result<Promise, Broken> {
+    async fn run_to_end(&mut self) -> std::result::Result<Promise, Broken> {
         loop {
             let mut sink = self.recover().await.map_err(|failed| failed.to_string())?;
             let promise = sink.promise();

@@ -326,7 +326,8 @@ mod tests {
 
     #[test]
     fn each_mistake_is_named() {
-        let cases: [(&str, fn(&mut types::Manifest)); 8] = [
+        type Spoil = fn(&mut types::Manifest);
+        let cases: [(&str, Spoil); 8] = [
             ("0 inputs", |m| m.inputs.clear()),
             ("output `out` is declared twice", |m| m.outputs.push(m.outputs[0].clone())),
             ("field of the input `a.b` is declared twice", |m| {

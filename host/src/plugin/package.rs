@@ -55,7 +55,7 @@ pub(super) fn load(
     limits: &Limits,
     path: &Path,
 ) -> Result<Package> {
-    let wasm = read(path, limits.component).and_then(|wasm| check_format(wasm)).map_err(|what| refuse(path, &what))?;
+    let wasm = read(path, limits.component).and_then(check_format).map_err(|what| refuse(path, &what))?;
     let digest = hex(&Sha256::digest(&wasm));
     let component = match cache.and_then(|cache| cache.read(&engine.inner, &digest)) {
         Some(component) => component,

@@ -168,7 +168,7 @@ impl Reading {
         };
         let (mut keys, mut data, mut sequence) = (CellsBuilder::default(), CellsBuilder::default(), Vec::new());
         while sequence.len() < CHUNK_RECORDS && data.bytes() < CHUNK_BYTES {
-            let Some(Row { line, bytes, key }) = rows.next().map_err(|failed| self.named(failed))? else { break };
+            let Some(Row { line, bytes, key }) = rows.read().map_err(|failed| self.named(failed))? else { break };
             let number = Sequence::from_u64(line);
             if done.is_some_and(|done| number <= done) {
                 continue;

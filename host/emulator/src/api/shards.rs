@@ -71,7 +71,7 @@ pub fn list(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> 
         Some(token) => (token.stream.as_str(), token.filter.clone(), Some(token.after)),
         None => {
             let start = request.exclusive_start_shard_id.as_deref();
-            let after = start.map(|id| shard_index(id)).transpose()?;
+            let after = start.map(shard_index).transpose()?;
             (request.stream.name()?, request.shard_filter, after)
         }
     };

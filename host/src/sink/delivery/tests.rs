@@ -70,7 +70,7 @@ fn taken(log: &Mutex<Log>) -> Vec<(String, u64)> {
 
 #[tokio::test]
 async fn refused_entries_alone_are_repeated_and_never_overtaken() {
-    let (mut delivery, log) = moody(|call, place| (call + place as u64) % 2 == 0, |_| None);
+    let (mut delivery, log) = moody(|call, place| (call + place as u64).is_multiple_of(2), |_| None);
     delivery.write(&contract::rows(0..40), Some("key"), b"\n").await.unwrap();
     delivery.flush().await.unwrap();
     let taken = taken(&log);
@@ -157,8 +157,10 @@ impl SinkRig for Rig {
     }
 
     fn open(&mut self) -> Pending<'_, Result<Box<dyn Sink>>> {
-        let (delivery, log) =
-            moody(|call, place| (call + place as u64) % 3 == 0, |call| (call % 5 == 0).then_some(false));
+        let (delivery, log) = moody(
+            |call, place| (call + place as u64).is_multiple_of(3),
+            |call| call.is_multiple_of(5).then_some(false),
+        );
         self.0.push(log);
         Box::pin(std::future::ready(Ok(Box::new(Plain(delivery)) as Box<dyn Sink>)))
     }

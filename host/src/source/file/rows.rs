@@ -120,7 +120,7 @@ impl Rows {
     }
 
     /// The next row.
-    pub fn next(&mut self) -> Result<Option<Row<'_>>, Failed> {
+    pub fn read(&mut self) -> Result<Option<Row<'_>>, Failed> {
         self.bytes.clear();
         self.key.clear();
         let line = match &mut self.kind {
