@@ -37,15 +37,10 @@ impl Streams {
         let mut rows = Vec::new();
         for shard in source.shards().await? {
             let mut reader = source.open(&shard.id, From::Start(Start::TrimHorizon)).await?;
-            loop {
-                match next(reader.as_mut()).await? {
-                    Event::Records { batch, behind_ms, .. } => {
-                        rows.extend(batch.data.iter().map(|data| serde_json::from_slice::<Value>(data).unwrap()));
-                        if behind_ms == Some(0) {
-                            break;
-                        }
-                    }
-                    _ => break,
+            while let Event::Records { batch, behind_ms, .. } = next(reader.as_mut()).await? {
+                rows.extend(batch.data.iter().map(|data| serde_json::from_slice::<Value>(data).unwrap()));
+                if behind_ms == Some(0) {
+                    break;
                 }
             }
         }
