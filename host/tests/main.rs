@@ -7,3 +7,4 @@ mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
 mod service;
+mod whole_job;

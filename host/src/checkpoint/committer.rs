@@ -3,7 +3,7 @@
 //! Keeps the order of rule 4: a partition's commits are written in the order they were asked, and after a failed write nothing
 //! more is written.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread::JoinHandle};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,12 +29,12 @@ pub struct Committer {
 pub type Durable = oneshot::Receiver<Result<()>>;
 
 impl Committer {
-    /// Starts the thread.
-    pub fn start(store: Arc<dyn StateStore>) -> Result<Self> {
+    /// Starts the thread. Whoever ends the process joins it first, so that the store is closed while the process is whole.
+    pub fn start(store: Arc<dyn StateStore>) -> Result<(Self, JoinHandle<()>)> {
         let (requests, work) = mpsc::channel(256);
-        task::thread("committer", move || run(&*store, work))
+        let thread = task::thread("committer", move || run(&*store, work))
             .map_err(|e| Error::new(Kind::Internal, format!("cannot start the committer's thread: {e}")))?;
-        Ok(Self { requests })
+        Ok((Self { requests }, thread))
     }
 
     /// Rule 4: asks for state and manifest to be made durable as one.

@@ -110,10 +110,15 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             until_caught_up: options.until_caught_up,
             accept_rejects: options.accept_rejects,
         };
-        let committer = Committer::start(store.clone())?;
+        let (committer, thread) = Committer::start(store.clone())?;
         let (clock, live) = (around.clock, around.live);
         let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
-        Partition::claim(settings, record, parts).await?.run(stop).await
+        let ended = match Partition::claim(settings, record, parts).await {
+            Ok(partition) => partition.run(stop).await,
+            Err(failed) => Err(failed),
+        };
+        thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
+        ended
     })
 }
 
