@@ -58,8 +58,13 @@ fn run(folder: &Path, kill: Option<&str>) -> Output {
     command.output().unwrap()
 }
 
+/// Key and start of the window.
+type Window = (String, i64);
+/// Clicks, total, least.
+type Row = (i64, i64, i64);
+
 /// Key and window to what the job must have computed; no record is late, since disorder is below the bound.
-fn expected() -> BTreeMap<(String, i64), (i64, i64, i64)> {
+fn expected() -> BTreeMap<Window, Row> {
     let mut windows = BTreeMap::new();
     for n in (0..RECORDS).filter(|n| n % 5 != 0) {
         let start = at_ms(n) / MINUTE_MS * MINUTE_MS;
@@ -76,8 +81,8 @@ fn results(folder: &Path) -> Vec<Value> {
 }
 
 /// The last firing of each window; no firing of a window may be there twice.
-fn last_firings(folder: &Path) -> BTreeMap<(String, i64), (i64, i64, i64)> {
-    let mut last: BTreeMap<(String, i64), (i64, (i64, i64, i64))> = BTreeMap::new();
+fn last_firings(folder: &Path) -> BTreeMap<Window, Row> {
+    let mut last: BTreeMap<Window, (i64, Row)> = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
     for row in results(folder) {
         let start = row["window_start"].as_str().unwrap();
