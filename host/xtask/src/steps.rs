@@ -30,6 +30,17 @@ fn with_guests(mut command: Command) -> Command {
     command
 }
 
+/// Puts the plugins that examples name beside their job files.
+fn example_plugins() -> Result<(), String> {
+    let folder = run::root().join("examples/flights/plugins");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    for plugin in ["flights_plugin.wasm", "stats.wasm"] {
+        let built = run::target().join("wasm32-wasip2/plugin").join(plugin);
+        std::fs::copy(&built, folder.join(plugin)).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
+    }
+    Ok(())
+}
+
 /// Everything that must hold before a change lands.
 pub fn test() -> Result<(), String> {
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
@@ -41,6 +52,7 @@ pub fn test() -> Result<(), String> {
 /// The main job on the embedded emulator.
 pub fn demo(rest: &[String]) -> Result<(), String> {
     guests()?;
+    example_plugins()?;
     let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
     demo.args(rest);
     run::show(with_guests(demo))
