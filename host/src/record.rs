@@ -171,6 +171,7 @@ impl Cells {
     }
 
     /// Cell `row`. Panics past the end, as a slice does.
+    #[inline]
     pub fn cell(&self, row: usize) -> &[u8] {
         &self.data[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
@@ -210,10 +211,25 @@ impl Default for CellsBuilder {
 }
 
 impl CellsBuilder {
+    /// With room for so many cells and bytes.
+    pub fn with_capacity(cells: usize, bytes: usize) -> Self {
+        let mut offsets = Vec::with_capacity(cells + 1);
+        offsets.push(0);
+        Self { data: Vec::with_capacity(bytes), offsets }
+    }
+
     /// Adds a cell.
+    #[inline]
     pub fn push(&mut self, cell: &[u8]) {
         self.data.extend_from_slice(cell);
         self.offsets.push(u32::try_from(self.data.len()).expect("a batch is bounded far below 4 GiB"));
+    }
+
+    /// Adds a cell made of two parts.
+    #[inline]
+    pub fn push_parts(&mut self, head: &[u8], tail: &[u8]) {
+        self.data.extend_from_slice(head);
+        self.push(tail);
     }
 
     /// Bytes so far.

@@ -2,7 +2,7 @@
 //!
 //! Everything that can refuse has refused in `check`; what fails here is the outside (a stream, a registry, a plugin file that changed).
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use tokio::runtime::Handle;
@@ -40,10 +40,24 @@ use crate::{
 /// The name of the outlet that takes dead letters.
 pub const DEAD_LETTERS: &str = "dead_letters";
 
+/// Makes the sink of a `memory:` node.
+pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
+
+/// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
+#[derive(Clone, Default)]
+pub struct Memory {
+    /// sources
+    pub sources: BTreeMap<String, Arc<dyn Source>>,
+    /// sinks
+    pub sinks: BTreeMap<String, MakeSink>,
+}
+
 /// What building needs from around it.
 pub struct Builder<'a> {
     /// the checked job
     pub graph: &'a Graph,
+    /// its `memory:` nodes
+    pub memory: &'a Memory,
     /// version of the deployed job
     pub generation: u64,
     /// the engine
@@ -155,10 +169,9 @@ impl Builder<'_> {
                 (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
             }
             graph::SourceKind::Memory { .. } => {
-                return Err(Error::new(
-                    Kind::Config,
-                    "a `memory` source exists in tests only; use `file` or `kinesis`",
-                ));
+                let given = self.memory.sources.get(name).cloned();
+                let missing = || Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`");
+                (given.ok_or_else(missing)?, Start::TrimHorizon)
             }
         };
         Ok(Input { name: name.to_owned(), source, decoder, time, start, feeds })
@@ -196,7 +209,8 @@ impl Builder<'_> {
         Ok(match kind {
             graph::SinkKind::Stdout => Box::new(StdoutSink::new()),
             graph::SinkKind::Memory => {
-                return Err(Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`"));
+                let missing = || Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`");
+                self.memory.sinks.get(name).ok_or_else(missing)?()
             }
             graph::SinkKind::File(files) => self.files(name, files),
             graph::SinkKind::Kinesis { stream, key, aws } => {

@@ -167,6 +167,12 @@ impl Flow {
     }
 }
 
+/// The batch for each reader; the last one gets it without a copy.
 fn fan_out(to: &[usize], batch: Batch) -> impl Iterator<Item = (usize, Batch)> + '_ {
-    to.iter().map(move |place| (*place, batch.clone()))
+    let last = to.len().saturating_sub(1);
+    let mut batch = Some(batch);
+    to.iter().enumerate().filter_map(move |(number, place)| {
+        let batch = if number == last { batch.take() } else { batch.clone() };
+        Some((*place, batch?))
+    })
 }

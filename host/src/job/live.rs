@@ -23,6 +23,10 @@ pub struct Live {
     pub behind_ms: AtomicU64,
     /// shards being read
     pub shards: AtomicU64,
+    /// synced writes of the state; known when the run has ended
+    pub syncs: AtomicU64,
+    /// bytes of rows in them
+    pub written: AtomicU64,
 }
 
 impl Live {

@@ -3,12 +3,16 @@
 //! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
 //! Left to others: the partition's life (`partition`), what is shown meanwhile (`cli`).
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    build::{Builder, Built},
+    build::{Builder, Built, Memory},
     graph::{Graph, NodeKind},
     live::Live,
     partition::{Partition, Parts, Settings},
@@ -64,6 +68,17 @@ const ONE: &str = "all";
 
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
+    run_with(graph, options, around, &Memory::default(), stop)
+}
+
+/// As [`run`], for a job with `memory:` nodes.
+pub fn run_with(
+    graph: &Graph,
+    options: &RunOptions,
+    around: Surroundings,
+    memory: &Memory,
+    stop: watch::Receiver<bool>,
+) -> Result<()> {
     if options.fresh {
         set_aside(options, &around)?;
     }
@@ -78,6 +93,7 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
         let generation = generation(known.as_ref(), &digests, options)?;
         let builder = Builder {
             graph,
+            memory,
             generation,
             plugins: around.plugins,
             registry: around.registry,
@@ -111,13 +127,17 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             accept_rejects: options.accept_rejects,
         };
         let (committer, thread) = Committer::start(store.clone())?;
+        let written = committer.written();
         let (clock, live) = (around.clock, around.live);
+        let figures = live.clone();
         let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
         let ended = match Partition::claim(settings, record, parts).await {
             Ok(partition) => partition.run(stop).await,
             Err(failed) => Err(failed),
         };
         thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
+        figures.syncs.store(written.syncs.load(Relaxed), Relaxed);
+        figures.written.store(written.bytes.load(Relaxed), Relaxed);
         ended
     })
 }

@@ -29,12 +29,12 @@ pub struct KeySet {
     pub fields: RecordBatch,
 }
 
-/// The groups of a call: a key and a window each. The last three have the same length.
+/// The groups of a call: a key and a window each. The last two have the same length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Windows {
     /// what `key` points into
     pub keys: KeySet,
-    /// index of each group's key
+    /// index of each group's key; empty where groups are folded, which does not depend on keys
     pub key: Vec<u32>,
     /// included
     pub start_ms: Vec<i64>,
@@ -45,12 +45,12 @@ pub struct Windows {
 impl Windows {
     /// How many groups.
     pub fn len(&self) -> usize {
-        self.key.len()
+        self.start_ms.len()
     }
 
     /// Whether there is no group.
     pub fn is_empty(&self) -> bool {
-        self.key.is_empty()
+        self.start_ms.is_empty()
     }
 }
 

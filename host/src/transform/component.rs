@@ -31,11 +31,13 @@ impl Component {
         Self { plugin, columns, clock }
     }
 
-    async fn run(&mut self, input: Batch, out: &mut Outputs) -> Result<()> {
+    async fn run(&mut self, mut input: Batch, out: &mut Outputs) -> Result<()> {
         let fields = input.fields.project(&self.columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
-        let asked = Batch { fields, ..input.clone() };
+        // The batch as the plugin sees it, and back: nothing of it is copied.
+        let whole = std::mem::replace(&mut input.fields, fields);
         let call = call(&*self.clock, &input);
-        let done = self.call(&call, &asked).await?;
+        let done = self.call(&call, &input).await?;
+        input.fields = whole;
         for (output, emitted) in done.processed.outputs.into_iter().enumerate() {
             if !emitted.source.is_empty() {
                 out.batches.push((output, emitted_rows(&input, emitted)));
@@ -83,22 +85,22 @@ pub fn call(clock: &dyn Clock, batch: &Batch) -> Call {
 
 /// The rows that a plugin made, with the origin of the rows they come from.
 fn emitted_rows(input: &Batch, emitted: Emitted) -> Batch {
+    let Emitted { source, event_us, fields, .. } = emitted;
     let at = |row: &u32| *row as usize;
-    let mut nth = Vec::with_capacity(emitted.source.len());
+    let mut nth = Vec::with_capacity(source.len());
     let (mut last, mut count) = (None, 0u64);
-    for row in &emitted.source {
+    for row in &source {
         count = if last == Some(*row) { count + 1 } else { 0 };
         last = Some(*row);
         nth.push(input.nth[at(row)].wrapping_mul(0x1_0000_0001).wrapping_add(count));
     }
-    let inherited = || emitted.source.iter().map(|row| input.event_us[at(row)]).collect();
     Batch {
         origin: input.origin.clone(),
-        rows: emitted.source.iter().map(|row| input.rows[at(row)]).collect(),
+        rows: source.iter().map(|row| input.rows[at(row)]).collect(),
         nth,
-        event_us: emitted.event_us.clone().unwrap_or_else(inherited),
-        watermark_us: emitted.source.iter().map(|row| input.watermark_us[at(row)]).collect(),
-        fields: emitted.fields,
+        event_us: event_us.unwrap_or_else(|| source.iter().map(|row| input.event_us[at(row)]).collect()),
+        watermark_us: source.iter().map(|row| input.watermark_us[at(row)]).collect(),
+        fields,
     }
 }
 

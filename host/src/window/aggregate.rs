@@ -1,38 +1,40 @@
-//! A keyed window step: tumbling windows in event time, accumulators per key and window, and when they fire.
+//! A keyed window step: tumbling windows in event time, and when they fire.
 //!
-//! The rules: a batch is folded by key before any accumulator is touched; a row is late when the end of its window plus the allowed
-//! lateness is not after the watermark *before that row*; a window fires on time once when the watermark passes its end, again for
-//! each change within the allowed lateness, and is purged after it. The accumulator's bytes belong to the [`Aggregate`].
-//! Left to others: what is durable. Changed accumulators are handed over at `freeze`, each once per epoch.
+//! The rules: a row is late when the end of its window plus the allowed lateness is not after the watermark *before that row*; a window
+//! fires on time once when the watermark passes its end, again for each change within the allowed lateness, and is purged after it.
+//! The accumulators belong to the [`Aggregate`], which keeps them in a form of its own, by slot; they become bytes only when an epoch
+//! ends, each changed one once.
+//! Left to others: what is durable (`checkpoint`), which slot a key has (`slots`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array},
     compute::{take, take_record_batch},
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
 };
-use hashbrown::HashMap;
 
-use super::{assign::Tumbling, key::KeyCodec};
+use super::{
+    assign::Tumbling,
+    key::KeyCodec,
+    slots::{Placed, Slots},
+};
 use crate::{
     error::{Error, Kind, Result},
-    record::{Batch, Cells, Firings, MIN_US, Origin},
+    record::{Batch, Firings, MIN_US, Origin},
     state::{Delta, StateStore, key, scan_prefix},
     transform::{LocalPending, Outputs, RowReject, Step},
 };
 
-/// The rows of a batch that take part, the group of each, and the accumulators of the groups (empty: a new one).
+/// The rows of a batch that take part, and the slot of each.
 #[derive(Debug)]
 pub struct Folding<'a> {
     /// rows of the batch, rising
     pub rows: &'a [u32],
-    /// index into `accumulators`, one a row
-    pub groups: &'a [u32],
-    /// the windows of the groups
-    pub windows: &'a Firings,
-    /// bytes to be replaced by the new ones
-    pub accumulators: &'a mut [Vec<u8>],
+    /// one a row
+    pub slots: &'a [u32],
+    /// what slots stand for
+    pub windows: &'a Slots,
 }
 
 /// Results of windows.
@@ -46,7 +48,7 @@ pub struct Finished {
     pub rejects: Vec<RowReject>,
 }
 
-/// What a window computes. The host owns windows and storage, the aggregate owns the accumulator's bytes.
+/// What a window computes. It keeps an accumulator for each slot that it was given; one that it was never given is a new one.
 pub trait Aggregate {
     /// The result fields.
     fn fields(&self) -> &[FieldRef];
@@ -54,12 +56,17 @@ pub trait Aggregate {
     /// Folds rows. A row that cannot be folded is a reject and leaves its accumulator as it was.
     fn fold<'a>(&'a mut self, batch: &'a Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
 
-    /// Results of these windows; accumulators stay as they are.
-    fn finish<'a>(
-        &'a mut self,
-        windows: &'a Firings,
-        accumulators: &'a [Vec<u8>],
-    ) -> LocalPending<'a, Result<Finished>>;
+    /// Results of these windows, whose accumulators are in `slots`; they stay as they are.
+    fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>>;
+
+    /// Appends the bytes of an accumulator. They are kept stable.
+    fn save(&self, slot: u32, into: &mut Vec<u8>);
+
+    /// The reverse of [`Aggregate::save`]. `Kind::State` where the bytes are none of this aggregate's.
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<()>;
+
+    /// These accumulators are gone; the next that comes under their slots is a new one.
+    fn clear(&mut self, slots: &[u32]);
 }
 
 /// Which firing of a window a result comes from.
@@ -80,29 +87,6 @@ impl Firing {
     }
 }
 
-/// One accumulator of one window.
-#[derive(Debug, Default)]
-struct Slot {
-    key: Arc<[u8]>,
-    accumulator: Vec<u8>,
-    /// how often it fired
-    firings: u32,
-    /// fired when the watermark passed the end
-    on_time: bool,
-    /// changed since it last fired
-    changed: bool,
-    /// changed since the last freeze
-    dirty: bool,
-    /// group in the batch with this stamp
-    stamp: (u64, u32),
-}
-
-#[derive(Debug, Default)]
-struct Window {
-    by_key: HashMap<Arc<[u8]>, usize>,
-    slots: Vec<Slot>,
-}
-
 /// A keyed window step.
 pub struct WindowAggregate {
     name: Arc<str>,
@@ -111,17 +95,17 @@ pub struct WindowAggregate {
     allowed_lateness_us: i64,
     aggregate: Box<dyn Aggregate>,
     schema: SchemaRef,
-    open: BTreeMap<i64, Window>,
+    open: Slots,
+    /// rows of the store that the next freeze deletes
     purged: Vec<Vec<u8>>,
     watermark_us: i64,
-    stamp: u64,
 }
 
 impl std::fmt::Debug for WindowAggregate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WindowAggregate")
             .field("name", &self.name)
-            .field("open", &self.open.len())
+            .field("open", &self.open.windows())
             .finish_non_exhaustive()
     }
 }
@@ -139,17 +123,17 @@ impl WindowAggregate {
         aggregate: Box<dyn Aggregate>,
     ) -> Self {
         let schema = result_schema(&codec, aggregate.fields());
+        let name: Arc<str> = Arc::from(name);
         Self {
-            name: Arc::from(name),
+            open: Slots::new(name.clone(), windows),
+            name,
             codec,
             windows,
             allowed_lateness_us,
             aggregate,
             schema,
-            open: BTreeMap::new(),
             purged: Vec::new(),
             watermark_us: MIN_US,
-            stamp: 0,
         }
     }
 
@@ -158,95 +142,39 @@ impl WindowAggregate {
         self.schema.clone()
     }
 
-    fn gone(&self, start_us: i64, watermark_us: i64) -> bool {
-        self.windows.end(start_us).saturating_add(self.allowed_lateness_us) <= watermark_us
-    }
-
-    /// Sorts the rows of a batch into groups; rows that are late are given back apart.
-    fn group(&mut self, batch: &Batch) -> Grouped {
-        self.stamp += 1;
-        let keys = self.codec.encode(&batch.fields);
-        let mut grouped = Grouped::default();
-        for row in 0..batch.len() {
-            let start = self.windows.start(batch.event_us[row]);
-            if self.gone(start, batch.watermark_us[row].max(self.watermark_us)) {
-                grouped.late.push(row as u32);
-                continue;
-            }
-            let window = self.open.entry(start).or_default();
-            let slot = window.slot(keys.cell(row));
-            if window.slots[slot].stamp.0 != self.stamp {
-                window.slots[slot].stamp = (self.stamp, grouped.slots.len() as u32);
-                grouped.slots.push((start, slot));
-            }
-            grouped.rows.push(row as u32);
-            grouped.groups.push(window.slots[slot].stamp.1);
-        }
-        grouped
-    }
-
-    fn slot(&mut self, place: (i64, usize)) -> &mut Slot {
-        let window = self.open.get_mut(&place.0).expect("a group's window is open while its batch is folded");
-        &mut window.slots[place.1]
-    }
-
-    fn firings(&self, places: &[(i64, usize)]) -> Firings {
-        let slot = |place: &(i64, usize)| &self.open[&place.0].slots[place.1];
-        Firings {
-            step: self.name.clone(),
-            key: places.iter().map(|place| &*slot(place).key).collect::<Cells>(),
-            start_us: places.iter().map(|place| place.0).collect(),
-            end_us: places.iter().map(|place| self.windows.end(place.0)).collect(),
-            number: places.iter().map(|place| slot(place).firings).collect(),
-        }
-    }
-
     async fn fold(&mut self, input: Batch, out: &mut Outputs) -> Result<()> {
-        let grouped = self.group(&input);
-        if !grouped.late.is_empty() {
-            out.late += grouped.late.len() as u64;
-            out.batches.push((LATE_OUTPUT, rows_of(&input, &grouped.late)?));
+        let keys = self.codec.encode(&input.fields);
+        let (windows, lateness_us, reached) = (self.windows, self.allowed_lateness_us, self.watermark_us);
+        let Placed { rows, slots, late } =
+            self.open.place(&input, &keys, |start, before| gone(windows, lateness_us, start, before.max(reached)));
+        if !late.is_empty() {
+            out.late += late.len() as u64;
+            out.batches.push((LATE_OUTPUT, rows_of(&input, &late)?));
         }
-        if grouped.rows.is_empty() {
+        if rows.is_empty() {
             return Ok(());
         }
-        let windows = self.firings(&grouped.slots);
-        let mut accumulators: Vec<Vec<u8>> =
-            grouped.slots.iter().map(|place| std::mem::take(&mut self.slot(*place).accumulator)).collect();
-        let folding = Folding {
-            rows: &grouped.rows,
-            groups: &grouped.groups,
-            windows: &windows,
-            accumulators: &mut accumulators,
-        };
-        let folded = self.aggregate.fold(&input, folding).await;
-        for (place, accumulator) in grouped.slots.iter().zip(accumulators) {
-            let slot = self.slot(*place);
-            slot.accumulator = accumulator;
-            slot.changed = true;
-            slot.dirty = true;
-        }
-        let rejects = folded?;
+        let folding = Folding { rows: &rows, slots: &slots, windows: &self.open };
+        let rejects = self.aggregate.fold(&input, folding).await?;
         if !rejects.is_empty() {
             out.rejects.push((input, rejects));
         }
         Ok(())
     }
 
-    /// Fires these windows as one batch.
-    async fn fire(&mut self, places: &[(i64, usize)], firing: Firing, out: &mut Outputs) -> Result<()> {
-        if places.is_empty() {
+    /// Fires these slots as one batch.
+    async fn fire(&mut self, slots: &[u32], firing: Firing, out: &mut Outputs) -> Result<()> {
+        if slots.is_empty() {
             return Ok(());
         }
-        let windows = Arc::new(self.firings(places));
-        let accumulators: Vec<Vec<u8>> = places.iter().map(|place| self.slot(*place).accumulator.clone()).collect();
-        let finished = self.aggregate.finish(&windows, &accumulators).await?;
-        for place in places {
-            let slot = self.slot(*place);
-            slot.firings += 1;
-            slot.on_time |= firing == Firing::OnTime;
-            slot.changed = false;
-            slot.dirty = true;
+        let windows = Arc::new(self.open.firings(slots));
+        let finished = self.aggregate.finish(&windows, slots).await?;
+        for slot in slots {
+            let entry = self.open.get_mut(*slot);
+            entry.firings += 1;
+            entry.on_time |= firing == Firing::OnTime;
+            entry.changed = false;
+            entry.dirty = true;
         }
         let rows = finished.source.len();
         let fields = self.result(&windows, firing, &finished)?;
@@ -288,41 +216,40 @@ impl WindowAggregate {
 
     async fn advance_to(&mut self, watermark_us: i64, out: &mut Outputs) -> Result<i64> {
         let (mut on_time, mut late, mut done) = (Vec::new(), Vec::new(), Vec::new());
-        for (start, window) in &self.open {
-            if self.windows.end(*start) > watermark_us {
+        for (start, slots) in self.open.iter() {
+            if self.windows.end(start) > watermark_us {
                 break;
             }
-            for (place, slot) in window.slots.iter().enumerate() {
-                if !slot.on_time {
-                    on_time.push((*start, place));
-                } else if slot.changed {
-                    late.push((*start, place));
+            for slot in slots {
+                let entry = self.open.get(*slot);
+                if !entry.on_time {
+                    on_time.push(*slot);
+                } else if entry.changed {
+                    late.push(*slot);
                 }
             }
-            if self.gone(*start, watermark_us) {
-                done.push(*start);
+            if gone(self.windows, self.allowed_lateness_us, start, watermark_us) {
+                done.push(start);
             }
         }
         self.fire(&on_time, Firing::OnTime, out).await?;
         self.fire(&late, Firing::Late, out).await?;
         for start in done {
-            let window = self.open.remove(&start).expect("it was open a moment ago");
-            self.purged.extend(window.slots.iter().map(|slot| row_key(&self.name, &slot.key, start)));
+            let slots = self.open.purge(start);
+            self.aggregate.clear(&slots);
+            // A window that came and went within an epoch was never stored.
+            let stored = slots.iter().map(|slot| self.open.get(*slot)).filter(|entry| entry.stored);
+            self.purged.extend(stored.map(|entry| row_key(&self.name, &entry.key, start)));
         }
         self.watermark_us = self.watermark_us.max(watermark_us);
         Ok(self.watermark_us)
     }
 
     async fn close_all(&mut self, out: &mut Outputs) -> Result<()> {
-        let unfired = |slot: &Slot| slot.changed || slot.firings == 0;
-        let places: Vec<_> = self
-            .open
-            .iter()
-            .flat_map(|(start, window)| {
-                window.slots.iter().enumerate().filter(|(_, s)| unfired(s)).map(|(place, _)| (*start, place))
-            })
-            .collect();
-        self.fire(&places, Firing::Early, out).await
+        let slots = self.open.iter().flat_map(|(_, slots)| slots).copied();
+        let unfired = |slot: &u32| self.open.get(*slot).changed || self.open.get(*slot).firings == 0;
+        let slots: Vec<u32> = slots.filter(unfired).collect();
+        self.fire(&slots, Firing::Early, out).await
     }
 
     fn load(&mut self, row: &[u8], value: &[u8]) -> Result<()> {
@@ -336,36 +263,19 @@ impl WindowAggregate {
         let start = i64::from_be_bytes(sub_key.try_into().map_err(|_| bad())?);
         let (head, accumulator) = value.split_first_chunk::<6>().ok_or_else(bad)?;
         let [a, b, c, d, on_time, changed] = *head;
-        let window = self.open.entry(start).or_default();
-        let place = window.slot(key);
-        let slot = &mut window.slots[place];
-        slot.accumulator = accumulator.to_vec();
-        slot.firings = u32::from_be_bytes([a, b, c, d]);
-        slot.on_time = on_time == 1;
-        slot.changed = changed == 1;
-        Ok(())
+        let slot = self.open.restore(start, key);
+        let entry = self.open.get_mut(slot);
+        entry.firings = u32::from_be_bytes([a, b, c, d]);
+        entry.on_time = on_time == 1;
+        entry.changed = changed == 1;
+        entry.stored = true;
+        self.aggregate.load(slot, accumulator)
     }
 }
 
-impl Window {
-    /// The slot of this key, a new one if there is none.
-    fn slot(&mut self, key: &[u8]) -> usize {
-        if let Some(slot) = self.by_key.get(key) {
-            return *slot;
-        }
-        let key: Arc<[u8]> = Arc::from(key);
-        self.slots.push(Slot { key: key.clone(), ..Slot::default() });
-        self.by_key.insert(key, self.slots.len() - 1);
-        self.slots.len() - 1
-    }
-}
-
-#[derive(Default)]
-struct Grouped {
-    rows: Vec<u32>,
-    groups: Vec<u32>,
-    slots: Vec<(i64, usize)>,
-    late: Vec<u32>,
+/// Whether nothing of a window is kept at this watermark.
+fn gone(windows: Tumbling, lateness_us: i64, start_us: i64, watermark_us: i64) -> bool {
+    windows.end(start_us).saturating_add(lateness_us) <= watermark_us
 }
 
 fn row_key(step: &str, key: &[u8], start_us: i64) -> Vec<u8> {
@@ -413,20 +323,25 @@ impl Step for WindowAggregate {
 
     fn freeze(&mut self, delta: &mut Delta) {
         self.purged.drain(..).for_each(|row| delta.delete(row));
-        for (start, window) in &mut self.open {
-            for slot in window.slots.iter_mut().filter(|slot| slot.dirty) {
-                slot.dirty = false;
-                let mut value = Vec::with_capacity(6 + slot.accumulator.len());
-                value.extend_from_slice(&slot.firings.to_be_bytes());
-                value.extend_from_slice(&[u8::from(slot.on_time), u8::from(slot.changed)]);
-                value.extend_from_slice(&slot.accumulator);
-                delta.put(row_key(&self.name, &slot.key, *start), value);
+        let slots: Vec<u32> = self.open.iter().flat_map(|(_, slots)| slots).copied().collect();
+        for slot in slots {
+            let entry = self.open.get_mut(slot);
+            if !entry.dirty {
+                continue;
             }
+            (entry.dirty, entry.stored) = (false, true);
+            let mut value = Vec::with_capacity(64);
+            value.extend_from_slice(&entry.firings.to_be_bytes());
+            value.extend_from_slice(&[u8::from(entry.on_time), u8::from(entry.changed)]);
+            self.aggregate.save(slot, &mut value);
+            delta.put(row_key(&self.name, &entry.key, entry.start_us), value);
         }
     }
 
     fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
         self.watermark_us = watermark_us.unwrap_or(MIN_US);
+        let slots: Vec<u32> = self.open.iter().flat_map(|(_, slots)| slots).copied().collect();
+        self.aggregate.clear(&slots);
         self.open.clear();
         self.purged.clear();
         scan_prefix(store, &key::step_prefix(&self.name), |row, value| self.load(row, &value))

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Float64Array, Int64Array},
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, PrimitiveArray},
     compute::cast,
     datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, SchemaRef},
 };
@@ -66,23 +66,39 @@ struct Slot {
 pub struct BuiltIn {
     slots: Vec<Slot>,
     fields: Vec<FieldRef>,
-    cells: Vec<Cell>,
+    /// one for each aggregate
+    columns: Vec<Cells>,
 }
 
-/// What one aggregate of one group knows.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Cell {
-    count: u64,
-    int: i128,
-    float: Exact,
-    extreme_int: i64,
-    extreme_float: f64,
+/// What one aggregate knows, by the slot of the window: only what the function needs, so that many windows stay near the processor.
+#[derive(Debug)]
+enum Cells {
+    Count(Vec<u64>),
+    /// totals and means of integers
+    Int(Vec<(u64, i128)>),
+    /// totals and means of floats
+    Float(Vec<(u64, Exact)>),
+    ExtremeInt(Vec<(u64, i64)>),
+    ExtremeFloat(Vec<(u64, f64)>),
+}
+
+/// Every case of `Cells` with its vector, for what is done alike.
+macro_rules! each {
+    ($cells:expr, $list:ident => $do:expr) => {
+        match $cells {
+            Cells::Count($list) => $do,
+            Cells::Int($list) => $do,
+            Cells::Float($list) => $do,
+            Cells::ExtremeInt($list) => $do,
+            Cells::ExtremeFloat($list) => $do,
+        }
+    };
 }
 
 impl BuiltIn {
     /// Checks the columns. `Kind::Config` for a missing column or one that is no number.
     pub fn new(schema: &SchemaRef, wanted: &[Wanted]) -> Result<Self> {
-        let mut built_in = Self { slots: Vec::new(), fields: Vec::new(), cells: Vec::new() };
+        let mut built_in = Self { slots: Vec::new(), fields: Vec::new(), columns: Vec::new() };
         for want in wanted {
             let config = |what: String| Error::new(Kind::Config, format!("aggregate `{}`: {what}", want.name));
             let (column, number) = match &want.column {
@@ -105,148 +121,188 @@ impl BuiltIn {
                 _ => DataType::Float64,
             };
             built_in.fields.push(Arc::new(Field::new(&want.name, result, want.function != Function::Count)));
+            built_in.columns.push(Cells::new(want.function, number));
             built_in.slots.push(Slot { function: want.function, column, number });
         }
         Ok(built_in)
     }
 
-    fn load(&mut self, accumulators: &[Vec<u8>]) -> Result<()> {
-        self.cells.clear();
-        for bytes in accumulators {
-            let mut rest = bytes.as_slice();
-            for slot in &self.slots {
-                let cell = if bytes.is_empty() { Some(Cell::default()) } else { Cell::read(slot, &mut rest) };
-                self.cells.push(cell.ok_or_else(bad_accumulator)?);
-            }
-            if !rest.is_empty() {
-                return Err(bad_accumulator());
-            }
-        }
-        Ok(())
+    fn reserve(&mut self, slots: &[u32]) {
+        let most = slots.iter().max().map_or(0, |slot| *slot as usize + 1);
+        self.columns.iter_mut().for_each(|cells| cells.reserve(most));
     }
 
     fn fold_column(&mut self, place: usize, batch: &Batch, folding: &Folding<'_>) -> Result<()> {
-        let width = self.slots.len();
         let slot = &self.slots[place];
-        let groups = folding
-            .rows
-            .iter()
-            .zip(folding.groups)
-            .map(|(row, group)| (*row as usize, *group as usize * width + place));
+        let cells = &mut self.columns[place];
         let Some(column) = slot.column.map(|c| batch.fields.column(c)) else {
-            groups.for_each(|(_, cell)| self.cells[cell].count += 1);
+            cells.count(folding.slots.iter());
             return Ok(());
         };
-        if slot.function == Function::Count {
-            groups.filter(|(row, _)| column.is_valid(*row)).for_each(|(_, cell)| self.cells[cell].count += 1);
-            return Ok(());
-        }
         let internal = |e: arrow::error::ArrowError| Error::new(Kind::Internal, e.to_string());
-        match slot.number {
-            Number::Int => {
+        let least = slot.function == Function::Min;
+        match (cells, slot.number) {
+            (cells @ Cells::Count(_), _) => match column.logical_nulls() {
+                None => cells.count(folding.slots.iter()),
+                Some(nulls) => {
+                    let valid = folding.rows.iter().zip(folding.slots).filter(|(row, _)| nulls.is_valid(**row as usize));
+                    cells.count(valid.map(|(_, slot)| slot));
+                }
+            },
+            (Cells::Int(list), _) => {
                 let wide = cast(column, &DataType::Int64).map_err(internal)?;
-                let values = wide.as_primitive::<Int64Type>();
-                groups
-                    .filter(|(row, _)| values.is_valid(*row))
-                    .for_each(|(row, cell)| self.cells[cell].add_int(slot.function, values.value(row)));
+                pairs(wide.as_primitive::<Int64Type>(), folding, |slot, value| {
+                    list[slot].0 += 1;
+                    list[slot].1 += i128::from(value);
+                });
             }
-            Number::Float => {
-                let values = column.as_primitive::<Float64Type>();
-                groups
-                    .filter(|(row, _)| values.is_valid(*row))
-                    .for_each(|(row, cell)| self.cells[cell].add_float(slot.function, values.value(row)));
+            (Cells::ExtremeInt(list), _) => {
+                let wide = cast(column, &DataType::Int64).map_err(internal)?;
+                pairs(wide.as_primitive::<Int64Type>(), folding, |slot, value| {
+                    let (count, best) = &mut list[slot];
+                    if *count == 0 || if least { value < *best } else { value > *best } {
+                        *best = value;
+                    }
+                    *count += 1;
+                });
             }
+            (Cells::Float(list), _) => pairs(column.as_primitive::<Float64Type>(), folding, |slot, value| {
+                list[slot].0 += 1;
+                list[slot].1.add(value);
+            }),
+            (Cells::ExtremeFloat(list), _) => pairs(column.as_primitive::<Float64Type>(), folding, |slot, value| {
+                let (count, best) = &mut list[slot];
+                let order = value.total_cmp(best);
+                if *count == 0 || if least { order.is_lt() } else { order.is_gt() } {
+                    *best = value;
+                }
+                *count += 1;
+            }),
         }
         Ok(())
     }
 
-    fn result(&self, place: usize) -> (ArrayRef, Vec<RowReject>) {
-        let (slot, width) = (&self.slots[place], self.slots.len());
-        let cells = self.cells.iter().skip(place).step_by(width);
+    fn result(&self, place: usize, slots: &[u32]) -> (ArrayRef, Vec<RowReject>) {
+        let at = |slot: &u32| *slot as usize;
         let mut rejects = Vec::new();
-        let column: ArrayRef = match (slot.function, slot.number) {
-            (Function::Count, _) => Arc::new(cells.map(|c| Some(c.count as i64)).collect::<Int64Array>()),
-            (Function::Sum, Number::Int) => Arc::new(
-                cells
-                    .enumerate()
-                    .map(|(row, c)| {
-                        let sum = i64::try_from(c.int).ok();
-                        if sum.is_none() {
-                            let message = format!(
-                                "the sum {} of `{}` does not fit into 64 bits",
-                                c.int,
-                                self.fields[place].name()
-                            );
-                            rejects.push(RowReject { row: row as u32, code: "overflow".to_owned(), message });
-                        }
-                        sum.filter(|_| c.count > 0)
-                    })
-                    .collect::<Int64Array>(),
+        let function = self.slots[place].function;
+        let column: ArrayRef = match &self.columns[place] {
+            Cells::Count(list) => Arc::new(slots.iter().map(|s| Some(list[at(s)] as i64)).collect::<Int64Array>()),
+            Cells::Int(list) if function == Function::Avg => Arc::new(
+                slots.iter().map(|s| list[at(s)]).map(|(n, sum)| (n > 0).then(|| sum as f64 / n as f64)).collect::<Float64Array>(),
             ),
-            (Function::Min | Function::Max, Number::Int) => {
-                Arc::new(cells.map(|c| (c.count > 0).then_some(c.extreme_int)).collect::<Int64Array>())
+            Cells::Int(list) => {
+                let sums = slots.iter().map(|s| list[at(s)]).enumerate().map(|(row, (count, sum))| {
+                    let fits = i64::try_from(sum).ok();
+                    if fits.is_none() {
+                        let name = self.fields[place].name();
+                        let message = format!("the sum {sum} of `{name}` does not fit into 64 bits");
+                        rejects.push(RowReject { row: row as u32, code: "overflow".to_owned(), message });
+                    }
+                    fits.filter(|_| count > 0)
+                });
+                Arc::new(sums.collect::<Int64Array>())
             }
-            _ => Arc::new(cells.map(|c| c.float_result(slot)).collect::<Float64Array>()),
+            Cells::Float(list) => {
+                let of = |(count, sum): &(u64, Exact)| match function {
+                    Function::Avg => sum.value() / *count as f64,
+                    _ => sum.value(),
+                };
+                let values = slots.iter().map(|s| &list[at(s)]).map(|cell| (cell.0 > 0).then(|| of(cell)));
+                Arc::new(values.collect::<Float64Array>())
+            }
+            Cells::ExtremeInt(list) => Arc::new(
+                slots.iter().map(|s| list[at(s)]).map(|(n, best)| (n > 0).then_some(best)).collect::<Int64Array>(),
+            ),
+            Cells::ExtremeFloat(list) => Arc::new(
+                slots.iter().map(|s| list[at(s)]).map(|(n, best)| (n > 0).then_some(best)).collect::<Float64Array>(),
+            ),
         };
         (column, rejects)
     }
 }
 
-impl Cell {
-    fn add_int(&mut self, function: Function, value: i64) {
-        match function {
-            Function::Min if self.count == 0 || value < self.extreme_int => self.extreme_int = value,
-            Function::Max if self.count == 0 || value > self.extreme_int => self.extreme_int = value,
-            Function::Min | Function::Max => {}
-            _ => self.int += i128::from(value),
+/// Calls `each` with the slot and the value of every row that takes part and has one.
+#[inline]
+fn pairs<T: ArrowPrimitiveType>(
+    column: &PrimitiveArray<T>,
+    folding: &Folding<'_>,
+    mut each: impl FnMut(usize, T::Native),
+) {
+    let values = column.values();
+    let pairs = folding.rows.iter().zip(folding.slots).map(|(row, slot)| (*row as usize, *slot as usize));
+    match column.nulls() {
+        None => pairs.for_each(|(row, slot)| each(slot, values[row])),
+        Some(nulls) => {
+            pairs.filter(|(row, _)| nulls.is_valid(*row)).for_each(|(row, slot)| each(slot, values[row]));
         }
-        self.count += 1;
+    }
+}
+
+impl Cells {
+    fn new(function: Function, number: Number) -> Self {
+        match (function, number) {
+            (Function::Count, _) => Self::Count(Vec::new()),
+            (Function::Sum | Function::Avg, Number::Int) => Self::Int(Vec::new()),
+            (Function::Sum | Function::Avg, Number::Float) => Self::Float(Vec::new()),
+            (Function::Min | Function::Max, Number::Int) => Self::ExtremeInt(Vec::new()),
+            (Function::Min | Function::Max, Number::Float) => Self::ExtremeFloat(Vec::new()),
+        }
     }
 
-    fn add_float(&mut self, function: Function, value: f64) {
-        match function {
-            Function::Min if self.count == 0 || value.total_cmp(&self.extreme_float).is_lt() => {
-                self.extreme_float = value
+    fn count<'a>(&mut self, slots: impl Iterator<Item = &'a u32>) {
+        if let Self::Count(list) = self {
+            slots.for_each(|slot| list[*slot as usize] += 1);
+        }
+    }
+
+    /// Has a cell for each slot below `slots`.
+    fn reserve(&mut self, slots: usize) {
+        each!(self, list => if list.len() < slots {
+            list.resize_with(slots, Default::default);
+        });
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
+        each!(self, list => slots.iter().for_each(|slot| {
+            if let Some(cell) = list.get_mut(*slot as usize) {
+                *cell = Default::default();
             }
-            Function::Max if self.count == 0 || value.total_cmp(&self.extreme_float).is_gt() => {
-                self.extreme_float = value
+        }));
+    }
+
+    fn save(&self, slot: usize, into: &mut Vec<u8>) {
+        match self {
+            Self::Count(list) => into.extend_from_slice(&list[slot].to_be_bytes()),
+            Self::Int(list) => {
+                into.extend_from_slice(&list[slot].0.to_be_bytes());
+                into.extend_from_slice(&list[slot].1.to_be_bytes());
             }
-            Function::Min | Function::Max => {}
-            _ => self.float.add(value),
-        }
-        self.count += 1;
-    }
-
-    fn float_result(&self, slot: &Slot) -> Option<f64> {
-        (self.count > 0).then(|| match (slot.function, slot.number) {
-            (Function::Avg, Number::Int) => self.int as f64 / self.count as f64,
-            (Function::Avg, Number::Float) => self.float.value() / self.count as f64,
-            (Function::Sum, _) => self.float.value(),
-            _ => self.extreme_float,
-        })
-    }
-
-    fn write(&self, slot: &Slot, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.count.to_be_bytes());
-        match (slot.function, slot.number) {
-            (Function::Count, _) => {}
-            (Function::Sum | Function::Avg, Number::Int) => into.extend_from_slice(&self.int.to_be_bytes()),
-            (Function::Sum | Function::Avg, Number::Float) => self.float.write(into),
-            (Function::Min | Function::Max, Number::Int) => into.extend_from_slice(&self.extreme_int.to_be_bytes()),
-            (Function::Min | Function::Max, Number::Float) => into.extend_from_slice(&self.extreme_float.to_be_bytes()),
+            Self::Float(list) => {
+                into.extend_from_slice(&list[slot].0.to_be_bytes());
+                list[slot].1.write(into);
+            }
+            Self::ExtremeInt(list) => {
+                into.extend_from_slice(&list[slot].0.to_be_bytes());
+                into.extend_from_slice(&list[slot].1.to_be_bytes());
+            }
+            Self::ExtremeFloat(list) => {
+                into.extend_from_slice(&list[slot].0.to_be_bytes());
+                into.extend_from_slice(&list[slot].1.to_be_bytes());
+            }
         }
     }
 
-    fn read(slot: &Slot, rest: &mut &[u8]) -> Option<Self> {
-        let mut cell = Self { count: u64::from_be_bytes(take(rest)?), ..Self::default() };
-        match (slot.function, slot.number) {
-            (Function::Count, _) => {}
-            (Function::Sum | Function::Avg, Number::Int) => cell.int = i128::from_be_bytes(take(rest)?),
-            (Function::Sum | Function::Avg, Number::Float) => cell.float = Exact::read(rest)?,
-            (Function::Min | Function::Max, Number::Int) => cell.extreme_int = i64::from_be_bytes(take(rest)?),
-            (Function::Min | Function::Max, Number::Float) => cell.extreme_float = f64::from_be_bytes(take(rest)?),
+    fn load(&mut self, slot: usize, rest: &mut &[u8]) -> Option<()> {
+        let count = u64::from_be_bytes(take(rest)?);
+        match self {
+            Self::Count(list) => list[slot] = count,
+            Self::Int(list) => list[slot] = (count, i128::from_be_bytes(take(rest)?)),
+            Self::Float(list) => list[slot] = (count, Exact::read(rest)?),
+            Self::ExtremeInt(list) => list[slot] = (count, i64::from_be_bytes(take(rest)?)),
+            Self::ExtremeFloat(list) => list[slot] = (count, f64::from_be_bytes(take(rest)?)),
         }
-        Some(cell)
+        Some(())
     }
 }
 
@@ -270,32 +326,40 @@ impl Aggregate for BuiltIn {
 
     fn fold<'a>(&'a mut self, batch: &'a Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
         Box::pin(async move {
-            self.load(folding.accumulators)?;
+            self.reserve(folding.slots);
             for place in 0..self.slots.len() {
                 self.fold_column(place, batch, &folding)?;
-            }
-            for (bytes, cells) in folding.accumulators.iter_mut().zip(self.cells.chunks(self.slots.len().max(1))) {
-                bytes.clear();
-                self.slots.iter().zip(cells).for_each(|(slot, cell)| cell.write(slot, bytes));
             }
             Ok(Vec::new())
         })
     }
 
-    fn finish<'a>(
-        &'a mut self,
-        firings: &'a Firings,
-        accumulators: &'a [Vec<u8>],
-    ) -> LocalPending<'a, Result<Finished>> {
+    fn finish<'a>(&'a mut self, _: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>> {
         Box::pin(async move {
-            self.load(accumulators)?;
-            let mut finished = Finished { source: (0..firings.key.len() as u32).collect(), ..Finished::default() };
+            self.reserve(slots);
+            let mut finished = Finished { source: (0..slots.len() as u32).collect(), ..Finished::default() };
             for place in 0..self.slots.len() {
-                let (column, rejects) = self.result(place);
+                let (column, rejects) = self.result(place, slots);
                 finished.columns.push(column);
                 finished.rejects.extend(rejects);
             }
             Ok(finished)
         })
+    }
+
+    fn save(&self, slot: u32, into: &mut Vec<u8>) {
+        self.columns.iter().for_each(|cells| cells.save(slot as usize, into));
+    }
+
+    fn load(&mut self, slot: u32, mut bytes: &[u8]) -> Result<()> {
+        self.reserve(&[slot]);
+        for cells in &mut self.columns {
+            cells.load(slot as usize, &mut bytes).ok_or_else(bad_accumulator)?;
+        }
+        if bytes.is_empty() { Ok(()) } else { Err(bad_accumulator()) }
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
+        self.columns.iter_mut().for_each(|cells| cells.clear(slots));
     }
 }

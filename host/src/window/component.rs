@@ -12,6 +12,7 @@ use arrow::{
 use super::{
     aggregate::{Aggregate, Finished, Folding},
     key::KeyCodec,
+    slots::Slots,
 };
 use crate::{
     clock::Clock,
@@ -32,6 +33,16 @@ pub struct Component {
     columns: Vec<usize>,
     fields: Vec<FieldRef>,
     clock: Arc<dyn Clock>,
+    /// by slot; empty: a new one
+    accumulators: Vec<Vec<u8>>,
+    /// by slot: the call that it was last a group of, and which
+    stamps: Vec<(u64, u32)>,
+    stamp: u64,
+}
+
+struct Groups {
+    slots: Vec<u32>,
+    of_row: Vec<u32>,
 }
 
 impl Component {
@@ -50,14 +61,26 @@ impl Component {
             ));
         };
         let fields = output.schema.fields().to_vec();
-        Ok(Self { plugin, codec, columns, fields, clock })
+        Ok(Self { plugin, codec, columns, fields, clock, accumulators: Vec::new(), stamps: Vec::new(), stamp: 0 })
     }
 
     fn call(&self) -> Call {
         Call { now_ms: self.clock.wall_us() / 1000, seed: random::bits(), watermark_ms: i64::MIN / 1000 }
     }
 
-    fn windows(&self, firings: &Firings) -> Result<Windows> {
+    /// The groups of a call that folds: keys are not told, as they would cost more than the folding where most groups have one record.
+    fn folded(&self, windows: &Slots, slots: &[u32]) -> Windows {
+        let start_us = |slot: &u32| windows.get(*slot).start_us;
+        Windows {
+            keys: KeySet { bytes: Cells::default(), fields: RecordBatch::new_empty(Arc::new(Schema::empty())) },
+            key: Vec::new(),
+            start_ms: slots.iter().map(|slot| start_us(slot) / 1000).collect(),
+            end_ms: slots.iter().map(|slot| windows.end_us(start_us(slot)) / 1000).collect(),
+        }
+    }
+
+    /// The groups of a call that finishes.
+    fn finished(&self, firings: &Firings) -> Result<Windows> {
         let columns = self.codec.decode((0..firings.key.len()).map(|row| firings.key.cell(row)))?;
         let schema = Arc::new(Schema::new(self.codec.fields().to_vec()));
         let fields = RecordBatch::try_new(schema, columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
@@ -69,21 +92,47 @@ impl Component {
         })
     }
 
+    /// Which groups a call has: the distinct slots of its rows in the order in which they come, and the group of each row.
+    fn group(&mut self, slots: &[u32]) -> Groups {
+        let most = slots.iter().max().map_or(0, |slot| *slot as usize + 1);
+        if self.accumulators.len() < most {
+            self.accumulators.resize_with(most, Vec::new);
+            self.stamps.resize(most, (0, 0));
+        }
+        self.stamp += 1;
+        let mut groups = Groups { slots: Vec::new(), of_row: Vec::with_capacity(slots.len()) };
+        for slot in slots {
+            let stamp = &mut self.stamps[*slot as usize];
+            if stamp.0 != self.stamp {
+                *stamp = (self.stamp, groups.slots.len() as u32);
+                groups.slots.push(*slot);
+            }
+            groups.of_row.push(stamp.1);
+        }
+        groups
+    }
+
+    fn cells(&self, slots: &[u32]) -> Cells {
+        slots.iter().map(|slot| self.accumulators.get(*slot as usize).map_or(&[][..], Vec::as_slice)).collect()
+    }
+
     async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Vec<RowReject>> {
         let fields = batch.fields.project(&self.columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
         let asked = Batch { fields, ..batch.clone() };
-        let windows = self.windows(folding.windows)?;
+        let groups = self.group(folding.slots);
+        let windows = self.folded(folding.windows, &groups.slots);
         let call = self.call();
         let mut rejects = Vec::new();
         let mut calls = 0;
         let mut parts = vec![(0, folding.rows.len())];
         while let Some((from, to)) = parts.pop() {
             calls += 1;
-            let cells: Cells = folding.accumulators.iter().map(Vec::as_slice).collect();
-            let (rows, groups) = (&folding.rows[from..to], &folding.groups[from..to]);
-            match self.plugin.fold(&call, &asked, &windows, rows, groups, &cells).await {
+            let cells = self.cells(&groups.slots);
+            let (rows, of_row) = (&folding.rows[from..to], &groups.of_row[from..to]);
+            match self.plugin.fold(&call, &asked, &windows, rows, of_row, &cells).await {
                 Ok(folded) => {
-                    for (accumulator, cell) in folding.accumulators.iter_mut().zip(folded.accumulators.iter()) {
+                    for (slot, cell) in groups.slots.iter().zip(folded.accumulators.iter()) {
+                        let accumulator = &mut self.accumulators[*slot as usize];
                         accumulator.clear();
                         accumulator.extend_from_slice(cell);
                     }
@@ -115,12 +164,12 @@ impl Component {
         Ok(rejects)
     }
 
-    async fn finish_all(&mut self, firings: &Firings, accumulators: &[Vec<u8>]) -> Result<Finished> {
+    async fn finish_all(&mut self, firings: &Firings, slots: &[u32]) -> Result<Finished> {
         let closing = Closing {
-            groups: self.windows(firings)?,
+            groups: self.finished(firings)?,
             firing: vec![Firing::OnTime; firings.key.len()],
             firing_number: firings.number.clone(),
-            accumulators: accumulators.iter().map(Vec::as_slice).collect(),
+            accumulators: self.cells(slots),
         };
         let call = self.call();
         let processed =
@@ -143,11 +192,27 @@ impl Aggregate for Component {
         Box::pin(self.fold_all(batch, folding))
     }
 
-    fn finish<'a>(
-        &'a mut self,
-        windows: &'a Firings,
-        accumulators: &'a [Vec<u8>],
-    ) -> LocalPending<'a, Result<Finished>> {
-        Box::pin(self.finish_all(windows, accumulators))
+    fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>> {
+        Box::pin(self.finish_all(windows, slots))
+    }
+
+    fn save(&self, slot: u32, into: &mut Vec<u8>) {
+        if let Some(accumulator) = self.accumulators.get(slot as usize) {
+            into.extend_from_slice(accumulator);
+        }
+    }
+
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<()> {
+        self.group(&[slot]);
+        self.accumulators[slot as usize] = bytes.to_vec();
+        Ok(())
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
+        for slot in slots {
+            if let Some(accumulator) = self.accumulators.get_mut(*slot as usize) {
+                accumulator.clear();
+            }
+        }
     }
 }

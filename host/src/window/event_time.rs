@@ -79,11 +79,17 @@ impl ShardClock {
             None => None,
             Some(column) => Some(column_us(fields, column)?),
         };
-        let mut timed = Timed::default();
+        let rows = arrival_us.len();
+        let mut timed = Timed {
+            rows: Vec::with_capacity(rows),
+            event_us: Vec::with_capacity(rows),
+            watermark_us: Vec::with_capacity(rows),
+            bad: Vec::new(),
+        };
         for (row, arrival) in arrival_us.iter().enumerate() {
             let event = match &times {
                 None => Some(*arrival),
-                Some((values, nulls)) => (!nulls.as_ref().is_some_and(|n| n.is_null(row))).then(|| values[row]),
+                Some((values, nulls)) => (!nulls.is_some_and(|n| n.is_null(row))).then(|| values[row]),
             };
             match event {
                 Some(event) if event.saturating_sub(*arrival) <= rule.max_ahead_us => {

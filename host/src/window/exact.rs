@@ -3,12 +3,18 @@
 //!
 //! Infinities and NaN are summed apart, as IEEE 754 adds them. The bytes are kept stable.
 
-/// An exact sum.
+/// An exact sum. Small, as there is one for each key of each open window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exact {
     /// the smallest partial; most sums never need another
     first: f64,
-    /// the others, rising in magnitude
+    more: Option<Box<More>>,
+}
+
+/// What most sums never need.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct More {
+    /// the other partials, rising in magnitude
     rest: Vec<f64>,
     /// the sum of what is not finite, else 0
     special: f64,
@@ -23,23 +29,28 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 
 impl Exact {
     /// Adds a value.
+    #[inline]
     pub fn add(&mut self, value: f64) {
-        if !value.is_finite() {
-            self.special += value;
-            return;
-        }
         let (sum, lost) = two_sum(self.first, value);
-        if !sum.is_finite() {
-            self.special += sum;
-            return;
-        }
-        if lost == 0.0 && self.rest.is_empty() {
+        // What is not finite loses NaN.
+        if lost == 0.0 && self.more.is_none() {
             self.first = sum;
+        } else {
+            self.add_slowly(value);
+        }
+    }
+
+    #[cold]
+    fn add_slowly(&mut self, value: f64) {
+        let more = self.more.get_or_insert_default();
+        let (sum, _) = two_sum(self.first, value);
+        if !value.is_finite() || !sum.is_finite() {
+            more.special += if value.is_finite() { sum } else { value };
             return;
         }
-        let mut partials = Vec::with_capacity(self.rest.len() + 2);
+        let mut partials = Vec::with_capacity(more.rest.len() + 2);
         let mut carry = value;
-        for partial in std::iter::once(self.first).chain(self.rest.iter().copied()) {
+        for partial in std::iter::once(self.first).chain(more.rest.iter().copied()) {
             let (sum, lost) = two_sum(partial, carry);
             if lost != 0.0 {
                 partials.push(lost);
@@ -48,15 +59,29 @@ impl Exact {
         }
         partials.push(carry);
         self.first = partials.remove(0);
-        self.rest = partials;
+        more.rest = partials;
+        if more.rest.is_empty() && more.special == 0.0 {
+            self.more = None;
+        }
+    }
+
+    fn rest(&self) -> &[f64] {
+        self.more.as_ref().map_or(&[], |more| &more.rest)
+    }
+
+    fn special(&self) -> f64 {
+        self.more.as_ref().map_or(0.0, |more| more.special)
     }
 
     /// The sum, rounded once to the nearest float, ties to even.
     pub fn value(&self) -> f64 {
-        if self.special != 0.0 {
-            return self.special;
+        if self.special() != 0.0 {
+            return self.special();
         }
-        let mut partials: Vec<f64> = std::iter::once(self.first).chain(self.rest.iter().copied()).collect();
+        if self.rest().is_empty() {
+            return self.first;
+        }
+        let mut partials: Vec<f64> = std::iter::once(self.first).chain(self.rest().iter().copied()).collect();
         let mut high = partials.pop().unwrap_or(0.0);
         let mut low = 0.0;
         while let Some(next) = partials.pop() {
@@ -80,10 +105,10 @@ impl Exact {
 
     /// Appends the bytes: the special sum, how many partials, the partials.
     pub fn write(&self, into: &mut Vec<u8>) {
-        into.extend_from_slice(&self.special.to_be_bytes());
-        into.push(u8::try_from(self.rest.len() + 1).expect("at most 40 partials of a float do not overlap"));
+        into.extend_from_slice(&self.special().to_be_bytes());
+        into.push(u8::try_from(self.rest().len() + 1).expect("at most 40 partials of a float do not overlap"));
         into.extend_from_slice(&self.first.to_be_bytes());
-        self.rest.iter().for_each(|partial| into.extend_from_slice(&partial.to_be_bytes()));
+        self.rest().iter().for_each(|partial| into.extend_from_slice(&partial.to_be_bytes()));
     }
 
     /// Takes the bytes that [`Exact::write`] made; `None` where they are not such.
@@ -102,8 +127,9 @@ impl Exact {
             Some(f64::from_be_bytes(*taken))
         };
         let first = float()?;
-        let rest = (1..*count).map(|_| float()).collect::<Option<_>>()?;
-        Some(Self { first, rest, special })
+        let rest: Vec<f64> = (1..*count).map(|_| float()).collect::<Option<_>>()?;
+        let more = (!rest.is_empty() || special != 0.0).then(|| Box::new(More { rest, special }));
+        Some(Self { first, more })
     }
 }
 

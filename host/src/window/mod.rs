@@ -12,3 +12,7 @@ pub mod component;
 pub mod event_time;
 pub mod exact;
 pub mod key;
+pub mod slots;
+
+#[cfg(test)]
+mod tests;

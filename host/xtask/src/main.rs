@@ -15,6 +15,7 @@ usage: cargo xtask COMMAND
   demo      build everything and run the main job on the embedded emulator
   test      format, lints, laws, all tests, the examples (what CI runs)
   lint      format and lints alone
+  bench     measure speed and memory (--only ROW, --repeat N, --format json)
   guests    build the plugins and test guests for wasm32-wasip2
   doctor    say what this machine lacks, and install it where that can be done";
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let done = match command.as_str() {
         "demo" => doctor::mend().and_then(|()| steps::demo(&rest)),
         "test" => doctor::mend().and_then(|()| steps::test()),
+        "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "guests" => doctor::mend().and_then(|()| steps::guests()),
         "doctor" => doctor::mend(),

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::run;
 
 /// Packages that are built for the WASM target.
-const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin"];
+const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
 
 /// Format and lints.
 pub fn lint() -> Result<(), String> {
@@ -56,4 +56,12 @@ pub fn demo(rest: &[String]) -> Result<(), String> {
     let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
     demo.args(rest);
     run::show(with_guests(demo))
+}
+
+/// Speed and memory, with the profile that is shipped.
+pub fn bench(rest: &[String]) -> Result<(), String> {
+    guests()?;
+    let mut bench = run::cargo(&["bench", "--quiet", "--package", "pelton", "--bench", "speed", "--"]);
+    bench.args(rest);
+    run::show(with_guests(bench))
 }

@@ -108,17 +108,10 @@ impl Sum {
 
     /// First limb, then the limbs that say something, smallest first; nothing for zero.
     pub fn encode(&self, into: &mut Vec<u8>) {
-        let all = self.all();
-        let Some(first) = all.iter().position(|limb| *limb != 0) else {
-            return;
-        };
-        let sign = if all[LIMBS - 1] >> 63 == 1 { u64::MAX } else { 0 };
-        let mut last = LIMBS - 1;
-        while last > first && all[last] == sign && all[last - 1] >> 63 == sign >> 63 {
-            last -= 1;
+        match &self.limbs {
+            Limbs::Narrow { base, limbs } => encode_from(*base, limbs, into),
+            Limbs::Wide(limbs) => encode_from(0, &limbs[..], into),
         }
-        into.push(first as u8);
-        all[first..=last].iter().for_each(|limb| into.extend_from_slice(&limb.to_le_bytes()));
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
@@ -144,6 +137,20 @@ impl Sum {
         }
         Ok(Self { limbs: Limbs::Wide(Box::new(std::array::from_fn(at))) })
     }
+}
+
+/// The shortest form of limbs that begin at `base`; those above repeat the sign, those below are zero.
+fn encode_from(base: usize, limbs: &[u64], into: &mut Vec<u8>) {
+    let Some(first) = limbs.iter().position(|limb| *limb != 0) else {
+        return;
+    };
+    let mut last = limbs.len() - 1;
+    let sign = if limbs[last] >> 63 == 1 { u64::MAX } else { 0 };
+    while last > first && limbs[last] == sign && limbs[last - 1] >> 63 == sign >> 63 {
+        last -= 1;
+    }
+    into.push((base + first) as u8);
+    limbs[first..=last].iter().for_each(|limb| into.extend_from_slice(&limb.to_le_bytes()));
 }
 
 /// Adds a signed number of 117 bits at limb `offset`.

@@ -27,6 +27,8 @@ enum Step {
     Boolean(u32),
     Int32(u32),
     Int64(u32),
+    /// milliseconds, kept as microseconds
+    Millis(u32),
     Float64(u32),
     Text(u32),
     Put(u32, Leaf, Convert),
@@ -77,6 +79,10 @@ impl Program {
             at += 1;
             match *step {
                 Step::Int64(place) => columns[place as usize].int64(input.long()?),
+                Step::Millis(place) => {
+                    let micros = input.long()?.checked_mul(1000).ok_or(Fault::OutOfRange(place))?;
+                    columns[place as usize].int64(micros);
+                }
                 Step::Text(place) => {
                     let bytes = if is_strict { input.text()?.as_bytes() } else { input.bytes()? };
                     columns[place as usize].bytes(bytes).map_err(|_| Fault::Full)?;
@@ -336,6 +342,7 @@ fn fast(place: u32, leaf: Leaf, convert: Convert) -> Step {
         (_, Convert::Boolean) => Step::Boolean(place),
         (_, Convert::Int32) => Step::Int32(place),
         (Leaf::Long, Convert::Int64(1) | Convert::Timestamp(super::types::Unit::Micros)) => Step::Int64(place),
+        (Leaf::Long, Convert::Timestamp(super::types::Unit::Millis)) => Step::Millis(place),
         (Leaf::Double, Convert::Float64 { .. }) => Step::Float64(place),
         (Leaf::String, Convert::Text | Convert::UuidText) => Step::Text(place),
         _ => Step::Put(place, leaf, convert),

@@ -1,0 +1,211 @@
+//! The window step against a naive computation over random streams: disorder, lateness, crashes between epochs.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::{
+    array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type},
+};
+use proptest::prelude::*;
+
+use super::{
+    aggregate::{LATE_OUTPUT, WindowAggregate},
+    assign::Tumbling,
+    built_in::{BuiltIn, Function, Wanted},
+    event_time::{ShardClock, TimeRule},
+    key::KeyCodec,
+};
+use crate::{
+    record::{Batch, Cells, Origin, Records, Sequence, ShardId},
+    state::{Delta, StateStore, memory::MemoryStore},
+    transform::{Outputs, Step},
+};
+
+const LENGTH_US: i64 = 10;
+const DISORDER_US: i64 = 5;
+
+/// Key, time, value.
+type Click = (u8, i64, Option<i32>);
+/// Rows, values, total, mean, least, most of a window.
+type Row = (i64, i64, Option<i64>, Option<f64>, Option<i64>, Option<f64>);
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("key", DataType::Utf8, false),
+        Field::new("at", DataType::Int64, false),
+        Field::new("whole", DataType::Int64, true),
+        Field::new("float", DataType::Float64, true),
+    ]))
+}
+
+fn step(lateness_us: i64) -> WindowAggregate {
+    let want = |name: &str, function, column: Option<&str>| Wanted {
+        name: name.to_owned(),
+        function,
+        column: column.map(str::to_owned),
+    };
+    let wanted = [
+        want("rows", Function::Count, None),
+        want("values", Function::Count, Some("whole")),
+        want("total", Function::Sum, Some("whole")),
+        want("mean", Function::Avg, Some("float")),
+        want("least", Function::Min, Some("whole")),
+        want("most", Function::Max, Some("float")),
+    ];
+    let aggregate = BuiltIn::new(&schema(), &wanted).unwrap();
+    let codec = KeyCodec::new(&schema(), &["key".to_owned()]).unwrap();
+    WindowAggregate::new("w", codec, Tumbling { length_us: LENGTH_US }, lateness_us, Box::new(aggregate))
+}
+
+fn rule() -> TimeRule {
+    TimeRule { column: Some(1), out_of_order_us: DISORDER_US, max_ahead_us: i64::MAX, idle: None }
+}
+
+fn batch(clicks: &[Click], clock: &mut ShardClock) -> Batch {
+    let count = clicks.len();
+    let fields = RecordBatch::try_new(
+        schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values(clicks.iter().map(|c| format!("key{}", c.0)))),
+            Arc::new(Int64Array::from_iter_values(clicks.iter().map(|c| c.1))),
+            Arc::new(clicks.iter().map(|c| c.2.map(i64::from)).collect::<Int64Array>()),
+            Arc::new(clicks.iter().map(|c| c.2.map(|v| f64::from(v) / 3.0)).collect::<Float64Array>()),
+        ],
+    )
+    .unwrap();
+    let timed = clock.observe(&rule(), &fields, &vec![0; count]).unwrap();
+    let records = Records {
+        stream: "s".into(),
+        shard: ShardId::new("0"),
+        sequence: vec![Sequence::ZERO; count],
+        sub_sequence: vec![0; count],
+        partition_key: Cells::from_iter(vec![&b""[..]; count]),
+        arrival_us: vec![0; count],
+    };
+    Batch {
+        origin: Origin::Records(Arc::new(records)),
+        rows: timed.rows,
+        nth: vec![0; count],
+        event_us: timed.event_us,
+        watermark_us: timed.watermark_us,
+        fields,
+    }
+}
+
+/// Last firing of each window, and how many rows were late.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    windows: BTreeMap<(String, i64), (u32, Row)>,
+    late: u64,
+}
+
+impl Seen {
+    fn take(&mut self, out: Outputs) {
+        self.late += out.late;
+        for (_, batch) in out.batches.into_iter().filter(|(output, _)| *output != LATE_OUTPUT) {
+            let fields = &batch.fields;
+            let long = |name: &str| fields.column_by_name(name).unwrap().as_primitive::<Int64Type>().clone();
+            let float = |name: &str| fields.column_by_name(name).unwrap().as_primitive::<Float64Type>().clone();
+            let starts = fields.column_by_name("window_start").unwrap().as_primitive::<TimestampMicrosecondType>();
+            let numbers = fields.column_by_name("firing_number").unwrap().as_primitive::<UInt32Type>();
+            for (row, key) in fields.column(0).as_string::<i32>().iter().enumerate() {
+                let some = |array: &Int64Array| array.iter().nth(row).unwrap();
+                let real = |array: &Float64Array| array.iter().nth(row).unwrap();
+                let value = (
+                    long("rows").value(row),
+                    long("values").value(row),
+                    some(&long("total")),
+                    real(&float("mean")),
+                    some(&long("least")),
+                    real(&float("most")),
+                );
+                let key = (key.unwrap().to_owned(), starts.value(row));
+                let before = self.windows.insert(key, (numbers.value(row), value));
+                assert_eq!(numbers.value(row), before.map_or(0, |(number, _)| number + 1), "firings are numbered");
+            }
+        }
+    }
+}
+
+/// The same by hand, from the log alone.
+fn naive(clicks: &[Click], lateness_us: i64) -> (BTreeMap<(String, i64), Row>, u64) {
+    let (mut groups, mut late, mut most) = (BTreeMap::<(String, i64), Vec<Option<i32>>>::new(), 0, i64::MIN);
+    for (key, at, value) in clicks {
+        let start = at.div_euclid(LENGTH_US) * LENGTH_US;
+        if start + LENGTH_US + lateness_us <= most.saturating_sub(DISORDER_US) {
+            late += 1;
+        } else {
+            groups.entry((format!("key{key}"), start)).or_default().push(*value);
+        }
+        most = most.max(*at);
+    }
+    let row = |values: Vec<Option<i32>>| {
+        let some: Vec<i64> = values.iter().flatten().map(|v| i64::from(*v)).collect();
+        // Thirds are summed exactly and rounded once.
+        let mut exact = super::exact::Exact::default();
+        some.iter().for_each(|v| exact.add(*v as f64 / 3.0));
+        let any = !some.is_empty();
+        (
+            values.len() as i64,
+            some.len() as i64,
+            any.then(|| some.iter().sum()),
+            any.then(|| exact.value() / some.len() as f64),
+            some.iter().min().copied(),
+            some.iter().max().map(|v| *v as f64 / 3.0),
+        )
+    };
+    (groups.into_iter().map(|(key, values)| (key, row(values))).collect(), late)
+}
+
+proptest! {
+    #[test]
+    fn windows_equal_a_naive_computation(
+        clicks in prop::collection::vec((0u8..4, 0i64..120, any::<Option<i32>>()), 0..120),
+        drift in 0i64..3,
+        lateness_us in prop_oneof![Just(0i64), Just(12)],
+        cuts in prop::collection::vec((1usize..20, any::<bool>(), any::<bool>()), 1..20),
+    ) {
+        // Times rise on the whole, with disorder beyond what is allowed.
+        let clicks: Vec<Click> = clicks.iter().enumerate().map(|(n, c)| (c.0, c.1 % 40 + n as i64 * drift, c.2)).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = MemoryStore::default();
+        let (mut seen, mut clock) = (Seen::default(), ShardClock::new(&rule(), None, None));
+        let mut window = step(lateness_us);
+        let (mut rest, mut cuts) = (clicks.as_slice(), cuts.iter().cycle());
+        while !rest.is_empty() {
+            let (length, epoch_ends, crash) = cuts.next().unwrap();
+            let (now, later) = rest.split_at(rest.len().min(*length));
+            rest = later;
+            let mut out = Outputs::default();
+            runtime.block_on(async {
+                window.process(batch(now, &mut clock), &mut out).await.unwrap();
+                window.advance(clock.watermark_us(), &mut out).await.unwrap();
+            });
+            seen.take(out);
+            if *epoch_ends {
+                let mut delta = Delta::default();
+                window.freeze(&mut delta);
+                store.write(&[delta]).unwrap();
+                if *crash {
+                    window = step(lateness_us);
+                    window.restore(&store, Some(clock.watermark_us())).unwrap();
+                }
+            }
+        }
+        let mut out = Outputs::default();
+        runtime.block_on(window.close(&mut out)).unwrap();
+        seen.take(out);
+        let (windows, late) = naive(&clicks, lateness_us);
+        let found: BTreeMap<_, _> = seen.windows.into_iter().map(|(key, (_, row))| (key, row)).collect();
+        prop_assert_eq!(found, windows);
+        prop_assert_eq!(seen.late, late);
+        // Whatever is purged leaves no row behind.
+        let mut out = Outputs::default();
+        runtime.block_on(window.advance(i64::MAX, &mut out)).unwrap();
+        let mut delta = Delta::default();
+        window.freeze(&mut delta);
+        store.write(&[delta]).unwrap();
+        prop_assert_eq!(store.scan(&[], &[0xff; 8], 10).unwrap(), Vec::new());
+    }
+}
