@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use pelton::{
+    clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
     job::live::Live,
     record::{Batch, Sequence, ShardId},
@@ -22,8 +23,8 @@ use super::{
 /// When the source ends. It ends with a whole pass.
 #[derive(Clone, Debug)]
 pub enum Until {
-    /// so many epochs are durable
-    Epochs(u64, Arc<Live>),
+    /// so many epochs are durable, and so many would be if they ended by time alone
+    Epochs(u64, Arc<Live>, SystemClock),
     /// so many records were given
     Records(u64),
 }
@@ -31,7 +32,9 @@ pub enum Until {
 impl Until {
     fn reached(&self, given: u64) -> bool {
         match self {
-            Self::Epochs(epochs, live) => live.epoch.load(Relaxed) >= *epochs,
+            Self::Epochs(epochs, live, clock) => {
+                live.epoch.load(Relaxed) >= *epochs && clock.elapsed().as_secs() >= *epochs
+            }
             Self::Records(records) => given >= *records,
         }
     }

@@ -23,7 +23,7 @@ use tokio::{runtime::Runtime, sync::watch};
 use super::{
     ends::{Counted, Progress, Repeating, Until},
     expected::{Digest, Work, expected},
-    guest, input,
+    compiled, guest, input,
     measure::{Spent, Watch},
 };
 
@@ -102,9 +102,10 @@ pub struct Ran {
 /// Runs a job over the repeated input; without `records`, until it holds enough epochs.
 pub fn repeated(job: Job, records: Option<u64>, watched: Vec<u64>) -> Result<Ran> {
     let live = Arc::new(Live::default());
-    let until = records.map_or_else(|| Until::Epochs(EPOCHS, live.clone()), Until::Records);
+    let batches = input::batches(input::PASS);
+    let until = records.map_or_else(|| Until::Epochs(EPOCHS, live.clone(), SystemClock::new()), Until::Records);
     let progress = Arc::new(Progress::default());
-    let source = Repeating::new(input::batches(input::PASS), until, progress.clone(), watched);
+    let source = Repeating::new(batches, until, progress.clone(), watched);
     let (spent, digest) = run(job, "memory: { shards: 1 }", Some(Arc::new(source)), &live)?;
     let should = expected(job.work(), progress.passes.load(Relaxed));
     check(digest, should)?;
@@ -143,7 +144,7 @@ fn check(found: Digest, should: Digest) -> Result<()> {
 fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Live>) -> Result<(Spent, Digest)> {
     let folder = Scratch::new()?;
     let runtime = Runtime::new().map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
-    let plugins = Arc::new(Plugins::new(Some(std::env::temp_dir().join("pelton-bench-compiled")), Limits::default())?);
+    let plugins = Arc::new(Plugins::new(Some(compiled()), Limits::default())?);
     let registry = Some(input::registry()?);
     let refuse = |report: job::Report| Error::new(Kind::Config, report.render(false));
     let file = job::parse("bench.yaml", Path::new("/"), &job.file(source), &|_| None).map_err(refuse)?;

@@ -26,6 +26,11 @@ fn guest(name: &str) -> PathBuf {
     folder.join(format!("{name}.wasm"))
 }
 
+/// Where compiled plugins are kept between measurements.
+fn compiled() -> PathBuf {
+    std::env::temp_dir().join("pelton-bench-compiled")
+}
+
 /// What the command line asks for.
 #[derive(Debug, Default)]
 struct Arguments {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use pelton::{
-    decode::{self, Encoding, Kind as FieldKind, WantedField, avro::AvroSchema},
+    decode::{self, Encoding, WantedField, avro::AvroSchema},
     error::{Error, Kind, Result},
     plugin::{Call, Context, Limits, Plugins},
     record::{Batch, Origin},
@@ -12,13 +12,13 @@ use pelton::{
 use tokio::runtime::Builder;
 
 use super::{
-    guest, input,
+    compiled, guest, input,
     measure::{Spent, Watch},
 };
 
 /// Rows of a call in the boundary's row.
 const CALL_ROWS: usize = 500;
-const CALLS: usize = 20_000;
+const CALLS: usize = 60_000;
 /// Measured passes of the decoder, after one to warm up.
 const PASSES: usize = 3;
 
@@ -57,7 +57,7 @@ pub fn decode(fields: usize) -> Result<(u64, Spent)> {
 
 /// Calls the filter with batches of 500 rows and four fields, all of which come back.
 pub fn boundary() -> Result<(u64, Spent)> {
-    let plugins = Plugins::new(None, Limits::default())?;
+    let plugins = Plugins::new(Some(compiled()), Limits::default())?;
     let batch = call_batch()?;
     block_on(async {
         let plugin = plugins.load(&guest("bench_filter")).await?;

@@ -12,8 +12,8 @@ use super::{
     stream::Emulator,
 };
 
-/// Records of the row that watches memory.
-const MEMORY_RECORDS: u64 = 10_000_000;
+/// When the row that watches memory looks, in records. RocksDB's write buffer fills meanwhile, up to its 64 MiB.
+const WATCHED: [u64; 5] = [1_000_000, 5_000_000, 10_000_000, 40_000_000, 80_000_000];
 
 /// A row: its name, what it is, and the least records per CPU second that are wanted of it.
 struct Row {
@@ -53,9 +53,9 @@ pub fn measure_one(name: &str) -> Result<()> {
             whole(&jobs::from_stream(Job::B(Aggregate::BuiltIn), &emulator.endpoint)?)
         }
         "memory" => {
-            let watched = vec![1_000_000, 5_000_000, MEMORY_RECORDS];
-            // One batch beyond, so that the last figure is taken.
-            whole(&jobs::repeated(Job::B(Aggregate::BuiltIn), Some(MEMORY_RECORDS + 1), watched)?)
+            // One record beyond, so that the last figure is taken.
+            let last = WATCHED[WATCHED.len() - 1] + 1;
+            whole(&jobs::repeated(Job::B(Aggregate::BuiltIn), Some(last), WATCHED.to_vec())?)
         }
         other => return Err(Error::new(Kind::Config, format!("there is no row `{other}`"))),
     };

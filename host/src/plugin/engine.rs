@@ -6,13 +6,10 @@
 use std::{
     num::NonZeroUsize,
     sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel},
-    time::Duration,
 };
 
+use super::limits::TICK;
 use crate::error::{Error, Kind, Result};
-
-/// How often a running guest is asked to give way.
-const TICK: Duration = Duration::from_millis(10);
 
 /// Frames of a guest's stack that a trap shows.
 const FRAMES: NonZeroUsize = NonZeroUsize::new(20).expect("twenty is not zero");

@@ -287,13 +287,13 @@ fn parts(column: BytesColumnResult, rows: usize) -> Lifted<(OffsetBuffer<i32>, B
         return Err(format!("it has {} bytes, more than a column can hold", column.data.len()));
     }
     let BytesColumnResult { data, offsets } = column;
-    let cells = Cells::new(Bytes::from(data), offsets).map_err(|bad| bad.to_string())?;
-    if cells.len() != rows {
-        return Err(format!("it has {} cells for {rows} rows", cells.len()));
+    Cells::check(data.len(), &offsets).map_err(|bad| bad.to_string())?;
+    if offsets.len() != rows.saturating_add(1) {
+        return Err(format!("it has {} cells for {rows} rows", offsets.len() - 1));
     }
-    let offsets: Vec<i32> = cells.offsets().iter().map(|offset| *offset as i32).collect();
-    let data = Buffer::from(cells.data().clone());
-    Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), data))
+    // No offset is larger than the data, whose length was seen to fit; the vector is used again for the other type.
+    let offsets: Vec<i32> = offsets.into_iter().map(|offset| offset as i32).collect();
+    Ok((OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from(data)))
 }
 
 fn text(column: BytesColumnResult, rows: usize, nulls: Option<NullBuffer>) -> Lifted<StringArray> {

@@ -4,11 +4,14 @@
 //! Left to others: what a guest returns (`lift`), what it logs (`capability/log`).
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
 use rustix::time::{ClockId, clock_gettime};
+
+/// How often a running guest is asked to give way.
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// The bounds of one instance. The defaults suit plugins in Rust, Go and C.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,11 +120,16 @@ impl wasmtime::ResourceLimiter for Growth {
 }
 
 /// CPU time of the thread spent in the guest during one call. Wall time would reject good records on a loaded machine.
+///
+/// Asking the system for CPU time costs more than many a call, so it is asked from the first tick on. Until then wall time stands for it,
+/// but never more than a tick of it.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     budget: AtomicU64,
     spent: AtomicU64,
+    /// by the clock of `ticked`
     resumed: AtomicU64,
+    ticked: AtomicBool,
 }
 
 impl Meter {
@@ -129,17 +137,24 @@ impl Meter {
     pub(super) fn start(&self, budget: Duration) {
         self.budget.store(nanoseconds(budget), Ordering::Relaxed);
         self.spent.store(0, Ordering::Relaxed);
-        self.resume();
+        self.ticked.store(false, Ordering::Relaxed);
+        self.resumed.store(time(ClockId::Monotonic), Ordering::Relaxed);
     }
 
     /// The guest goes on, perhaps on another thread than before.
     pub(super) fn resume(&self) {
-        self.resumed.store(thread_time(), Ordering::Relaxed);
+        self.ticked.store(true, Ordering::Relaxed);
+        self.resumed.store(time(ClockId::ThreadCPUTime), Ordering::Relaxed);
     }
 
     /// The guest stops for now.
     pub(super) fn pause(&self) {
-        let since = thread_time().saturating_sub(self.resumed.load(Ordering::Relaxed));
+        let resumed = self.resumed.load(Ordering::Relaxed);
+        let since = if self.ticked.load(Ordering::Relaxed) {
+            time(ClockId::ThreadCPUTime).saturating_sub(resumed)
+        } else {
+            time(ClockId::Monotonic).saturating_sub(resumed).min(nanoseconds(TICK))
+        };
         self.spent.fetch_add(since, Ordering::Relaxed);
     }
 
@@ -163,8 +178,8 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn thread_time() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+fn time(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)

@@ -25,7 +25,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
 /// Runs a command that shows its own output.
 pub fn show(mut command: Command) -> Result<(), String> {
     let words = words(&command);
-    println!("xtask: {words}");
+    // What a command prints on its output may be for a program.
+    eprintln!("xtask: {words}");
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{words}` failed: {status}")),

@@ -40,12 +40,9 @@ impl BytesBuilder {
             self.grow(cell.len());
         }
         let target = &mut self.data[self.used..];
-        if cell.len() <= SHORT {
-            if let Some(target) = target.first_chunk_mut::<SHORT>() {
-                *target = short(cell);
-            }
-        } else {
-            target[..cell.len()].copy_from_slice(cell);
+        match target.first_chunk_mut::<SHORT>() {
+            Some(target) if cell.len() <= SHORT => short(cell, target),
+            _ => target[..cell.len()].copy_from_slice(cell),
         }
         self.used += cell.len();
         self.offsets.push(self.used as u32);
@@ -72,23 +69,21 @@ impl BytesBuilder {
     }
 }
 
-/// At most 16 bytes as one value, by loads that overlap.
+/// Copies at most 16 bytes by two loads and stores that overlap.
 #[inline]
-fn short(cell: &[u8]) -> [u8; 16] {
-    let mut out = [0; 16];
+fn short(cell: &[u8], target: &mut [u8; 16]) {
     let n = cell.len();
     if let (Some(head), Some(tail)) = (cell.first_chunk::<8>(), cell.last_chunk::<8>()) {
-        let low = u128::from(u64::from_le_bytes(*head));
-        let high = u128::from(u64::from_le_bytes(*tail));
-        out = (low | (high << ((n - 8) * 8))).to_le_bytes();
+        target[..8].copy_from_slice(head);
+        target[n - 8..n].copy_from_slice(tail);
     } else if let (Some(head), Some(tail)) = (cell.first_chunk::<4>(), cell.last_chunk::<4>()) {
-        let low = u64::from(u32::from_le_bytes(*head));
-        let high = u64::from(u32::from_le_bytes(*tail));
-        out[..8].copy_from_slice(&(low | (high << ((n - 4) * 8))).to_le_bytes());
+        target[..4].copy_from_slice(head);
+        target[n - 4..n].copy_from_slice(tail);
     } else if n > 0 {
-        (out[0], out[n / 2], out[n - 1]) = (cell[0], cell[n / 2], cell[n - 1]);
+        target[0] = cell[0];
+        target[n / 2] = cell[n / 2];
+        target[n - 1] = cell[n - 1];
     }
-    out
 }
 
 macro_rules! numbers {
