@@ -258,8 +258,9 @@ impl CellsBuilder {
 
 impl<'a> FromIterator<&'a [u8]> for Cells {
     fn from_iter<I: IntoIterator<Item = &'a [u8]>>(cells: I) -> Self {
-        let mut builder = CellsBuilder::default();
-        cells.into_iter().for_each(|cell| builder.push(cell));
+        let cells = cells.into_iter();
+        let mut builder = CellsBuilder::with_capacity(cells.size_hint().0, 0);
+        cells.for_each(|cell| builder.push(cell));
         builder.finish()
     }
 }

@@ -140,9 +140,8 @@ impl Shifting {
     /// The batch with every time later by `shift_ms`, numbered from `first`. Bytes that nobody else holds any more are changed in place.
     pub fn raw(&mut self, shift_ms: i64, first: u64) -> RawBatch {
         let records = Arc::make_mut(&mut self.records);
-        let mut data = std::mem::take(&mut self.data)
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        let mut data =
+            std::mem::take(&mut self.data).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         for (row, at_ms) in self.at_ms.iter().enumerate() {
             let at_ms = at_ms + shift_ms;
             let at = self.offsets[row] as usize + AT;

@@ -21,9 +21,10 @@ use pelton::{
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
+    compiled,
     ends::{Counted, Progress, Repeating, Until},
     expected::{Digest, Work, expected},
-    compiled, guest, input,
+    guest, input,
     measure::{Spent, Watch},
 };
 

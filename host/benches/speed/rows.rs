@@ -79,14 +79,19 @@ fn whole(ran: &Ran) -> Value {
 /// Measures the rows whose names hold `only`, each `repeat` times, and prints them.
 pub fn table(json: bool, only: Option<&str>, repeat: usize) -> Result<()> {
     if !json {
-        println!("{:12} {:>26} {:>26} {:>24} {:>8}  epochs, syncs, MiB written", "row", "M records / CPU s", "CPU s / M records", "M records / s wall", "wanted");
+        println!(
+            "{:12} {:>26} {:>26} {:>24} {:>8}  epochs, syncs, MiB written",
+            "row", "M records / CPU s", "CPU s / M records", "M records / s wall", "wanted"
+        );
     }
     let mut measured = Vec::new();
     for row in ROWS.iter().filter(|row| only.is_none_or(|only| row.name.contains(only))) {
         let times = if row.once { 1 } else { repeat.max(1) };
         let runs = (0..times).map(|_| child(row.name)).collect::<Result<Vec<Value>>>()?;
         if json {
-            measured.push(json!({ "row": row.name, "what": row.what, "wanted_records_per_cpu_s": row.wanted, "runs": runs }));
+            measured.push(
+                json!({ "row": row.name, "what": row.what, "wanted_records_per_cpu_s": row.wanted, "runs": runs }),
+            );
         } else {
             println!("{}", line(row, &runs));
         }

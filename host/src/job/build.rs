@@ -170,7 +170,8 @@ impl Builder<'_> {
             }
             graph::SourceKind::Memory { .. } => {
                 let given = self.memory.sources.get(name).cloned();
-                let missing = || Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`");
+                let missing =
+                    || Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`");
                 (given.ok_or_else(missing)?, Start::TrimHorizon)
             }
         };
@@ -209,7 +210,8 @@ impl Builder<'_> {
         Ok(match kind {
             graph::SinkKind::Stdout => Box::new(StdoutSink::new()),
             graph::SinkKind::Memory => {
-                let missing = || Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`");
+                let missing =
+                    || Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`");
                 self.memory.sinks.get(name).ok_or_else(missing)?()
             }
             graph::SinkKind::File(files) => self.files(name, files),

@@ -53,8 +53,9 @@ pub trait Aggregate {
     /// The result fields.
     fn fields(&self) -> &[FieldRef];
 
-    /// Folds rows. A row that cannot be folded is a reject and leaves its accumulator as it was.
-    fn fold<'a>(&'a mut self, batch: &'a Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
+    /// Folds rows. A row that cannot be folded is a reject and leaves its accumulator as it was. The batch is lent, to be shown to a plugin
+    /// with other columns, and comes back as it was.
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
 
     /// Results of these windows, whose accumulators are in `slots`; they stay as they are.
     fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>>;
@@ -142,7 +143,7 @@ impl WindowAggregate {
         self.schema.clone()
     }
 
-    async fn fold(&mut self, input: Batch, out: &mut Outputs) -> Result<()> {
+    async fn fold(&mut self, mut input: Batch, out: &mut Outputs) -> Result<()> {
         let keys = self.codec.encode(&input.fields);
         let (windows, lateness_us, reached) = (self.windows, self.allowed_lateness_us, self.watermark_us);
         let Placed { rows, slots, late } =
@@ -155,7 +156,7 @@ impl WindowAggregate {
             return Ok(());
         }
         let folding = Folding { rows: &rows, slots: &slots, windows: &self.open };
-        let rejects = self.aggregate.fold(&input, folding).await?;
+        let rejects = self.aggregate.fold(&mut input, folding).await?;
         if !rejects.is_empty() {
             out.rejects.push((input, rejects));
         }

@@ -145,7 +145,8 @@ impl BuiltIn {
             (cells @ Cells::Count(_), _) => match column.logical_nulls() {
                 None => cells.count(folding.slots.iter()),
                 Some(nulls) => {
-                    let valid = folding.rows.iter().zip(folding.slots).filter(|(row, _)| nulls.is_valid(**row as usize));
+                    let valid =
+                        folding.rows.iter().zip(folding.slots).filter(|(row, _)| nulls.is_valid(**row as usize));
                     cells.count(valid.map(|(_, slot)| slot));
                 }
             },
@@ -189,7 +190,11 @@ impl BuiltIn {
         let column: ArrayRef = match &self.columns[place] {
             Cells::Count(list) => Arc::new(slots.iter().map(|s| Some(list[at(s)] as i64)).collect::<Int64Array>()),
             Cells::Int(list) if function == Function::Avg => Arc::new(
-                slots.iter().map(|s| list[at(s)]).map(|(n, sum)| (n > 0).then(|| sum as f64 / n as f64)).collect::<Float64Array>(),
+                slots
+                    .iter()
+                    .map(|s| list[at(s)])
+                    .map(|(n, sum)| (n > 0).then(|| sum as f64 / n as f64))
+                    .collect::<Float64Array>(),
             ),
             Cells::Int(list) => {
                 let sums = slots.iter().map(|s| list[at(s)]).enumerate().map(|(row, (count, sum))| {
@@ -324,7 +329,7 @@ impl Aggregate for BuiltIn {
         &self.fields
     }
 
-    fn fold<'a>(&'a mut self, batch: &'a Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
         Box::pin(async move {
             self.reserve(folding.slots);
             for place in 0..self.slots.len() {

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Kind, Result},
     plugin::{AggregatorInstance, Call, Closing, Failure, Firing, KeySet, Windows},
     random,
-    record::{Batch, Cells, Firings},
+    record::{Batch, Cells, CellsBuilder, Firings},
     transform::{LocalPending, RowReject},
 };
 
@@ -113,12 +113,14 @@ impl Component {
     }
 
     fn cells(&self, slots: &[u32]) -> Cells {
-        slots.iter().map(|slot| self.accumulators.get(*slot as usize).map_or(&[][..], Vec::as_slice)).collect()
+        let of = |slot: &u32| self.accumulators.get(*slot as usize).map_or(&[][..], Vec::as_slice);
+        let mut cells = CellsBuilder::with_capacity(slots.len(), slots.iter().map(|slot| of(slot).len()).sum());
+        slots.iter().for_each(|slot| cells.push(of(slot)));
+        cells.finish()
     }
 
+    /// Folds a batch whose fields are those that the plugin wants.
     async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Vec<RowReject>> {
-        let fields = batch.fields.project(&self.columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
-        let asked = Batch { fields, ..batch.clone() };
         let groups = self.group(folding.slots);
         let windows = self.folded(folding.windows, &groups.slots);
         let call = self.call();
@@ -129,7 +131,7 @@ impl Component {
             calls += 1;
             let cells = self.cells(&groups.slots);
             let (rows, of_row) = (&folding.rows[from..to], &groups.of_row[from..to]);
-            match self.plugin.fold(&call, &asked, &windows, rows, of_row, &cells).await {
+            match self.plugin.fold(&call, batch, &windows, rows, of_row, &cells).await {
                 Ok(folded) => {
                     for (slot, cell) in groups.slots.iter().zip(folded.accumulators.iter()) {
                         let accumulator = &mut self.accumulators[*slot as usize];
@@ -188,8 +190,14 @@ impl Aggregate for Component {
         &self.fields
     }
 
-    fn fold<'a>(&'a mut self, batch: &'a Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
-        Box::pin(self.fold_all(batch, folding))
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+        Box::pin(async move {
+            let asked = batch.fields.project(&self.columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
+            let whole = std::mem::replace(&mut batch.fields, asked);
+            let folded = self.fold_all(batch, folding).await;
+            batch.fields = whole;
+            folded
+        })
     }
 
     fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>> {

@@ -95,11 +95,8 @@ impl Slots {
     /// The slot of every row that is not late, new ones where there are none. A row is late when `gone(start of its window, watermark
     /// before it)`.
     pub fn place(&mut self, batch: &Batch, keys: &Cells, gone: impl Fn(i64, i64) -> bool) -> Placed {
-        let mut placed = Placed {
-            rows: Vec::with_capacity(batch.len()),
-            slots: Vec::with_capacity(batch.len()),
-            late: Vec::new(),
-        };
+        let mut placed =
+            Placed { rows: Vec::with_capacity(batch.len()), slots: Vec::with_capacity(batch.len()), late: Vec::new() };
         let Self { windows, entries, free, open, hasher, .. } = self;
         let (mut known, mut window) = (None, None);
         for (row, (event_us, watermark_us)) in batch.event_us.iter().zip(&batch.watermark_us).enumerate() {
@@ -173,8 +170,15 @@ impl Open {
         if let Some((_, slot)) = self.table.find(hash, same) {
             return *slot;
         }
-        let entry =
-            Entry { key: key.into(), start_us, firings: 0, on_time: false, changed: false, dirty: false, stored: false };
+        let entry = Entry {
+            key: key.into(),
+            start_us,
+            firings: 0,
+            on_time: false,
+            changed: false,
+            dirty: false,
+            stored: false,
+        };
         let slot = match free.pop() {
             Some(slot) => {
                 entries[slot as usize] = entry;
