@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
-use aws_sdk_kinesis::config::{Credentials, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_kinesis::config::{Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
@@ -92,6 +92,12 @@ impl Aws {
     /// A client of Kinesis Data Streams with connections of its own.
     pub fn kinesis_client(&self) -> aws_sdk_kinesis::Client {
         aws_sdk_kinesis::Client::new(&self.one_client())
+    }
+
+    /// The same, with somebody who sees every call.
+    pub fn kinesis_client_seen_by(&self, seer: impl Intercept + 'static) -> aws_sdk_kinesis::Client {
+        let config = aws_sdk_kinesis::config::Builder::from(&self.one_client()).interceptor(seer).build();
+        aws_sdk_kinesis::Client::from_conf(config)
     }
 
     /// A client of Firehose with connections of its own.

@@ -7,5 +7,7 @@ mod flights;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
+mod scripted_service;
+mod second_run;
 mod service;
 mod whole_job;

@@ -70,10 +70,8 @@ pub fn demo(arguments: &Arguments) -> Result<()> {
     let options = job_run::RunOptions {
         state_dir: dir.join(STATE),
         until_caught_up: true,
-        accept_change: false,
-        fresh: false,
-        accept_rejects: false,
         endpoint: Some(kinesis.clone()),
+        ..job_run::RunOptions::default()
     };
     let live = Arc::new(Live::default());
     let around = job_run::Surroundings {

@@ -32,9 +32,15 @@ pub struct Arguments {
     /// run a changed job on the state that is there
     #[arg(long)]
     accept_change: bool,
-    /// move the state aside and start over
+    /// move the state and the files of sinks aside and start over
     #[arg(long)]
     fresh: bool,
+    /// go on with a state that is older than what file sinks have shown; what came since comes again, in files of new names
+    #[arg(long)]
+    accept_repeats: bool,
+    /// go on where the stream does not keep records any more that were never read
+    #[arg(long)]
+    accept_loss: bool,
     /// go on when too many records are rejected
     #[arg(long)]
     accept_rejects: bool,
@@ -55,6 +61,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         until_caught_up: arguments.until_caught_up,
         accept_change: arguments.accept_change,
         fresh: arguments.fresh,
+        accept_repeats: arguments.accept_repeats,
+        accept_loss: arguments.accept_loss,
         accept_rejects: arguments.accept_rejects,
         endpoint: arguments.endpoint.clone(),
     };

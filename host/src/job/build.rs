@@ -60,6 +60,8 @@ pub struct Builder<'a> {
     pub endpoint: Option<String>,
     /// what was shown may be shown again
     pub accept_repeats: bool,
+    /// records that are not kept any more are gone on without
+    pub accept_loss: bool,
 }
 
 /// The parts of a partition that come from the graph.
@@ -101,7 +103,8 @@ impl Builder<'_> {
                 |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
             let outputs = (0..node.outputs.len()).map(readers).collect();
             let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
-            nodes.push(Node { name: node.name.clone(), action, inputs, outputs });
+            let reads = node.inputs.len();
+            nodes.push(Node { name: node.name.clone(), action, inputs, reads, outputs });
         }
         let letters = self.graph.dead_letters.clone().unwrap_or_else(|| graph::Files {
             path: state_dir.join("dead-letters"),
@@ -128,7 +131,7 @@ impl Builder<'_> {
         let wanted = wanted(&source.wanted)?;
         let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
         let time = match &source.time {
-            None => TimeRule { column: None, out_of_order_us: 0, max_ahead_us: i64::MAX, idle: Some(IDLE) },
+            None => by_arrival(),
             Some(time) => TimeRule {
                 column: Some(column_of(&source.wanted, &time.field)?),
                 out_of_order_us: micros(time.out_of_order),
@@ -143,6 +146,7 @@ impl Builder<'_> {
                     consumer: consumer.clone(),
                     aws: self.aws(aws),
                     timing: kinesis::Timing::default(),
+                    accept_loss: self.accept_loss,
                 };
                 (Arc::new(kinesis::Kinesis::connect(options, self.runtime.clone(), self.clock.clone()).await?), *start)
             }
@@ -244,7 +248,7 @@ impl Builder<'_> {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.transformer(self.context(node, plugin)).await?;
                 let columns = columns_of(schema, plugin)?;
-                Box::new(component::Component::new(instance, columns, self.clock.clone()))
+                Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
             }
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
             NodeKind::Source(_) | NodeKind::Sink(_) => {
@@ -284,6 +288,13 @@ impl Builder<'_> {
 
 /// A silent shard no longer holds the watermark back after this, where the job says nothing about time.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Arrival times are approximate: within a shard one may be a little earlier than the one before it. Microseconds.
+const ARRIVAL: i64 = 1_000_000;
+
+fn by_arrival() -> TimeRule {
+    TimeRule { column: None, out_of_order_us: ARRIVAL, max_ahead_us: i64::MAX, idle: Some(IDLE) }
+}
 
 fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -330,4 +341,18 @@ fn wanted(schema: &SchemaRef) -> Result<Vec<WantedField>> {
         Ok(WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() })
     };
     schema.fields().iter().map(want).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::{contract, window::event_time::ShardClock};
+
+    #[test]
+    fn a_record_that_arrived_a_little_before_the_one_in_front_of_it_is_not_late() {
+        let (rule, fields) = (by_arrival(), contract::rows(0..2).fields);
+        let timed = ShardClock::new(&rule, None, None).observe(&rule, &fields, &[60_000_000, 59_999_000]).unwrap();
+        assert!(timed.watermark_us[1] <= timed.event_us[1], "{timed:?}");
+    }
 }

@@ -12,7 +12,7 @@ use super::live::Live;
 use crate::{
     checkpoint::epoch::Outlet,
     error::Result,
-    record::{Batch, MIN_US},
+    record::{Batch, Branch, MIN_US},
     state::{Delta, StateStore},
     transform::{Outputs, RowReject, Step},
 };
@@ -33,14 +33,16 @@ pub struct Node {
     pub action: Action,
     /// nodes whose watermark it takes; empty: the partition's
     pub inputs: Vec<usize>,
+    /// how many outputs it reads, those of sources too
+    pub reads: usize,
     /// for each of its outputs, the nodes that read it
     pub outputs: Vec<Vec<usize>>,
 }
 
-/// A rejected row with the step that rejected it.
+/// Rejected rows with the step or sink that rejected them.
 #[derive(Debug)]
 pub struct Rejected {
-    /// name of the step
+    /// name of the step or sink
     pub step: String,
     /// the batch that the rows belong to
     pub batch: Batch,
@@ -90,9 +92,13 @@ impl Flow {
         }
     }
 
-    /// Gives a batch to these nodes and runs until nothing is left.
-    pub async fn push(&mut self, batch: Batch, to: &[usize], outlets: &mut [Outlet]) -> Result<()> {
-        let mut queue: VecDeque<(usize, Batch)> = fan_out(to, batch).collect();
+    /// Gives a batch of the source of this name to these nodes and runs until nothing is left.
+    pub async fn push(&mut self, source: &str, batch: Batch, to: &[usize], outlets: &mut [Outlet]) -> Result<()> {
+        let queue = self.fan_out(source, 0, to, batch).collect();
+        self.run(queue, outlets).await
+    }
+
+    async fn run(&mut self, mut queue: VecDeque<(usize, Batch)>, outlets: &mut [Outlet]) -> Result<()> {
         while let Some((place, batch)) = queue.pop_front() {
             if batch.is_empty() {
                 continue;
@@ -107,7 +113,11 @@ impl Flow {
                 Action::Sink(sink) => {
                     Live::add(&self.live.results, batch.len() as u64);
                     let outlet = &mut outlets[*sink];
-                    outlet.sink.write(&batch).await.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+                    let written = outlet.sink.write(&batch).await;
+                    let rows = written.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+                    if !rows.is_empty() {
+                        self.rejected.push(Rejected { step: self.nodes[place].name.clone(), batch, rows });
+                    }
                 }
             }
         }
@@ -120,10 +130,28 @@ impl Flow {
         Live::add(&self.live.late, out.late);
         let rejected = out.rejects.into_iter().map(|(batch, rows)| Rejected { step: node.name.clone(), batch, rows });
         self.rejected.extend(rejected);
+        let node = &self.nodes[place];
+        let readers = |output| node.outputs.get(output).map_or(&[][..], Vec::as_slice);
         let outputs = out.batches.into_iter();
-        outputs
-            .flat_map(|(output, batch)| fan_out(node.outputs.get(output).map_or(&[][..], Vec::as_slice), batch))
-            .collect()
+        outputs.flat_map(|(output, batch)| self.fan_out(&node.name, output, readers(output), batch)).collect()
+    }
+
+    /// A batch for each reader. One that reads several outputs may be given one record by each: for ids they part here.
+    fn fan_out<'f>(
+        &'f self,
+        from: &'f str,
+        output: usize,
+        to: &'f [usize],
+        batch: Batch,
+    ) -> impl Iterator<Item = (usize, Batch)> + 'f {
+        to.iter().map(move |place| {
+            let mut batch = batch.clone();
+            if self.nodes[*place].reads > 1 {
+                let branch = Branch::new(from, output);
+                batch.nth.iter_mut().for_each(|nth| *nth = branch.nth(*nth, 0));
+            }
+            (*place, batch)
+        })
     }
 
     /// The partition's watermark has come to this; every step follows in order.
@@ -160,13 +188,61 @@ impl Flow {
     }
 
     async fn deliver(&mut self, place: usize, out: Outputs, outlets: &mut [Outlet]) -> Result<()> {
-        for (to, batch) in self.route(place, out) {
-            self.push(batch, &[to], outlets).await?;
-        }
-        Ok(())
+        let queue = self.route(place, out).into();
+        self.run(queue, outlets).await
     }
 }
 
-fn fan_out(to: &[usize], batch: Batch) -> impl Iterator<Item = (usize, Batch)> + '_ {
-    to.iter().map(move |place| (*place, batch.clone()))
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::{
+        contract,
+        sink::{
+            Sink, Writer,
+            memory::{MemorySink, Row, Shown},
+        },
+        transform::{expression::{Expression, Filter}, relation::Relation},
+    };
+
+    fn sink(place: usize, reads: usize) -> Node {
+        Node { name: format!("sink{place}"), action: Action::Sink(place), inputs: Vec::new(), reads, outputs: Vec::new() }
+    }
+
+    /// A source `clicks`; a filter `kept` that lets everything through; a sink that reads the filter, and one that reads both.
+    async fn shown(rows: Batch) -> Vec<Vec<Row>> {
+        let filter = Filter::new(Expression::compile("n >= 0", &rows.fields.schema()).unwrap()).unwrap();
+        let kept = Node {
+            name: "kept".into(),
+            action: Action::Step(Box::new(Relation::Filter(filter))),
+            inputs: Vec::new(),
+            reads: 1,
+            outputs: vec![vec![1, 2]],
+        };
+        let mut flow = Flow::new(vec![kept, sink(0, 1), sink(1, 2)], Arc::new(Live::default()));
+        let shown = [Shown::default(), Shown::default()];
+        let mut outlets = Vec::new();
+        for to in &shown {
+            let mut sink = Box::new(MemorySink::new("out", to.clone())) as Box<dyn Sink>;
+            let writer = Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 };
+            sink.recover(writer, 0, b"").await.unwrap();
+            outlets.push(Outlet { name: "out".into(), sink });
+        }
+        flow.push("clicks", rows, &[0, 2], &mut outlets).await.unwrap();
+        for outlet in &mut outlets {
+            let token = outlet.sink.prepare(1).await.unwrap().token.unwrap();
+            outlet.sink.commit(&token).await.unwrap();
+        }
+        shown.iter().map(Shown::rows).collect()
+    }
+
+    #[tokio::test]
+    async fn a_record_that_takes_two_ways_to_a_sink_has_two_ids() {
+        let shown = shown(contract::rows(0..4)).await;
+        let ids = |rows: &[Row]| rows.iter().map(|(id, _)| *id).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!((shown[1].len(), ids(&shown[1]).len()), (8, 8));
+        let plain = crate::sink::id::Ids::new("job", "out").of(&contract::rows(0..4));
+        assert_eq!(ids(&shown[0]), plain.into_iter().collect(), "a filter in front changes no id");
+    }
 }

@@ -117,7 +117,7 @@ impl Intake {
                 &self.lanes[id].progress,
                 &id.1,
                 record.starts.get(&input.name),
-                self.resumed.then_some(record.created_us),
+                self.resumed.then(|| record.began_us(&input.name)),
             );
             let reader = input
                 .source
@@ -171,12 +171,12 @@ fn begin(
     progress: &ShardProgress,
     shard: &ShardId,
     start: Option<&(Start, Vec<Shard>)>,
-    created_us: Option<i64>,
+    began_us: Option<i64>,
 ) -> From {
     match (&progress.position, start) {
         (Some(position), _) => From::After(position.clone()),
         (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
-            From::Start(created_us.map_or(Start::Latest, Start::At))
+            From::Start(began_us.map_or(Start::Latest, Start::At))
         }
         (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
         (None, _) => From::Start(Start::TrimHorizon),

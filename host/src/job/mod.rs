@@ -6,6 +6,8 @@
 //! `letters` the form of a dead letter, `live` the figures that people watch.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
+mod aside;
+mod begin;
 pub mod build;
 mod check;
 mod diagnostic;

@@ -225,7 +225,7 @@ impl Partition {
             self.reject(letters, rejects.iter().map(|r| format!("{name}: {}: {}", r.code, r.message))).await?;
         }
         let feeds = self.intake.inputs[id.0].feeds.clone();
-        self.flow.push(batch, &feeds, &mut self.outlets).await?;
+        self.flow.push(&name, batch, &feeds, &mut self.outlets).await?;
         self.take_rejected(Some(&raw)).await
     }
 
@@ -274,7 +274,11 @@ impl Partition {
         let room = 3usize.saturating_sub(self.counted.first.len());
         self.counted.first.extend(words.take(room));
         let Some(outlet) = self.dead_letters else { return Ok(()) };
-        self.outlets[outlet].sink.write(&letters).await.map_err(|e| e.at("dead letters"))
+        let refused = self.outlets[outlet].sink.write(&letters).await.map_err(|e| e.at("dead letters"))?;
+        match refused.first() {
+            Some(row) => Err(Error::new(Kind::Step, format!("a dead letter cannot be kept: {}", row.message))),
+            None => Ok(()),
+        }
     }
 
     /// A shard's watermark or idleness changed: the partition's watermark may fire windows.

@@ -8,6 +8,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
+    aside::set_aside,
+    begin,
     build::{Builder, Built},
     graph::{Graph, NodeKind},
     live::Live,
@@ -27,7 +29,7 @@ use crate::{
 };
 
 /// How a job is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// where state is
     pub state_dir: PathBuf,
@@ -35,8 +37,12 @@ pub struct RunOptions {
     pub until_caught_up: bool,
     /// run a changed job on the state that is there
     pub accept_change: bool,
-    /// move the state aside and start over
+    /// move the state and the files of sinks aside and start over
     pub fresh: bool,
+    /// go on with a state that is older than what sinks have shown
+    pub accept_repeats: bool,
+    /// go on where records are not kept any more that were never read
+    pub accept_loss: bool,
     /// go on when too many records are rejected
     pub accept_rejects: bool,
     /// used where the job names no endpoint
@@ -65,7 +71,7 @@ const ONE: &str = "all";
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
     if options.fresh {
-        set_aside(options, &around)?;
+        set_aside(graph, &options.state_dir, &*around.clock)?;
     }
     let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&options.state_dir)?);
     let worker = tokio::runtime::Builder::new_current_thread()
@@ -75,7 +81,7 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
     worker.block_on(async {
         let digests = digests(graph);
         let known = job_record(&*store)?;
-        let generation = generation(known.as_ref(), &digests, options)?;
+        let generation = generation(known.as_ref(), &graph.job, &digests, options)?;
         let builder = Builder {
             graph,
             generation,
@@ -85,24 +91,15 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             clock: around.clock.clone(),
             live: around.live.clone(),
             endpoint: options.endpoint.clone(),
-            accept_repeats: false,
+            accept_repeats: options.accept_repeats,
+            accept_loss: options.accept_loss,
         };
         let Built { inputs, flow, outlets, dead_letters } = builder.build(&options.state_dir).await?;
-        let record = match known {
-            Some(record) if record.generation == generation => record,
-            known => {
-                let mut starts = known.as_ref().map(|known| known.starts.clone()).unwrap_or_default();
-                for input in &inputs {
-                    if !starts.contains_key(&input.name) {
-                        starts.insert(input.name.clone(), (input.start, input.source.shards().await?));
-                    }
-                }
-                let created_us = known.map_or_else(|| around.clock.wall_us(), |known| known.created_us);
-                let record = JobRecord { job: graph.job.clone(), generation, digests, created_us, starts };
-                write_job_record(&*store, &record)?;
-                record
-            }
-        };
+        let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
+        let record = begin::record(&graph.job, known, generation, digests, &inputs, &*around.clock).await?;
+        if is_new {
+            write_job_record(&*store, &record)?;
+        }
         let settings = Settings {
             name: ONE.to_owned(),
             every: graph.epoch,
@@ -123,8 +120,23 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
 }
 
 /// The generation that runs now: the known one, or a higher one where the job has changed and that is accepted.
-fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, options: &RunOptions) -> Result<u64> {
+/// The state of another job is never gone on with: its results have ids and names of that job.
+fn generation(
+    known: Option<&JobRecord>,
+    job: &str,
+    digests: &BTreeMap<String, String>,
+    options: &RunOptions,
+) -> Result<u64> {
     let Some(known) = known else { return Ok(1) };
+    if known.job != job {
+        let message = format!(
+            "the state in {} belongs to the job `{}`, not to `{job}`: choose another with --state-dir or `state:`, or start over with \
+             --fresh, which moves it aside",
+            options.state_dir.display(),
+            known.job
+        );
+        return Err(Error::new(Kind::State, message));
+    }
     if known.digests == *digests {
         return Ok(known.generation);
     }
@@ -171,16 +183,25 @@ fn digests(graph: &Graph) -> BTreeMap<String, String> {
     digests
 }
 
-/// `--fresh`: the old state is moved, never deleted.
-fn set_aside(options: &RunOptions, around: &Surroundings) -> Result<()> {
-    let state = &options.state_dir;
-    if !state.exists() {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_state_of_another_job_is_refused_even_where_a_change_is_accepted() {
+        let known = JobRecord {
+            job: "orders".into(),
+            generation: 3,
+            digests: BTreeMap::new(),
+            created_us: 0,
+            starts: BTreeMap::new(),
+            began: BTreeMap::new(),
+        };
+        let options = RunOptions { accept_change: true, ..RunOptions::default() };
+        let changed = BTreeMap::from([("the job file".to_owned(), "d2".to_owned())]);
+        assert_eq!(generation(Some(&known), "orders", &changed, &options).unwrap(), 4);
+        let refused = generation(Some(&known), "clicks", &changed, &options).unwrap_err();
+        assert!(refused.to_string().contains("belongs to the job `orders`, not to `clicks`"), "{refused}");
     }
-    RocksStore::check_free(state)?;
-    let aside = state.with_extension(format!("before-{}", around.clock.wall_us() / 1_000_000));
-    std::fs::rename(state, &aside)
-        .map_err(|e| Error::new(Kind::State, format!("cannot move {} to {}: {e}", state.display(), aside.display())))?;
-    tracing::info!("the old state is in {}", aside.display());
-    Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
         delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
@@ -76,7 +76,7 @@ impl Sink for FirehoseSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.delivery.write(batch, None, b"\n"))
     }
 

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
         delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
@@ -90,7 +90,7 @@ impl Sink for KinesisSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.delivery.write(batch, self.key.as_deref(), b""))
     }
 

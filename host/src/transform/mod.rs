@@ -10,6 +10,7 @@ pub mod relation;
 
 use std::{future::Future, pin::Pin};
 
+pub use crate::record::RowReject;
 use crate::{
     error::Result,
     record::Batch,
@@ -18,17 +19,6 @@ use crate::{
 
 /// A future of a step; steps of a partition share one thread, so it need not be `Send`.
 pub type LocalPending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// A row that a step could not process.
-#[derive(Clone, Debug)]
-pub struct RowReject {
-    /// the row of `batch`
-    pub row: u32,
-    /// stable, short, snake_case
-    pub code: String,
-    /// in words
-    pub message: String,
-}
 
 /// What a step gives back.
 #[derive(Debug, Default)]

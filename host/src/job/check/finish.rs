@@ -29,6 +29,7 @@ impl<'a> Check<'a> {
     pub(super) fn graph(&self) -> Option<Graph> {
         let job = self.job_name();
         let (registry, dead_letters, epoch) = (self.registry(), self.dead_letters(), self.epoch());
+        self.folders();
         let mut drafts = self.drafts();
         self.connect(&mut drafts);
         let order = self.order(&drafts);

@@ -1,0 +1,93 @@
+//! The service's clock, as its answers show it.
+//!
+//! The rule: every place in time that the service is asked for, or that is compared with its retention, is by its own clock: ours may be
+//! ahead, and what arrived in between would be lost. Each answer says the time to the second, rounded down, and is a moment old,
+//! so this clock is behind the service's by at most that: what it makes us ask for is a little too much, never too little.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
+
+use aws_sdk_kinesis::{
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextRef},
+    error::BoxError,
+    primitives::{DateTime, DateTimeFormat},
+};
+
+use crate::clock::Clock;
+
+/// Our clock, and how far the service's is from it.
+#[derive(Clone, Debug)]
+pub struct ServiceClock {
+    own: Arc<dyn Clock>,
+    ahead_us: Arc<AtomicI64>,
+}
+
+impl ServiceClock {
+    /// Before the first answer: our own.
+    pub fn new(own: Arc<dyn Clock>) -> Self {
+        Self { own, ahead_us: Arc::default() }
+    }
+
+    /// Microseconds since 1970.
+    pub fn wall_us(&self) -> i64 {
+        self.own.wall_us().saturating_add(self.ahead_us.load(Relaxed))
+    }
+
+    fn set(&self, date: &str) {
+        if let Ok(time) = DateTime::from_str(date, DateTimeFormat::HttpDate) {
+            let service_us = time.secs().saturating_mul(1_000_000);
+            self.ahead_us.store(service_us.saturating_sub(self.own.wall_us()), Relaxed);
+        }
+    }
+}
+
+impl Intercept for ServiceClock {
+    fn name(&self) -> &'static str {
+        "ServiceClock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(date) = context.response().headers().get("date") {
+            self.set(date);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct At(i64);
+
+    impl Clock for At {
+        fn wall_us(&self) -> i64 {
+            self.0
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn a_clock_of_ours_that_is_ahead_does_not_count() {
+        let clock = ServiceClock::new(Arc::new(At(1_700_000_030_500_000)));
+        assert_eq!(clock.wall_us(), 1_700_000_030_500_000);
+        clock.set("no date");
+        assert_eq!(clock.wall_us(), 1_700_000_030_500_000);
+        clock.set("Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(clock.wall_us(), 1_700_000_000_000_000);
+    }
+}
