@@ -38,8 +38,18 @@ pub struct Checked {
     pub registry: Option<Arc<Registry>>,
 }
 
-/// Loads and checks a job file; the mistakes are printed as they should be seen.
+/// Loads and checks a job file with the variables of this process; the mistakes are printed as they should be seen.
 pub fn load(path: &Path, runtime: &Handle, format: Output) -> Result<Checked> {
+    load_with(path, &|name| std::env::var(name).ok(), runtime, format)
+}
+
+/// The same with other variables for `${env:...}`.
+pub fn load_with(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    runtime: &Handle,
+    format: Output,
+) -> Result<Checked> {
     let refuse = |report: Report| {
         match format {
             Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
@@ -47,7 +57,7 @@ pub fn load(path: &Path, runtime: &Handle, format: Output) -> Result<Checked> {
         }
         Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
     };
-    let file = job::load(path, &|name| std::env::var(name).ok()).map_err(refuse)?;
+    let file = job::load(path, variable).map_err(refuse)?;
     let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
     let registry = match file.registry_url() {
         None => None,

@@ -9,7 +9,9 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 
+pub mod avro;
 pub mod check;
+pub mod demo;
 pub mod emulator;
 pub mod kinesis;
 pub mod run;
@@ -28,6 +30,8 @@ enum Command {
     Run(run::Arguments),
     /// Find every mistake of a job file (exit code 0, or 78)
     Check(check::Arguments),
+    /// Run the flights example on an emulator of its own, and draw a chart
+    Demo(demo::Arguments),
     /// Serve Kinesis, Firehose and a schema registry on this machine
     Emulator(emulator::Arguments),
     /// Serve a Confluent-compatible schema registry on this machine, in memory
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),
         Command::Registry(arguments) => emulator::serve_registry(&arguments),
         Command::Stream(arguments) => kinesis::stream(&arguments),

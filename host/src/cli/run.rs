@@ -114,7 +114,8 @@ async fn figures(live: Arc<Live>) {
     }
 }
 
-fn line(live: &Live, rate: Option<u64>) -> String {
+/// The figures in one line.
+pub(crate) fn line(live: &Live, rate: Option<u64>) -> String {
     let rate = rate.map_or(String::new(), |rate| format!("{rate} records/s, "));
     format!(
         "{rate}{} records, {} results, {} rejects, {} late, epoch {}, {} shards, {} ms behind",
