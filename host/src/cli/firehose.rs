@@ -7,9 +7,8 @@ use crate::error::{Error, Kind, Result};
 /// A delivery stream of this name.
 pub(super) async fn create(client: &Client, name: &str) -> Result<()> {
     let made = client.create_delivery_stream().delivery_stream_name(name).send().await;
-    let failed = |e| {
+    made.map(drop).map_err(|e| {
         let words = format!("delivery stream `{name}` cannot be made: {}", DisplayErrorContext(&e));
         Error::new(Kind::Unavailable, words)
-    };
-    made.map(drop).map_err(failed)
+    })
 }
