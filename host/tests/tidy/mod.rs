@@ -66,6 +66,7 @@ const LAWS: &[&str] = &[
     "one-table",
     "explained-examples",
     "live-links",
+    "named-tests",
     "numbered-decisions",
     "the-map",
     "the-style",

@@ -77,6 +77,9 @@ pub fn check(tree: &Tree, found: &mut Vec<Violation>) {
     for file in tree.files.iter().filter(|file| file.path.ends_with(".md")) {
         links(tree, file, &mut Report { path: &file.path, found });
     }
+    for file in tree.files.iter().filter(|file| file.path.starts_with("docs/specs/")) {
+        tests_of(tree, file, &mut Report { path: &file.path, found });
+    }
     decisions(tree, &mut Report { path: "docs/decisions", found });
     map(tree, found);
     style(tree, &mut Report { path: "docs/STYLE.md", found });
@@ -156,6 +159,20 @@ fn links(tree: &Tree, file: &File, report: &mut Report<'_>) {
             let target = line[at + 2..].split([')', '#', ' ']).next().unwrap_or_default();
             if !target.is_empty() && !target.contains("://") && !folder.join(target).exists() {
                 report.broken("live-links", index + 1, format!("`{target}` is not there"));
+            }
+        }
+    }
+}
+
+/// The last cell of a row of a spec names tests; each of them is there.
+fn tests_of(tree: &Tree, spec: &File, report: &mut Report<'_>) {
+    for (index, line) in spec.text.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+        let cell = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
+        let names = cell.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 1);
+        for name in names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+            let declared = format!("fn {name}(");
+            if !tree.files.iter().any(|file| file.code.contains(&declared)) {
+                report.broken("named-tests", index + 1, format!("there is no test `{name}`"));
             }
         }
     }
