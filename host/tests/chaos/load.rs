@@ -67,6 +67,7 @@ impl Load {
                 let some: Vec<Put> = (from..from + CALL.0).map(|n| record(n, disorder)).collect();
                 put(&putter, &some).await;
                 all.extend(some);
+                // paces: the load, so that a run is long enough for its kills
                 clock::sleep(CALL.1).await;
             }
             all

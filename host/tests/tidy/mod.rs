@@ -145,6 +145,6 @@ fn a_law_that_is_broken_is_found() {
 fn what_is_allowed_is_not_found() {
     let text = "//! What this file is, in words.\nuse crate::{record::Batch, source::Pending};\n\
         // a string may say it: unwrap()\nfn f() -> &'static str { \"x.unwrap()\" }\n\
-        #[cfg(test)]\nmod tests {\n    fn wait_for(c: bool) { std::thread::sleep(d); x.unwrap() }\n}\n";
+        #[cfg(test)]\nmod tests {\n    fn wait_for(c: bool) { std::thread::sleep(d); x.unwrap() }\n    // paces: the load\n    fn f() {\n        // paces: the load\n        sleep(d);\n    }\n}\n";
     assert_eq!(broken("host/src/sink/x.rs", text), [""; 0]);
 }

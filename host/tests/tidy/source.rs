@@ -59,12 +59,8 @@ fn functions(file: &File, report: &mut Report<'_>) {
             report.broken("function-length", first, what);
         }
         let waits = ["wait", "until", "poll"].iter().any(|word| name.starts_with(word));
-        let test = file.is_test() || first >= file.tests_begin();
-        if test && !waits && item.contains("sleep(") {
-            let what = format!(
-                "`{name}` sleeps: wait for the condition itself, in a function named `wait_...` or `until_...`"
-            );
-            report.broken("wait-for-conditions", first, what);
+        if (file.is_test() || first >= file.tests_begin()) && !waits {
+            sleeps(file, first, item, report);
         }
     }
     for (first, _, item) in rust::items(&file.code, "trait") {
@@ -73,6 +69,19 @@ fn functions(file: &File, report: &mut Report<'_>) {
         if required > METHODS {
             let what = format!("`{}` asks for {required} methods, the most are {METHODS}", name_of(item, "trait"));
             report.broken("trait-size", first, what);
+        }
+    }
+}
+
+/// A test that sleeps says why time itself is what it needs.
+fn sleeps(file: &File, first: usize, item: &str, report: &mut Report<'_>) {
+    let lines: Vec<&str> = file.text.lines().collect();
+    for (index, _) in item.lines().enumerate().filter(|(_, line)| line.contains("sleep(")) {
+        let line = first + index;
+        let said = line > 1 && lines.get(line - 2).is_some_and(|before| before.trim_start().starts_with("// paces: "));
+        if !said {
+            let what = "wait for the condition itself, in a function named `wait_...`; or say `// paces: WHY` above";
+            report.broken("wait-for-conditions", line, what);
         }
     }
 }
