@@ -13,13 +13,15 @@ use pelton::{aws::Settings, clock};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-/// How far event times go astray.
+/// Which job is killed, under which load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disorder {
-    /// within the job's bound: nothing is late
-    Bounded,
-    /// some records come after their window, some after its allowed lateness
+pub enum Shape {
+    /// one partition; event times go astray within the job's bound, so nothing is late
+    One,
+    /// one partition; some records come after their window, some after its allowed lateness
     Late,
+    /// a partition for each shard, sealed and claimed as shards split and merge; nothing is late
+    PerShard,
 }
 
 /// What was put.
@@ -45,18 +47,22 @@ const STEP_MS: i64 = 80;
 /// Records of one call, and the pause after it: about 400 records a second.
 const CALL: (i64, Duration) = (8, Duration::from_millis(20));
 
-fn record(n: i64, disorder: Disorder) -> Put {
-    let back = match disorder {
-        Disorder::Bounded => (n * 7919) % 1_900,
-        Disorder::Late if n % 11 == 0 => 3_000 + (n * 7919) % 9_000,
-        Disorder::Late => (n * 7919) % 1_900,
+fn record(n: i64, shape: Shape) -> Put {
+    let back = match shape {
+        Shape::One | Shape::PerShard => (n * 7919) % 1_900,
+        Shape::Late if n % 11 == 0 => 3_000 + (n * 7919) % 9_000,
+        Shape::Late => (n * 7919) % 1_900,
     };
-    Put { ad: format!("ad{}", (n * 31) % 7), amount: n, at_ms: START_MS + n * STEP_MS - back }
+    Put {
+        ad: format!("ad{}", (n * 31) % if shape == Shape::PerShard { 60 } else { 7 }),
+        amount: n,
+        at_ms: START_MS + n * STEP_MS - back,
+    }
 }
 
 impl Load {
     /// Starts to put.
-    pub async fn start(endpoint: &str, disorder: Disorder) -> Self {
+    pub async fn start(endpoint: &str, shape: Shape) -> Self {
         let aws = Settings { endpoint: Some(endpoint.to_owned()), ..Settings::default() }.load().await.unwrap();
         let (client, stop) = (aws.kinesis_client(), Arc::new(AtomicBool::new(false)));
         let (putter, stopped) = (client.clone(), stop.clone());
@@ -64,8 +70,8 @@ impl Load {
             let mut all: Vec<Put> = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 let from = all.len() as i64;
-                let some: Vec<Put> = (from..from + CALL.0).map(|n| record(n, disorder)).collect();
-                put(&putter, &some).await;
+                let some: Vec<Put> = (from..from + CALL.0).map(|n| record(n, shape)).collect();
+                put(&putter, &some, shape).await;
                 all.extend(some);
                 // paces: the load, so that a run is long enough for its kills
                 clock::sleep(CALL.1).await;
@@ -100,11 +106,16 @@ impl Load {
     }
 }
 
-/// One call. Partition keys are many, so that no shard stays empty: with `idle: wait` an empty one would hold every window back.
-async fn put(client: &Client, records: &[Put]) {
+/// One call. Where one partition reads all shards, partition keys are many, so that no shard stays empty: with `idle: wait` an empty one
+/// would hold every window back.
+async fn put(client: &Client, records: &[Put], shape: Shape) {
     let entry = |put: &Put| {
         let data = json!({ "ad": put.ad, "amount": put.amount, "at": put.at_ms }).to_string();
-        PutRecordsRequestEntry::builder().data(Blob::new(data)).partition_key(put.amount.to_string()).build().unwrap()
+        PutRecordsRequestEntry::builder()
+            .data(Blob::new(data))
+            .partition_key(if shape == Shape::PerShard { put.ad.clone() } else { put.amount.to_string() })
+            .build()
+            .unwrap()
     };
     let entries: Vec<_> = records.iter().map(entry).collect();
     let answer = client.put_records().stream_name("events").set_records(Some(entries)).send().await.unwrap();

@@ -10,7 +10,7 @@ mod victim;
 
 use std::time::Duration;
 
-use load::{Disorder, Load};
+use load::{Load, Shape};
 use pelton::{checkpoint::kill::POINTS, clock};
 use pelton_emulator::{Options, Running, start};
 use victim::{Ending, Victim};
@@ -86,12 +86,12 @@ async fn emulator() -> Running {
 }
 
 /// Kills one job again and again while the load goes on, lets it finish, and judges.
-async fn run(plan: &[Kill], disorder: Disorder, seen: &mut Seen) {
+async fn run(plan: &[Kill], shape: Shape, seen: &mut Seen) {
     let emulator = emulator().await;
     let folder = tempfile::tempdir().unwrap();
     let endpoint = format!("http://{}", emulator.addr());
-    let victim = Victim::new(folder.path(), &endpoint, disorder);
-    let load = Load::start(&endpoint, disorder).await;
+    let victim = Victim::new(folder.path(), &endpoint, shape);
+    let load = Load::start(&endpoint, shape).await;
     for (number, kill) in plan.iter().enumerate() {
         match number * 6 / plan.len().max(6) {
             2 => load.split_once().await,
@@ -117,7 +117,7 @@ async fn run(plan: &[Kill], disorder: Disorder, seen: &mut Seen) {
     victim.finish("whole.yaml").await;
     let epochs = victim.epochs();
     assert!(epochs >= LEAST_EPOCHS, "only {epochs} epochs were committed under {} records", put.len());
-    let windows = verdict::judge(folder.path(), &endpoint, &put, disorder).await;
+    let windows = verdict::judge(folder.path(), &endpoint, &put, shape).await;
     println!("  {} records, {epochs} epochs, {windows} windows: exact", put.len());
     seen.epochs += epochs;
     seen.records += put.len();
@@ -131,14 +131,14 @@ fn number(variable: &str) -> Option<u64> {
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, no number")))
 }
 
-async fn campaign(kills: usize, disorder: Disorder) -> Seen {
+async fn campaign(kills: usize, shape: Shape) -> Seen {
     let seed = number("PELTON_SEED").unwrap_or_else(pelton::random::bits) | 1;
     println!("PELTON_SEED={seed}");
     let plan = plan(kills, &mut Dice(seed));
     let mut seen = Seen::default();
     for (number, part) in plan.chunks(KILLS_A_RUN).enumerate() {
         println!("run {} of {}", number + 1, plan.len().div_ceil(KILLS_A_RUN));
-        run(part, disorder, &mut seen).await;
+        run(part, shape, &mut seen).await;
     }
     println!("{seen:?}");
     seen
@@ -147,7 +147,7 @@ async fn campaign(kills: usize, disorder: Disorder) -> Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_under_load_nothing_is_lost_or_repeated() {
     let kills = usize::try_from(number("PELTON_KILLS").unwrap_or(30)).unwrap();
-    let seen = campaign(kills, Disorder::Bounded).await;
+    let seen = campaign(kills, Shape::One).await;
     if kills >= POINTS.len() {
         let missed: Vec<_> = POINTS.iter().filter(|point| !seen.points.contains(*point)).collect();
         assert!(missed.is_empty(), "no kill fired at {missed:?}");
@@ -155,7 +155,13 @@ async fn killed_under_load_nothing_is_lost_or_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn killed_with_a_partition_per_shard_nothing_is_lost_or_repeated() {
+    let kills = usize::try_from(number("PELTON_SHARD_KILLS").unwrap_or(10)).unwrap();
+    campaign(kills, Shape::PerShard).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_with_late_records_the_last_firing_of_each_window_is_right() {
     let kills = usize::try_from(number("PELTON_LATE_KILLS").unwrap_or(5)).unwrap();
-    campaign(kills, Disorder::Late).await;
+    campaign(kills, Shape::Late).await;
 }

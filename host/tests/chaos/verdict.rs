@@ -9,7 +9,7 @@ use aws_sdk_kinesis::{Client, types::ShardIteratorType};
 use pelton::aws::Settings;
 use serde_json::Value;
 
-use super::load::{Disorder, Put};
+use super::load::{Put, Shape};
 
 /// Key and start of the window.
 type Window = (String, String);
@@ -19,10 +19,10 @@ type Content = (i64, i64, i64, i64);
 const WINDOW_MS: i64 = 5_000;
 
 /// Panics where something is lost, repeated or wrong. Gives back how many windows there are.
-pub async fn judge(folder: &Path, endpoint: &str, put: &[Put], disorder: Disorder) -> usize {
+pub async fn judge(folder: &Path, endpoint: &str, put: &[Put], shape: Shape) -> usize {
     let (job, whole) = (lines(&folder.join("job")), lines(&folder.join("whole")));
     let last = last_firings(&job);
-    if disorder == Disorder::Bounded {
+    if shape != Shape::Late {
         same_lines(&job, &whole);
         assert_eq!(last, naive(put), "the windows differ from a naive computation");
     } else {

@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use pelton::{checkpoint::ledger::Ledger, clock, state::rocksdb::RocksStore};
+use pelton::{
+    checkpoint::ledger::partitions,
+    clock,
+    state::{StateStore, rocksdb::RocksStore},
+};
 
-use super::load::Disorder;
+use super::load::Shape;
 
 const JOB: &str = r#"
 pelton: v1
@@ -21,7 +25,7 @@ sources:
     kinesis: { stream: events, start: trim_horizon, consumer: JOB }
     format: { json: { fields: { ad: text, amount: int64, at: timestamp } } }
     time: { field: at, out_of_order: 2s, idle: wait }
-steps:
+PARTITION_KEYsteps:
   kept:
     from: events
     filter: "amount % 5 <> 0"
@@ -59,10 +63,15 @@ pub struct Victim {
 
 impl Victim {
     /// Writes the job, and its twin that is never interrupted.
-    pub fn new(folder: &Path, endpoint: &str, disorder: Disorder) -> Self {
-        let lateness = if disorder == Disorder::Late { "4s" } else { "0s" };
+    pub fn new(folder: &Path, endpoint: &str, shape: Shape) -> Self {
+        let lateness = if shape == Shape::Late { "4s" } else { "0s" };
+        let key = if shape == Shape::PerShard { "    partition_key: ad\n" } else { "" };
         for (name, results) in [("job", "results"), ("whole", "whole")] {
-            let text = JOB.replace("JOB", name).replace("RESULTS", results).replace("LATENESS", lateness);
+            let text = JOB
+                .replace("JOB", name)
+                .replace("RESULTS", results)
+                .replace("LATENESS", lateness)
+                .replace("PARTITION_KEY", key);
             std::fs::write(folder.join(format!("{name}.yaml")), text).unwrap();
         }
         Self { folder: folder.to_owned(), endpoint: endpoint.to_owned() }
@@ -140,10 +149,10 @@ impl Victim {
         assert!(status.success(), "{job}: {status}\n{}", self.log());
     }
 
-    /// Epochs that the killed job committed.
+    /// Epochs that the partitions of the killed job committed.
     pub fn epochs(&self) -> u64 {
-        let store = RocksStore::open(&self.folder.join("job.state")).unwrap();
-        Ledger::new(Arc::new(store), "all").newest().unwrap().unwrap().epoch
+        let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&self.folder.join("job.state")).unwrap());
+        partitions(&store).unwrap().iter().map(|(_, manifest)| manifest.epoch).sum()
     }
 }
 

@@ -14,7 +14,7 @@ usage: cargo xtask COMMAND
 
   demo      build everything and run the main job on the embedded emulator
   test      format, lints, laws, all tests, the examples (what CI runs); --all adds the long campaigns
-  chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100), --seed S
+  chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100), --shard-kills N (100), --seed S
   lint      format and lints alone
   guests    build the plugins and test guests for wasm32-wasip2
   doctor    say what this machine lacks, and install it where that can be done";

@@ -91,13 +91,15 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
     let mut settings = [
         ("--kills", "PELTON_KILLS", "500"),
         ("--late-kills", "PELTON_LATE_KILLS", "100"),
+        ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
         ("--seed", "PELTON_SEED", ""),
     ]
     .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
     for pair in rest.chunks(2) {
         let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
-        let known = known
-            .ok_or_else(|| format!("chaos has no option `{}`: it has --kills, --late-kills and --seed", pair[0]))?;
+        let known = known.ok_or_else(|| {
+            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills and --seed", pair[0])
+        })?;
         known.2 = pair.get(1).ok_or_else(|| format!("{} needs a number", pair[0]))?.clone();
     }
     guests()?;
