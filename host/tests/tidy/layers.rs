@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("aws", &[]),
     ("source", &[]),
     ("decode", &["source::Pending"]),
-    ("transform", &["state::Delta", "state::StateStore", "plugin"]),
+    ("transform", &["state::Delta", "state::HashRange", "state::StateStore", "plugin"]),
     (
         "window",
         &[

@@ -72,6 +72,12 @@ const LAWS: &[&str] = &[
     "the-style",
 ];
 
+/// What is broken today and known, as path and law. The list only gets shorter: an entry that is mended must leave it.
+const KNOWN: &[(&str, &str)] = &[
+    // what a partition is made of (intake, locality, timing, letters) becomes a folder of its own
+    ("host/src/job", "folder-size"),
+];
+
 #[test]
 fn the_laws_of_the_repository_hold() {
     let tree = tree::Tree::read();
@@ -88,7 +94,11 @@ fn the_laws_of_the_repository_hold() {
     repository::check(&tree, &mut found);
     found.sort();
     found.dedup();
-    let words: Vec<String> = found.iter().map(Violation::to_string).collect();
+    let known = |violation: &Violation| KNOWN.contains(&(violation.path.as_str(), violation.law));
+    for (path, law) in KNOWN.iter().filter(|(path, law)| !found.iter().any(|v| v.path == *path && v.law == *law)) {
+        panic!("{path} keeps `{law}` now: take it out of KNOWN in host/tests/tidy/mod.rs");
+    }
+    let words: Vec<String> = found.iter().filter(|v| !known(v)).map(Violation::to_string).collect();
     assert!(words.is_empty(), "{} laws of docs/STYLE.md are broken:\n{}\n", words.len(), words.join("\n"));
 }
 
