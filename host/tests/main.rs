@@ -9,4 +9,5 @@ mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
 mod service;
+mod tidy;
 mod whole_job;

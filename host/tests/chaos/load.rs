@@ -73,6 +73,7 @@ impl Load {
                 let some: Vec<Put> = (from..from + CALL.0).map(|n| record(n, shape)).collect();
                 put(&putter, &some, shape).await;
                 all.extend(some);
+                // paces: the load, so that a run is long enough for its kills
                 clock::sleep(CALL.1).await;
             }
             all

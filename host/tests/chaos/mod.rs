@@ -110,6 +110,7 @@ async fn run(plan: &[Kill], shape: Shape, seen: &mut Seen) {
         println!("  {kill:?}: {ending:?}");
         seen.kills += 1;
     }
+    // paces: epochs under load after the last kill
     clock::sleep(Duration::from_secs(3)).await;
     let put = load.stop().await;
     victim.finish("job.yaml").await;

@@ -98,6 +98,7 @@ impl Victim {
                 if let Some(status) = child.try_wait().unwrap() {
                     return status;
                 }
+                // paces: the look at the process
                 clock::sleep(Duration::from_millis(5)).await;
             }
         };
