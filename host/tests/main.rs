@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chaos;
 mod check_cases;
 mod flights;
 mod kinesis_sinks;
@@ -10,4 +11,5 @@ mod plugin;
 mod scripted_service;
 mod second_run;
 mod service;
+mod tidy;
 mod whole_job;

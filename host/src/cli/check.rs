@@ -81,7 +81,7 @@ pub fn check(arguments: &Arguments) -> Result<()> {
         Output::Text => {
             println!("{}: {} is good, {} nodes", arguments.job.display(), graph.job, graph.nodes.len());
             match &graph.partitioning {
-                Partitioning::PerShard { reason } => println!("it could run as one partition per shard: {reason}"),
+                Partitioning::PerShard { reason, .. } => println!("it is one partition per shard: {reason}"),
                 Partitioning::One { reason } => println!("it is one partition: {reason}"),
             }
         }

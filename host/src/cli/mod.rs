@@ -13,6 +13,7 @@ pub mod avro;
 pub mod check;
 pub mod demo;
 pub mod emulator;
+mod firehose;
 pub mod kinesis;
 pub mod run;
 

@@ -124,6 +124,7 @@ async fn figures(live: Arc<Live>) {
 
 /// The figures in one line.
 pub(crate) fn line(live: &Live, rate: Option<u64>) -> String {
+    let now = live.now();
     let rate = rate.map_or(String::new(), |rate| format!("{rate} records/s, "));
     format!(
         "{rate}{} records, {} results, {} rejects, {} late, epoch {}, {} shards, {} ms behind",
@@ -131,8 +132,8 @@ pub(crate) fn line(live: &Live, rate: Option<u64>) -> String {
         live.results.load(Relaxed),
         live.rejects.load(Relaxed),
         live.late.load(Relaxed),
-        live.epoch.load(Relaxed),
-        live.shards.load(Relaxed),
-        live.behind_ms.load(Relaxed),
+        now.epoch,
+        now.shards,
+        now.behind_ms,
     )
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::intake::Input;
+use super::build::Connected;
 use crate::{
     checkpoint::manifest::{Began, JobRecord},
     clock::Clock,
@@ -19,7 +19,7 @@ pub async fn record(
     known: Option<JobRecord>,
     generation: u64,
     digests: BTreeMap<String, String>,
-    inputs: &[Input],
+    sources: &[Connected],
     clock: &dyn Clock,
 ) -> Result<JobRecord> {
     let record = known.unwrap_or_else(|| JobRecord {
@@ -30,33 +30,35 @@ pub async fn record(
         starts: BTreeMap::new(),
         began: BTreeMap::new(),
     });
-    refuse_made_again(&record, inputs)?;
+    refuse_made_again(&record, sources)?;
     if record.generation == generation {
         return Ok(record);
     }
     let JobRecord { mut starts, mut began, .. } = record.clone();
-    for input in inputs {
-        if !starts.contains_key(&input.name) {
-            let at_us = input.source.now_us().unwrap_or_else(|| clock.wall_us());
-            let stream_made_us = input.source.created_us();
-            starts.insert(input.name.clone(), (input.start, input.source.shards().await?));
-            began.insert(input.name.clone(), Began { at_us, stream_made_us });
+    for source in sources {
+        if !starts.contains_key(&source.name) {
+            let at_us = source.source.now_us().unwrap_or_else(|| clock.wall_us());
+            let stream_made_us = source.source.created_us();
+            starts.insert(source.name.clone(), (source.start, source.source.shards().await?));
+            began.insert(source.name.clone(), Began { at_us, stream_made_us });
         }
     }
     Ok(JobRecord { generation, digests, starts, began, ..record })
 }
 
 /// Positions in a stream say nothing about another one of its name.
-fn refuse_made_again(record: &JobRecord, inputs: &[Input]) -> Result<()> {
-    for input in inputs {
-        let (Some(began), Some(now_us)) = (record.began.get(&input.name), input.source.created_us()) else { continue };
+fn refuse_made_again(record: &JobRecord, sources: &[Connected]) -> Result<()> {
+    for source in sources {
+        let (Some(began), Some(now_us)) = (record.began.get(&source.name), source.source.created_us()) else {
+            continue;
+        };
         if began.stream_made_us.is_some_and(|then_us| then_us != now_us) {
             let message = format!(
                 "the stream `{}` of source `{}` was deleted and made again since this job first read it: its records are others, and \
                  what was not read of the old ones is lost; start over with --fresh, or rename the source and run with \
                  --accept-change, which keeps the state and reads the new stream as one that was never read",
-                input.source.stream(),
-                input.name
+                source.source.stream(),
+                source.name
             );
             return Err(Error::new(Kind::DataLoss, message));
         }
@@ -71,10 +73,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        decode::{Encoding, Format, decoder},
         record::ShardId,
         source::{From, Pending, Reader, Shard, Source, Start},
-        window::event_time::TimeRule,
     };
 
     #[derive(Debug)]
@@ -115,39 +115,32 @@ mod tests {
         }
     }
 
-    fn input(name: &str, made_us: i64, now_us: i64) -> Input {
-        Input {
-            name: name.into(),
-            source: Arc::new(Stream(made_us, now_us)),
-            decoder: decoder(&Format::from(Encoding::Raw), &[]).unwrap(),
-            time: TimeRule { column: None, out_of_order_us: 0, max_ahead_us: i64::MAX, idle: None },
-            start: Start::Latest,
-            feeds: Vec::new(),
-        }
+    fn source(name: &str, made_us: i64, now_us: i64) -> Connected {
+        Connected { name: name.into(), source: Arc::new(Stream(made_us, now_us)), start: Start::Latest }
     }
 
-    async fn at(known: Option<JobRecord>, generation: u64, inputs: &[Input], wall_us: i64) -> Result<JobRecord> {
-        record("job", known, generation, BTreeMap::new(), inputs, &At(wall_us)).await
+    async fn at(known: Option<JobRecord>, generation: u64, sources: &[Connected], wall_us: i64) -> Result<JobRecord> {
+        record("job", known, generation, BTreeMap::new(), sources, &At(wall_us)).await
     }
 
     #[tokio::test]
     async fn each_source_begins_when_it_was_added_by_the_clock_of_its_service() {
-        let first = at(None, 1, &[input("a", 5, 1_000)], 31_000).await.unwrap();
+        let first = at(None, 1, &[source("a", 5, 1_000)], 31_000).await.unwrap();
         assert_eq!((first.generation, first.began_us("a")), (1, 1_000));
-        let again = at(Some(first.clone()), 1, &[input("a", 5, 2_000)], 32_000).await.unwrap();
+        let again = at(Some(first.clone()), 1, &[source("a", 5, 2_000)], 32_000).await.unwrap();
         assert_eq!(again, first);
-        let added = at(Some(first), 2, &[input("a", 5, 3_000), input("b", 6, 3_001)], 33_000).await.unwrap();
+        let added = at(Some(first), 2, &[source("a", 5, 3_000), source("b", 6, 3_001)], 33_000).await.unwrap();
         assert_eq!((added.generation, added.began_us("a"), added.began_us("b")), (2, 1_000, 3_001));
         assert_eq!(added.created_us, 31_000);
     }
 
     #[tokio::test]
     async fn a_stream_that_was_made_again_is_data_loss() {
-        let first = at(None, 1, &[input("a", 5, 1_000)], 1_000).await.unwrap();
+        let first = at(None, 1, &[source("a", 5, 1_000)], 1_000).await.unwrap();
         for generation in [1, 2] {
-            let failed = at(Some(first.clone()), generation, &[input("a", 7, 2_000)], 2_000).await.unwrap_err();
+            let failed = at(Some(first.clone()), generation, &[source("a", 7, 2_000)], 2_000).await.unwrap_err();
             assert!(failed.kind() == Kind::DataLoss && failed.to_string().contains("made again"), "{failed}");
         }
-        at(Some(first), 2, &[input("renamed", 7, 2_000)], 2_000).await.unwrap();
+        at(Some(first), 2, &[source("renamed", 7, 2_000)], 2_000).await.unwrap();
     }
 }

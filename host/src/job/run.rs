@@ -1,7 +1,7 @@
-//! Runs a checked job in this process: state directory, job record, one partition, a clean end.
+//! Runs a checked job in this process: state directory, job record, its partitions, a clean end.
 //!
 //! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
-//! Left to others: the partition's life (`partition`), what is shown meanwhile (`cli`).
+//! Left to others: the partitions (`worker`), what is shown meanwhile (`cli`).
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -10,10 +10,11 @@ use tokio::{runtime::Handle, sync::watch};
 use super::{
     aside::set_aside,
     begin,
-    build::{Builder, Built},
-    graph::{Graph, NodeKind},
+    build::Builder,
+    graph::{Graph, NodeKind, Partitioning},
     live::Live,
-    partition::{Partition, Parts, Settings},
+    partition::Settings,
+    worker::Worker,
 };
 use crate::{
     checkpoint::{
@@ -63,10 +64,10 @@ pub struct Surroundings {
     pub live: Arc<Live>,
 }
 
+/// The digest that says how the job is cut.
+const CUT: &str = "the cut into partitions";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
-/// The name of the partition of a job that is one partition.
-const ONE: &str = "all";
 
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
@@ -94,26 +95,26 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             accept_repeats: options.accept_repeats,
             accept_loss: options.accept_loss,
         };
-        let Built { inputs, flow, outlets, dead_letters } = builder.build(&options.state_dir).await?;
+        let sources = builder.sources().await?;
         let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
-        let record = begin::record(&graph.job, known, generation, digests, &inputs, &*around.clock).await?;
+        let record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
         if is_new {
             write_job_record(&*store, &record)?;
         }
         let settings = Settings {
-            name: ONE.to_owned(),
+            name: String::new(),
+            one_shard: false,
+            closed: false,
             every: graph.epoch,
             bytes: EPOCH_BYTES,
             until_caught_up: options.until_caught_up,
             accept_rejects: options.accept_rejects,
         };
         let (committer, thread) = Committer::start(store.clone())?;
-        let (clock, live) = (around.clock, around.live);
-        let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
-        let ended = match Partition::claim(settings, record, parts).await {
-            Ok(partition) => partition.run(stop).await,
-            Err(failed) => Err(failed),
-        };
+        let (clock, live, state_dir) = (around.clock, around.live, options.state_dir.clone());
+        let worker = Worker { builder, sources, record, settings, state_dir, store, committer, clock, live };
+        let ended = worker.run(stop).await;
+        drop(worker);
         thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
         ended
     })
@@ -136,6 +137,18 @@ fn generation(
             known.job
         );
         return Err(Error::new(Kind::State, message));
+    }
+    if let (Some(was), Some(is)) = (known.digests.get(CUT), digests.get(CUT))
+        && was != is
+    {
+        return Err(Error::new(
+            Kind::State,
+            format!(
+                "the state in {} was made by a job that ran as {was}, and it would run as {is} now: its rows lie elsewhere; start over with \
+                 --fresh, which moves the old state aside",
+                options.state_dir.display()
+            ),
+        ));
     }
     if known.digests == *digests {
         return Ok(known.generation);
@@ -166,7 +179,11 @@ fn generation(
 
 /// What names the deployed job: its checked file and every plugin.
 fn digests(graph: &Graph) -> BTreeMap<String, String> {
-    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest())]);
+    let cut = match graph.partitioning {
+        Partitioning::One { .. } => "one partition",
+        Partitioning::PerShard { .. } => "one partition per shard",
+    };
+    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
     for node in &graph.nodes {
         let plugin = match &node.kind {
             NodeKind::Transform(plugin) => Some(plugin),

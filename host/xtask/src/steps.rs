@@ -62,13 +62,19 @@ fn example_plugins() -> Result<(), String> {
 }
 
 /// Everything that must hold before a change lands.
-pub fn test() -> Result<(), String> {
+pub fn test(rest: &[String]) -> Result<(), String> {
+    let all = match rest {
+        [] => false,
+        [one] if one == "--all" => true,
+        other => return Err(format!("test takes nothing or --all, not `{}`", other.join(" "))),
+    };
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
     guests()?;
     let mut test = with_guests(run::cargo(&["test", "--workspace"]));
     test.env("PELTON_JUDGES", judges()?);
     run::show(test)?;
-    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    if all { chaos(&[]) } else { Ok(()) }
 }
 
 /// The main job on the embedded emulator.
@@ -78,4 +84,38 @@ pub fn demo(rest: &[String]) -> Result<(), String> {
     let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
     demo.args(rest);
     run::show(with_guests(demo))
+}
+
+/// Kill loops by hand: so many kills, or a plan again by its seed.
+pub fn chaos(rest: &[String]) -> Result<(), String> {
+    let mut settings = [
+        ("--kills", "PELTON_KILLS", "500"),
+        ("--late-kills", "PELTON_LATE_KILLS", "100"),
+        ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
+        ("--seed", "PELTON_SEED", ""),
+    ]
+    .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
+    for pair in rest.chunks(2) {
+        let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
+        let known = known.ok_or_else(|| {
+            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills and --seed", pair[0])
+        })?;
+        known.2 = pair.get(1).ok_or_else(|| format!("{} needs a number", pair[0]))?.clone();
+    }
+    guests()?;
+    let mut command = with_guests(run::cargo(&[
+        "test",
+        "--package",
+        "pelton",
+        "--test",
+        "main",
+        "chaos",
+        "--",
+        "--nocapture",
+        "--test-threads=1",
+    ]));
+    for (_, variable, value) in settings.iter().filter(|(.., value)| !value.is_empty()) {
+        command.env(variable, value);
+    }
+    run::show(command)
 }

@@ -2,11 +2,12 @@
 //!
 //! The rule: every place in time that the service is asked for, or that is compared with its retention, is by its own clock: ours may be
 //! ahead, and what arrived in between would be lost. Each answer says the time to the second, rounded down, and is a moment old,
-//! so this clock is behind the service's by at most that: what it makes us ask for is a little too much, never too little.
+//! so this clock is behind the service's by at most that, by less the more answers came: what it makes us ask for is a little too
+//! much, never too little.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
 };
 
 use aws_sdk_kinesis::{
@@ -22,12 +23,16 @@ use crate::clock::Clock;
 pub struct ServiceClock {
     own: Arc<dyn Clock>,
     ahead_us: Arc<AtomicI64>,
+    answered: Arc<AtomicBool>,
 }
+
+/// Answers differ by less than this: their second, and the time that they take.
+const SET_US: i64 = 5_000_000;
 
 impl ServiceClock {
     /// Before the first answer: our own.
     pub fn new(own: Arc<dyn Clock>) -> Self {
-        Self { own, ahead_us: Arc::default() }
+        Self { own, ahead_us: Arc::default(), answered: Arc::default() }
     }
 
     /// Microseconds since 1970.
@@ -37,8 +42,13 @@ impl ServiceClock {
 
     fn set(&self, date: &str) {
         if let Ok(time) = DateTime::from_str(date, DateTimeFormat::HttpDate) {
-            let service_us = time.secs().saturating_mul(1_000_000);
-            self.ahead_us.store(service_us.saturating_sub(self.own.wall_us()), Relaxed);
+            let ahead_us = time.secs().saturating_mul(1_000_000).saturating_sub(self.own.wall_us());
+            let before = self.ahead_us.load(Relaxed);
+            let is_first = !self.answered.swap(true, Relaxed);
+            // an answer can only be late; one that is much later than others means that our clock was set
+            if is_first || ahead_us > before || ahead_us < before - SET_US {
+                self.ahead_us.store(ahead_us, Relaxed);
+            }
         }
     }
 }
@@ -89,5 +99,11 @@ mod tests {
         assert_eq!(clock.wall_us(), 1_700_000_030_500_000);
         clock.set("Tue, 14 Nov 2023 22:13:20 GMT");
         assert_eq!(clock.wall_us(), 1_700_000_000_000_000);
+        clock.set("Tue, 14 Nov 2023 22:13:18 GMT");
+        assert_eq!(clock.wall_us(), 1_700_000_000_000_000, "an answer that took long");
+        clock.set("Tue, 14 Nov 2023 22:13:21 GMT");
+        assert_eq!(clock.wall_us(), 1_700_000_001_000_000);
+        clock.set("Tue, 14 Nov 2023 22:12:00 GMT");
+        assert_eq!(clock.wall_us(), 1_699_999_920_000_000, "our clock was set ahead");
     }
 }
