@@ -7,7 +7,9 @@
 use std::net::IpAddr;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
-use aws_sdk_kinesis::config::{Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_kinesis::config::{
+    Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient,
+};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},

@@ -60,7 +60,8 @@ fn set_state_aside(state: &Path, name: &str) -> Result<Option<PathBuf>> {
     }
     RocksStore::check_free(state)?;
     let unmoved = |e: std::io::Error| failed(format!("the state directory {} cannot be moved: {e}", state.display()));
-    let whole = if state.file_name().is_some() { state.to_owned() } else { fs::canonicalize(state).map_err(unmoved)? };
+    let whole =
+        if state.file_name().is_some() { state.to_owned() } else { fs::canonicalize(state).map_err(unmoved)? };
     let mut aside = whole.file_name().unwrap_or_default().to_owned();
     aside.push(format!(".{name}"));
     let aside = whole.with_file_name(aside);

@@ -201,6 +201,8 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+
     use super::*;
     use crate::{
         contract,
@@ -208,11 +210,27 @@ mod tests {
             Sink, Writer,
             memory::{MemorySink, Row, Shown},
         },
-        transform::{expression::{Expression, Filter}, relation::Relation},
+        transform::{
+            expression::{Expression, Filter},
+            relation::Relation,
+        },
     };
 
     fn sink(place: usize, reads: usize) -> Node {
-        Node { name: format!("sink{place}"), action: Action::Sink(place), inputs: Vec::new(), reads, outputs: Vec::new() }
+        Node {
+            name: format!("sink{place}"),
+            action: Action::Sink(place),
+            inputs: Vec::new(),
+            reads,
+            outputs: Vec::new(),
+        }
+    }
+
+    async fn outlet(to: &Shown) -> Outlet {
+        let mut sink = Box::new(MemorySink::new("out", to.clone())) as Box<dyn Sink>;
+        let writer = Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 };
+        sink.recover(writer, 0, b"").await.unwrap();
+        Outlet { name: "out".into(), sink }
     }
 
     /// A source `clicks`; a filter `kept` that lets everything through; a sink that reads the filter, and one that reads both.
@@ -229,10 +247,7 @@ mod tests {
         let shown = [Shown::default(), Shown::default()];
         let mut outlets = Vec::new();
         for to in &shown {
-            let mut sink = Box::new(MemorySink::new("out", to.clone())) as Box<dyn Sink>;
-            let writer = Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 };
-            sink.recover(writer, 0, b"").await.unwrap();
-            outlets.push(Outlet { name: "out".into(), sink });
+            outlets.push(outlet(to).await);
         }
         flow.push("clicks", rows, &[0, 2], &mut outlets).await.unwrap();
         for outlet in &mut outlets {
@@ -249,5 +264,20 @@ mod tests {
         assert_eq!((shown[1].len(), ids(&shown[1]).len()), (8, 8));
         let plain = crate::sink::id::Ids::new("job", "out").of(&contract::rows(0..4));
         assert_eq!(ids(&shown[0]), plain.into_iter().collect(), "a filter in front changes no id");
+    }
+    #[tokio::test]
+    async fn what_a_sink_can_never_take_is_rejected_by_the_name_of_the_sink() {
+        let mut rows = contract::rows(0..3);
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX, 1]));
+        rows.fields = RecordBatch::try_from_iter([("at", times)]).unwrap();
+        let mut flow = Flow::new(vec![sink(0, 1)], Arc::new(Live::default()));
+        let shown = Shown::default();
+        let mut outlets = vec![outlet(&shown).await];
+        flow.push("clicks", rows, &[0], &mut outlets).await.unwrap();
+        let rejected: Vec<(&str, u32)> = flow.rejected.iter().map(|r| (r.step.as_str(), r.rows[0].row)).collect();
+        assert_eq!(rejected, [("sink0", 1)]);
+        let token = outlets[0].sink.prepare(1).await.unwrap().token.unwrap();
+        outlets[0].sink.commit(&token).await.unwrap();
+        assert_eq!(shown.rows().len(), 2, "its neighbours get through");
     }
 }

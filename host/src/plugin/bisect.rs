@@ -155,7 +155,9 @@ impl<'a> Search<'a> {
 
     fn not_tried(&mut self, range: Range<usize>) {
         let found = self.rejected.iter().filter(|rejected| !matches!(rejected.failure, Failure::NotTried(_))).count();
-        let what = format!("the search for bad records took too long; {found} were found in this batch before it was given up");
+        let what = format!(
+            "the search for bad records took too long; {found} were found in this batch before it was given up"
+        );
         range.for_each(|row| self.reject(row, Failure::NotTried(what.clone())));
     }
 

@@ -107,10 +107,12 @@ impl FileSink {
         })?;
         let (there, kept) = (folder.clone(), open.as_ref().map(|open| (open.begun, open.length)));
         let accept = self.options.accept_repeats;
-        let Found { series, held_is_shown } =
-            task::blocking(move || there.recover(epoch, kept, accept)).await?;
+        let Found { series, held_is_shown } = task::blocking(move || there.recover(epoch, kept, accept)).await?;
         if held_is_shown {
-            tracing::warn!(sink = self.options.name, "rows that the state holds back were shown already: they are not repeated");
+            tracing::warn!(
+                sink = self.options.name,
+                "rows that the state holds back were shown already: they are not repeated"
+            );
             (open, tail) = (None, Vec::new());
         }
         // nothing of it is on disk: its old name may have been used since

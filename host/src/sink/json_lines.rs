@@ -190,10 +190,8 @@ mod tests {
             Field::new("t", DataType::Timestamp(TimeUnit::Microsecond, None), false),
             Field::new("d", DataType::Date32, false),
         ]);
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(TimestampMicrosecondArray::from(times.to_vec())),
-            Arc::new(Date32Array::from(days.to_vec())),
-        ];
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(TimestampMicrosecondArray::from(times.to_vec())), Arc::new(Date32Array::from(days.to_vec()))];
         let fields = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
         let (text, rejects) = lines(&fields).unwrap();
         assert_eq!(rejects.iter().map(|reject| reject.row).collect::<Vec<_>>(), [1, 3, 5]);

@@ -74,7 +74,11 @@ async fn what_the_search_has_no_time_for_is_rejected_as_not_tried() {
     let all: Vec<usize> = (0..200).collect();
     let found = instance.process_or_bisect(&CALL, &texts(batch(200, &all))).await.unwrap();
     assert_eq!(found.rejected.iter().map(|rejected| rejected.row).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
-    assert!(found.rejected.iter().all(|rejected| rejected.failure.code() == "not_tried"), "{}", found.rejected[0].failure);
+    assert!(
+        found.rejected.iter().all(|rejected| rejected.failure.code() == "not_tried"),
+        "{}",
+        found.rejected[0].failure
+    );
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ impl<'a> Check<'a> {
             let file = |sink: &'a At<raw::Sink>| sink.value.as_ref()?.file.as_ref()?.value.as_ref();
             files.extend(sinks.0.iter().filter_map(|(name, sink)| Some((name.value.as_deref()?, file(sink)?))));
         }
-        let letters = raw.dead_letters.as_ref().and_then(|letters| letters.value.as_ref()?.file.as_ref()?.value.as_ref());
+        let letters =
+            raw.dead_letters.as_ref().and_then(|letters| letters.value.as_ref()?.file.as_ref()?.value.as_ref());
         files.extend(letters.map(|file| ("dead_letters", file)));
         let mut known: Vec<(PathBuf, &str, Range<usize>)> = Vec::new();
         for (name, file) in files {

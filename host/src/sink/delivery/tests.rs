@@ -121,7 +121,11 @@ async fn a_result_that_is_too_large_is_named() {
     rows.fields = RecordBatch::try_new(schema, vec![Arc::new(texts), rows.fields.column(1).clone()]).unwrap();
     let rejects = delivery.write(&rows, None, b"").await.unwrap();
     delivery.flush().await.unwrap();
-    assert_eq!(taken(&log).into_iter().map(|(_, number)| number).collect::<Vec<_>>(), [0, 2], "its neighbours get through");
+    assert_eq!(
+        taken(&log).into_iter().map(|(_, number)| number).collect::<Vec<_>>(),
+        [0, 2],
+        "its neighbours get through"
+    );
     let id = Ids::new("job", "out").of(&rows)[1];
     assert_eq!((rejects.len(), rejects[0].row, rejects[0].code.as_str()), (1, 1, "result_too_large"));
     assert!(rejects[0].message.contains(&format!("result {id} has")), "{rejects:?}");

@@ -72,7 +72,10 @@ impl Rig {
     }
 
     fn lines(&self) -> usize {
-        self.files().iter().map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap().lines().count()).sum()
+        self.files()
+            .iter()
+            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap().lines().count())
+            .sum()
     }
 
     fn staged(&self) -> Vec<String> {
@@ -226,7 +229,14 @@ async fn a_held_file_that_was_shown_since_is_not_shown_again_by_a_state_that_wen
 #[tokio::test]
 async fn sinks_jobs_and_partitions_in_one_folder_leave_each_other_alone() {
     let rig = Rig::new(1);
-    let writers = [("out", "job", "x"), ("in", "job", "x"), ("out", "other", "x"), ("out", "job", "x-000000000005"), ("b.x", "a", "x"), ("x", "a.b", "x")];
+    let writers = [
+        ("out", "job", "x"),
+        ("in", "job", "x"),
+        ("out", "other", "x"),
+        ("out", "job", "x-000000000005"),
+        ("b.x", "a", "x"),
+        ("x", "a.b", "x"),
+    ];
     let mut sinks = Vec::new();
     for (name, job, partition) in writers {
         let mut sink = rig.other(name, job, partition).await;
