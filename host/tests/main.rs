@@ -5,6 +5,7 @@
 mod chaos;
 mod check_cases;
 mod flights;
+mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
