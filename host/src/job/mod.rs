@@ -19,6 +19,8 @@ pub mod letters;
 pub mod live;
 pub mod locality;
 pub mod partition;
+#[cfg(test)]
+mod rules;
 pub mod run;
 pub mod timing;
 pub mod worker;
