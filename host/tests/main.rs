@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod check_cases;
 mod flights;
+mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
