@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bad_input;
 mod chaos;
 mod check_cases;
 mod flights;
+mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;

@@ -182,9 +182,13 @@ impl Epochs {
         }
         let mut last = Manifest { sealed: Some(children), tokens: Vec::new(), ..self.manifest.clone() };
         last.number += 1;
+        last.shards.values_mut().flat_map(BTreeMap::values_mut).for_each(|shard| shard.ended = true);
+        kill::point("before-seal");
         self.pending = Some(self.committer.commit(self.ledger.row(&last)).await?);
         self.manifest = last;
-        self.durable().await
+        self.durable().await?;
+        kill::point("after-seal");
+        Ok(())
     }
 
     /// Ends the last epoch: everything is durable and published when this returns.

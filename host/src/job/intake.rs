@@ -67,15 +67,12 @@ pub struct Intake {
     /// by input and shard
     pub lanes: BTreeMap<LaneId, Lane>,
     reading: FuturesUnordered<Next>,
-    /// an earlier owner has read: `latest` then means what came since the job was first started
-    resumed: bool,
 }
 
 impl Intake {
     /// The lanes of these inputs: what the manifest names, and, unless it is one shard's, what the listing adds.
     pub async fn new(inputs: Vec<Input>, manifest: &Manifest, one_shard: bool) -> Result<Self> {
-        let resumed = manifest.fence > 1;
-        let mut intake = Self { inputs, lanes: BTreeMap::new(), reading: FuturesUnordered::new(), resumed };
+        let mut intake = Self { inputs, lanes: BTreeMap::new(), reading: FuturesUnordered::new() };
         for number in 0..intake.inputs.len() {
             for (shard, progress) in manifest.shards.get(&intake.inputs[number].name).into_iter().flatten() {
                 intake.add(number, shard.clone(), progress.clone());
@@ -139,7 +136,7 @@ impl Intake {
                 &self.lanes[id].progress,
                 &id.1,
                 record.starts.get(&input.name),
-                self.resumed.then_some(record.created_us),
+                record.created_us,
             );
             let reader = input
                 .source
@@ -192,17 +189,17 @@ impl Intake {
     }
 }
 
-/// Rules 0 and 6: where a shard begins.
+/// Rules 0 and 6: where a shard begins. `latest` is the moment of the first start, whenever a shard is first read.
 fn begin(
     progress: &ShardProgress,
     shard: &ShardId,
     start: Option<&(Start, Vec<Shard>)>,
-    created_us: Option<i64>,
+    created_us: i64,
 ) -> From {
     match (&progress.position, start) {
         (Some(position), _) => From::After(position.clone()),
         (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
-            From::Start(created_us.map_or(Start::Latest, Start::At))
+            From::Start(Start::At(created_us))
         }
         (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
         (None, _) => From::Start(Start::TrimHorizon),

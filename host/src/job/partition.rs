@@ -302,14 +302,14 @@ impl Partition {
 
     /// A shard is read to its end. Its children begin when all their parents have ended; that and the end are one commit.
     async fn ended(&mut self, id: &LaneId, children: Vec<Shard>) -> Result<()> {
-        let lane = self.lane(id);
-        lane.progress.ended = true;
-        lane.open = false;
         self.counted.changed = true;
+        self.lane(id).open = false;
         if self.settings.one_shard {
+            // Only the seal says that the shard has ended: after a crash before it, the next owner is told of the end again.
             self.ended = Some(children);
             return Ok(());
         }
+        self.lane(id).progress.ended = true;
         let childless = children.is_empty();
         self.intake.children(id.0, children).await?;
         self.open_ready().await?;

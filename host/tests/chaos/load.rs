@@ -81,22 +81,26 @@ impl Load {
         Self { client, stop, putting, split: Mutex::default(), merged: Mutex::default() }
     }
 
-    /// The middle shard splits, the first time this is called.
-    pub async fn split_once(&self) {
-        if !std::mem::replace(&mut *self.split.lock().unwrap(), true) {
+    /// The middle shard splits, the first time this is called; whether it did.
+    pub async fn split_once(&self) -> bool {
+        let first = !std::mem::replace(&mut *self.split.lock().unwrap(), true);
+        if first {
             let call = self.client.split_shard().stream_name("events").shard_to_split("shardId-000000000001");
             call.new_starting_hash_key((u128::MAX / 2).to_string()).send().await.unwrap();
             println!("  split");
         }
+        first
     }
 
-    /// Its children merge again, the first time this is called.
-    pub async fn merge_once(&self) {
-        if !std::mem::replace(&mut *self.merged.lock().unwrap(), true) {
+    /// Its children merge again, the first time this is called; whether they did.
+    pub async fn merge_once(&self) -> bool {
+        let first = !std::mem::replace(&mut *self.merged.lock().unwrap(), true);
+        if first {
             let call = self.client.merge_shards().stream_name("events").shard_to_merge("shardId-000000000003");
             call.adjacent_shard_to_merge("shardId-000000000004").send().await.unwrap();
             println!("  merge");
         }
+        first
     }
 
     /// Ends the load; everything that was put, in order.

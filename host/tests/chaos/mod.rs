@@ -11,7 +11,7 @@ mod victim;
 use std::time::Duration;
 
 use load::{Load, Shape};
-use pelton::{checkpoint::kill::POINTS, clock};
+use pelton::{checkpoint::kill::{POINTS, SEAL_POINTS}, clock};
 use pelton_emulator::{Options, Running, start};
 use victim::{Ending, Victim};
 
@@ -78,6 +78,7 @@ struct Seen {
 async fn emulator() -> Running {
     let options = Options {
         streams: vec![("events".into(), 3), ("results".into(), 2), ("whole".into(), 2)],
+        subscription: Duration::from_secs(2),
         takeover_after: Duration::from_millis(100),
         call_interval: Duration::from_millis(20),
         ..Options::default()
@@ -93,11 +94,16 @@ async fn run(plan: &[Kill], shape: Shape, seen: &mut Seen) {
     let victim = Victim::new(folder.path(), &endpoint, shape);
     let load = Load::start(&endpoint, shape).await;
     for (number, kill) in plan.iter().enumerate() {
-        match number * 6 / plan.len().max(6) {
-            2 => load.split_once().await,
-            4 => load.merge_once().await,
-            _ => {}
-        }
+        let ended = match number * 6 / plan.len().max(6) {
+            2 => load.split_once().await.then_some("before-seal"),
+            4 => load.merge_once().await.then_some("after-seal"),
+            _ => None,
+        };
+        // a partition is sealed only in the life that reads the end of its shard
+        let kill = match ended {
+            Some(point) if shape == Shape::PerShard => &Kill::At(point, 1),
+            _ => kill,
+        };
         let ending = match kill {
             Kill::At(point, hit) => {
                 let ending = victim.killed_at(point, *hit, PATIENCE).await;
@@ -157,7 +163,8 @@ async fn killed_under_load_nothing_is_lost_or_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_with_a_partition_per_shard_nothing_is_lost_or_repeated() {
     let kills = usize::try_from(number("PELTON_SHARD_KILLS").unwrap_or(10)).unwrap();
-    campaign(kills, Shape::PerShard).await;
+    let seen = campaign(kills, Shape::PerShard).await;
+    assert!(SEAL_POINTS.iter().all(|point| seen.points.contains(point)), "no kill around a seal: {:?}", seen.points);
 }
 
 #[tokio::test(flavor = "multi_thread")]
