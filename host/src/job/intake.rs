@@ -132,12 +132,7 @@ impl Intake {
             let floor =
                 parents.iter().filter_map(|p| self.lanes.get(&(id.0, p.clone()))).map(|p| p.clock.watermark_us()).min();
             let input = &self.inputs[id.0];
-            let from = begin(
-                &self.lanes[id].progress,
-                &id.1,
-                record.starts.get(&input.name),
-                record.created_us,
-            );
+            let from = begin(&self.lanes[id].progress, &id.1, record.starts.get(&input.name), record.created_us);
             let reader = input
                 .source
                 .open(&id.1, from)
@@ -190,12 +185,7 @@ impl Intake {
 }
 
 /// Rules 0 and 6: where a shard begins. `latest` is the moment of the first start, whenever a shard is first read.
-fn begin(
-    progress: &ShardProgress,
-    shard: &ShardId,
-    start: Option<&(Start, Vec<Shard>)>,
-    created_us: i64,
-) -> From {
+fn begin(progress: &ShardProgress, shard: &ShardId, start: Option<&(Start, Vec<Shard>)>, created_us: i64) -> From {
     match (&progress.position, start) {
         (Some(position), _) => From::After(position.clone()),
         (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {

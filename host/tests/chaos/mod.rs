@@ -11,7 +11,10 @@ mod victim;
 use std::time::Duration;
 
 use load::{Load, Shape};
-use pelton::{checkpoint::kill::{POINTS, SEAL_POINTS}, clock};
+use pelton::{
+    checkpoint::kill::{POINTS, SEAL_POINTS},
+    clock,
+};
 use pelton_emulator::{Options, Running, start};
 use victim::{Ending, Victim};
 
