@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod check_cases;
+mod cli;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use arrow::{array::UInt32Array, compute::take_record_batch};
 use tokio::sync::watch;
 
 use super::{
@@ -17,6 +16,7 @@ use super::{
     intake::{Input, Intake, LaneId},
     letters,
     live::Live,
+    timing::timed,
 };
 use crate::{
     checkpoint::{
@@ -26,9 +26,8 @@ use crate::{
         manifest::{JobRecord, Manifest},
     },
     clock::{self, Clock},
-    decode::{Decoded, Reject},
     error::{Error, Kind, Result},
-    record::{Batch, Origin, RawBatch},
+    record::{Batch, RawBatch},
     sink::Writer,
     source::{Event, Position, Reader, Shard},
     state::{Delta, StateStore},
@@ -219,7 +218,8 @@ impl Partition {
         let input = &mut self.intake.inputs[id.0];
         let name = input.name.clone();
         let decoded = input.decoder.decode(&raw).await.map_err(|e| e.at(format_args!("source {name}")))?;
-        let (batch, rejects) = self.timed(id, &raw, decoded)?;
+        let rule = self.intake.inputs[id.0].time.clone();
+        let (batch, rejects) = timed(&mut self.lane(id).clock, &rule, &raw, decoded)?;
         if !rejects.is_empty() {
             let letters = letters::of_rejects(&name, &raw, &rejects, self.record.generation);
             self.reject(letters, rejects.iter().map(|r| format!("{name}: {}: {}", r.code, r.message))).await?;
@@ -227,35 +227,6 @@ impl Partition {
         let feeds = self.intake.inputs[id.0].feeds.clone();
         self.flow.push(batch, &feeds, &mut self.outlets).await?;
         self.take_rejected(Some(&raw)).await
-    }
-
-    fn timed(&mut self, id: &LaneId, raw: &RawBatch, decoded: Decoded) -> Result<(Batch, Vec<Reject>)> {
-        let arrival: Vec<i64> = decoded.rows.iter().map(|row| raw.records.arrival_us[*row as usize]).collect();
-        let rule = self.intake.inputs[id.0].time.clone();
-        let timed = self.lane(id).clock.observe(&rule, &decoded.fields, &arrival)?;
-        let mut rejects = decoded.rejects;
-        let origin_row = |row: u32| decoded.rows[row as usize];
-        rejects.extend(timed.bad.into_iter().map(|bad| Reject {
-            row: origin_row(bad.row),
-            code: bad.code,
-            message: bad.message,
-        }));
-        rejects.sort_by_key(|reject| reject.row);
-        let fields = if timed.rows.len() == decoded.rows.len() {
-            decoded.fields
-        } else {
-            take_record_batch(&decoded.fields, &UInt32Array::from(timed.rows.clone()))
-                .map_err(|e| Error::new(Kind::Internal, e.to_string()))?
-        };
-        let batch = Batch {
-            origin: Origin::Records(raw.records.clone()),
-            rows: timed.rows.iter().map(|row| origin_row(*row)).collect(),
-            nth: vec![0; timed.rows.len()],
-            event_us: timed.event_us,
-            watermark_us: timed.watermark_us,
-            fields,
-        };
-        Ok((batch, rejects))
     }
 
     /// Letters for what steps rejected since the last time.
