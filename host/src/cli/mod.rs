@@ -3,7 +3,7 @@
 //! Prints results to standard output and everything else to standard error; exit codes follow sysexits. Nothing here decides anything
 //! about records: commands call the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -63,7 +63,12 @@ pub enum Output {
 pub fn main() -> ExitCode {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("PELTON_LOG").unwrap_or_else(|_| "warn,pelton=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| table::Stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| table::Stderr)
+        .with_target(false)
+        .init();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
