@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod chaos;
 mod check_cases;
 mod cli;
+mod flights;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
 mod service;
+mod tidy;
 mod whole_job;

@@ -18,6 +18,7 @@ use crate::{
     random,
     record::ShardId,
     sink::{Sink, Token, Writer},
+    source::Shard,
     state::Delta,
 };
 
@@ -55,6 +56,7 @@ impl Epochs {
     /// Rule 0. `first` is what an unknown partition begins with.
     pub fn claim(ledger: Ledger, committer: Committer, first: Manifest) -> Result<Self> {
         let manifest = ledger.claim(first)?;
+        tracing::debug!(partition = ledger.partition(), fence = manifest.fence, epoch = manifest.epoch, "claimed");
         let unpublished = manifest.tokens.clone();
         Ok(Self { ledger, committer, manifest, pending: None, unpublished })
     }
@@ -169,6 +171,20 @@ impl Epochs {
             self.settle(sinks).await?;
         }
         Ok(())
+    }
+
+    /// The shard is read to its end: a last manifest that nothing may follow. Nothing is left to finish when it is written: every token is
+    /// committed, and no sink holds rows back.
+    pub async fn seal(&mut self, children: Vec<Shard>, sinks: &mut [Outlet]) -> Result<()> {
+        self.close(sinks).await?;
+        if let Some(sink) = self.manifest.held.keys().next() {
+            return Err(Error::new(Kind::Internal, format!("sink {sink} holds rows back at the end of a shard")));
+        }
+        let mut last = Manifest { sealed: Some(children), tokens: Vec::new(), ..self.manifest.clone() };
+        last.number += 1;
+        self.pending = Some(self.committer.commit(self.ledger.row(&last)).await?);
+        self.manifest = last;
+        self.durable().await
     }
 
     /// Ends the last epoch: everything is durable and published when this returns.

@@ -13,6 +13,7 @@ use crate::{
     record::ShardId,
     sink::Token,
     source::{Position, Shard, Start},
+    state::HashRange,
 };
 
 const VERSION: u8 = 1;
@@ -34,7 +35,7 @@ pub struct ShardProgress {
 }
 
 /// What one epoch made durable.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// manifests are numbered from 1 without gaps; the newest is the truth
     pub number: u64,
@@ -54,6 +55,47 @@ pub struct Manifest {
     pub held: BTreeMap<String, Vec<u8>>,
     /// the output watermark of every step, by name, microseconds since 1970
     pub watermarks: BTreeMap<String, i64>,
+    /// what the partition owns of the hash space
+    #[serde(default = "all")]
+    pub range: HashRange,
+    /// how far event time had come in what was inherited, where that is further than the partition's own beginning
+    #[serde(default)]
+    pub floors: Vec<Floor>,
+    /// the shard is read to its end and nothing is left to finish: nothing may follow; these shards go on
+    #[serde(default)]
+    pub sealed: Option<Vec<Shard>>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            epoch: 0,
+            fence: 0,
+            nonce: 0,
+            generation: 0,
+            shards: BTreeMap::new(),
+            tokens: Vec::new(),
+            held: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+            range: HashRange::ALL,
+            floors: Vec::new(),
+            sealed: None,
+        }
+    }
+}
+
+fn all() -> HashRange {
+    HashRange::ALL
+}
+
+/// A record whose partition key lies in the range is late as if event time had come this far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// part of the hash space
+    pub range: HashRange,
+    /// microseconds since 1970
+    pub watermark_us: i64,
 }
 
 /// The deployed truth of a job: where it started, and what its state was made with.

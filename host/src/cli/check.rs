@@ -40,13 +40,29 @@ pub struct Checked {
     pub registry: Option<Arc<Registry>>,
 }
 
-/// Loads and checks a job file; the mistakes are printed as they should be seen.
+/// Loads and checks a job file with the variables of this process; the mistakes are printed as they should be seen.
 pub fn load(path: &Path, runtime: &Handle, format: Output) -> Result<Checked> {
-    load_with(path, runtime, format, None)
+    load_with(path, &|name| std::env::var(name).ok(), runtime, format)
 }
 
-/// As [`load`], with another registry than the job names, where it names one.
-pub fn load_with(path: &Path, runtime: &Handle, format: Output, registry: Option<&str>) -> Result<Checked> {
+/// The same with other variables for `${env:...}`.
+pub fn load_with(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    runtime: &Handle,
+    format: Output,
+) -> Result<Checked> {
+    load_from(path, variable, runtime, format, None)
+}
+
+/// The same with another registry than the job names, where it names one.
+pub fn load_from(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    runtime: &Handle,
+    format: Output,
+    registry: Option<&str>,
+) -> Result<Checked> {
     let refuse = |report: Report| {
         match format {
             Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
@@ -54,7 +70,7 @@ pub fn load_with(path: &Path, runtime: &Handle, format: Output, registry: Option
         }
         Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
     };
-    let file = job::load(path, &|name| std::env::var(name).ok()).map_err(refuse)?;
+    let file = job::load(path, variable).map_err(refuse)?;
     let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
     let registry = match file.registry_url() {
         None => None,
@@ -79,7 +95,7 @@ pub fn check(arguments: &Arguments) -> Result<()> {
         Output::Text => {
             println!("{}: {} is good, {} nodes", arguments.job.display(), graph.job, graph.nodes.len());
             match &graph.partitioning {
-                Partitioning::PerShard { reason } => println!("it could run as one partition per shard: {reason}"),
+                Partitioning::PerShard { reason, .. } => println!("it is one partition per shard: {reason}"),
                 Partitioning::One { reason } => println!("it is one partition: {reason}"),
             }
         }

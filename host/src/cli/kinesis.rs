@@ -1,6 +1,6 @@
 //! `pelton stream`: make, fill, read and reshard Kinesis streams, on the emulator or in an account.
 
-use std::{io::Read, path::PathBuf};
+use std::{collections::VecDeque, io::Read, path::PathBuf};
 
 use aws_sdk_kinesis::{
     Client,
@@ -10,7 +10,7 @@ use aws_sdk_kinesis::{
 };
 use clap::{Args, Subcommand};
 
-use super::Output;
+use super::{Output, avro::AvroEncoder};
 use crate::{
     aws::Settings,
     clock,
@@ -48,15 +48,7 @@ enum Action {
         shards: i32,
     },
     /// Put the lines of a file (or of standard input) as records
-    Put {
-        /// the stream
-        stream: String,
-        /// a file of lines
-        file: Option<PathBuf>,
-        /// the JSON field whose text is the partition key; without it each record has a key of its own
-        #[arg(long)]
-        key: Option<String>,
-    },
+    Put(Put),
     /// Print what the shards hold now
     Cat {
         /// the stream
@@ -87,6 +79,27 @@ enum Action {
     },
 }
 
+/// Records from lines.
+#[derive(Debug, Args)]
+struct Put {
+    /// the stream
+    stream: String,
+    /// JSON lines, or CSV with a header where its name ends in .csv; standard input without it
+    file: Option<PathBuf>,
+    /// the field whose text is the partition key; without it each record has a key of its own
+    #[arg(long)]
+    key: Option<String>,
+    /// encode each record as Avro with this schema, which is registered first
+    #[arg(long, value_name = "AVSC")]
+    schema: Option<PathBuf>,
+    /// the subject that the schema is registered under; `STREAM-value` without it
+    #[arg(long, requires = "schema")]
+    subject: Option<String>,
+    /// where the schema registry is
+    #[arg(long, value_name = "URL", env = "PELTON_REGISTRY", default_value = "http://127.0.0.1:8081")]
+    registry: String,
+}
+
 /// Runs the command.
 pub fn stream(arguments: &Arguments) -> Result<()> {
     super::runtime()?.block_on(async {
@@ -108,7 +121,7 @@ pub fn stream(arguments: &Arguments) -> Result<()> {
                 );
                 Ok(())
             }
-            Action::Put { stream, file, key } => put(&client, stream, file.as_deref(), key.as_deref(), json).await,
+            Action::Put(what) => put(&client, what, json).await,
             Action::Cat { stream } => cat(&client, stream, json).await,
             Action::List => list(&client, json).await,
             Action::Describe { stream } => describe(&client, stream, json).await,
@@ -128,6 +141,9 @@ pub fn stream(arguments: &Arguments) -> Result<()> {
     })
 }
 
+/// What one PutRecords takes.
+const MOST_ENTRIES: usize = 500;
+
 fn print(json: bool, value: serde_json::Value, text: &str) {
     if json { println!("{value}") } else { println!("{text}") }
 }
@@ -136,6 +152,7 @@ fn failed<E: std::error::Error + 'static, R: std::fmt::Debug + 'static>(error: S
     Error::new(Kind::Unavailable, DisplayErrorContext(&error).to_string())
 }
 
+/// The objects of a file, one JSON text each.
 fn lines(file: Option<&std::path::Path>) -> Result<Vec<String>> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path)
@@ -148,7 +165,32 @@ fn lines(file: Option<&std::path::Path>) -> Result<Vec<String>> {
             text
         }
     };
-    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+    match file.filter(|path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"))) {
+        Some(path) => csv_objects(path, &text),
+        None => Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()),
+    }
+}
+
+/// Rows of a CSV file with a header as JSON objects: a cell that reads as a JSON number, `true` or `false` is one, an empty cell is
+/// null, the rest are texts.
+fn csv_objects(path: &std::path::Path, text: &str) -> Result<Vec<String>> {
+    let bad = |e: csv::Error| Error::new(Kind::Config, format!("{} is no CSV with a header: {e}", path.display()));
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let names = reader.headers().map_err(bad)?.clone();
+    let object = |row: std::result::Result<csv::StringRecord, csv::Error>| {
+        let row = row.map_err(bad)?;
+        let fields = names.iter().zip(row.iter()).map(|(name, cell)| (name.to_owned(), csv_value(cell)));
+        Ok(serde_json::Value::Object(fields.collect()).to_string())
+    };
+    reader.records().map(object).collect()
+}
+
+fn csv_value(cell: &str) -> serde_json::Value {
+    match serde_json::from_str(cell) {
+        _ if cell.is_empty() => serde_json::Value::Null,
+        Ok(value @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_))) => value,
+        _ => serde_json::Value::String(cell.to_owned()),
+    }
 }
 
 fn partition_key(line: &str, number: usize, key: Option<&str>) -> Result<String> {
@@ -162,34 +204,52 @@ fn partition_key(line: &str, number: usize, key: Option<&str>) -> Result<String>
     }
 }
 
-async fn put(
+async fn put(client: &Client, what: &Put, json: bool) -> Result<()> {
+    let rows = lines(what.file.as_deref())?;
+    let keys: Vec<String> = rows
+        .iter()
+        .enumerate()
+        .map(|(number, line)| partition_key(line, number, what.key.as_deref()))
+        .collect::<Result<_>>()?;
+    let data: Vec<Vec<u8>> = match &what.schema {
+        None => rows.into_iter().map(String::into_bytes).collect(),
+        Some(schema) => {
+            let subject = what.subject.clone().unwrap_or_else(|| format!("{}-value", what.stream));
+            AvroEncoder::register(&what.registry, &subject, schema).await?.lines(&rows)?
+        }
+    };
+    let done = put_all(client, &what.stream, keys.into_iter().zip(data)).await?;
+    let text = format!("{done} records are in {}", what.stream);
+    print(json, serde_json::json!({ "stream": what.stream, "records": done }), &text);
+    Ok(())
+}
+
+/// Puts every record, in order where nothing is refused; what is refused is put again. Gives back how many there were.
+pub(crate) async fn put_all(
     client: &Client,
     stream: &str,
-    file: Option<&std::path::Path>,
-    key: Option<&str>,
-    json: bool,
-) -> Result<()> {
-    let lines = lines(file)?;
-    let entries = lines.iter().enumerate().map(|(number, line)| {
-        let entry = PutRecordsRequestEntry::builder().data(Blob::new(line.as_bytes()));
-        let entry = entry.partition_key(partition_key(line, number, key)?).build();
+    records: impl Iterator<Item = (String, Vec<u8>)>,
+) -> Result<usize> {
+    let entry = |(key, data): (String, Vec<u8>)| {
+        let entry = PutRecordsRequestEntry::builder().data(Blob::new(data)).partition_key(key).build();
         entry.map_err(|e| Error::new(Kind::Internal, e.to_string()))
-    });
-    let mut left: Vec<PutRecordsRequestEntry> = entries.collect::<Result<_>>()?;
+    };
+    let mut left: VecDeque<PutRecordsRequestEntry> = records.map(entry).collect::<Result<_>>()?;
     let (mut done, mut attempt) = (0, 0);
     while !left.is_empty() {
-        let batch: Vec<_> = left.iter().take(500).cloned().collect();
+        let batch: Vec<_> = left.drain(..left.len().min(MOST_ENTRIES)).collect();
         let answer =
             client.put_records().stream_name(stream).set_records(Some(batch.clone())).send().await.map_err(failed)?;
+        let sent = batch.len();
         let refused: Vec<_> =
             answer.records().iter().zip(batch).filter(|(r, _)| r.error_code().is_some()).map(|(_, e)| e).collect();
-        let taken = left.len().min(500) - refused.len();
+        let taken = sent - refused.len();
         done += taken;
         attempt = if taken == 0 { attempt + 1 } else { 0 };
         if attempt > 10 {
             return Err(Error::new(
                 Kind::Unavailable,
-                format!("{done} records are put, {} are refused again and again", left.len()),
+                format!("{done} records are put, {} are refused again and again", left.len() + refused.len()),
             ));
         }
         if !refused.is_empty() {
@@ -200,10 +260,9 @@ async fn put(
             ))
             .await;
         }
-        left.splice(..left.len().min(500), refused);
+        refused.into_iter().rev().for_each(|entry| left.push_front(entry));
     }
-    print(json, serde_json::json!({ "stream": stream, "records": done }), &format!("{done} records are in {stream}"));
-    Ok(())
+    Ok(done)
 }
 
 async fn shards(client: &Client, stream: &str) -> Result<Vec<aws_sdk_kinesis::types::Shard>> {

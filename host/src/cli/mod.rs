@@ -9,16 +9,16 @@ use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 
+pub mod avro;
 pub mod check;
 pub mod dead_letters;
+pub mod demo;
 pub mod emulator;
+mod firehose;
 pub mod kinesis;
-pub mod local;
-pub mod metrics;
 pub mod new;
 mod reference;
 pub mod run;
-pub mod table;
 pub mod test;
 
 /// A stream processor for Amazon Kinesis that runs WebAssembly plugins.
@@ -41,6 +41,8 @@ enum Command {
     New(new::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
     Test(test::Arguments),
+    /// Run the flights example on an emulator of its own, and draw a chart
+    Demo(demo::Arguments),
     /// Serve Kinesis, Firehose and a schema registry on this machine
     Emulator(emulator::Arguments),
     /// Serve a Confluent-compatible schema registry on this machine, in memory
@@ -66,7 +68,7 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(|| table::Stderr)
+        .with_writer(|| run::table::Stderr)
         .with_target(false)
         .init();
     let done = match Cli::parse().command {
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),
         Command::Registry(arguments) => emulator::serve_registry(&arguments),
         Command::Stream(arguments) => kinesis::stream(&arguments),

@@ -5,19 +5,22 @@
 use std::{net::SocketAddr, path::PathBuf, process::exit, sync::Arc};
 
 use clap::Args;
+use local::Local;
 use tokio::sync::watch;
 
-use super::{
-    Output, check,
-    local::{self, Local},
-    metrics, table,
-};
+use super::{Output, check};
 use crate::{
     clock::SystemClock,
     error::Result,
     job::{live::Live, run as job_run},
     task,
 };
+
+mod local;
+mod metrics;
+pub mod table;
+
+pub use table::line;
 
 /// Run a job.
 #[derive(Debug, Args)]
@@ -64,7 +67,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let runtime = super::runtime()?;
     let local = arguments.emulator.then(|| runtime.block_on(Local::start())).transpose()?;
     let registry = local.as_ref().map(Local::registry);
-    let mut checked = check::load_with(&arguments.job, runtime.handle(), arguments.format, registry.as_deref())?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let (handle, registry) = (runtime.handle(), registry.as_deref());
+    let mut checked = check::load_from(&arguments.job, &variable, handle, arguments.format, registry)?;
     if let Some(local) = &local {
         local::bring_home(&mut checked.graph);
         local.prepare(&checked.graph, arguments.shards, &arguments.data)?;
@@ -102,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let ran = job_run::run(&checked.graph, &options, around, stopped);
     drop(figures);
-    table::close(&live, arguments.format);
+    table::close(&live, arguments.format, ran.is_ok());
     ran
 }
 

@@ -12,6 +12,7 @@ use super::{
     graph::{self, Graph, NodeKind},
     intake::Input,
     live::Live,
+    locality::Locality,
 };
 use crate::{
     aws::Settings as AwsSettings,
@@ -83,9 +84,37 @@ pub struct Built {
     pub dead_letters: Option<usize>,
 }
 
+/// A source that is reached: shared by the partitions that read its shards.
+pub struct Connected {
+    /// its name in the job
+    pub name: String,
+    /// where records come from
+    pub source: Arc<dyn Source>,
+    /// where shards begin that existed at the first start
+    pub start: Start,
+}
+
 impl Builder<'_> {
-    /// Builds every node.
-    pub async fn build(&self, state_dir: &Path) -> Result<Built> {
+    /// Reaches every source.
+    pub async fn sources(&self) -> Result<Vec<Connected>> {
+        let mut connected = Vec::new();
+        for node in &self.graph.nodes {
+            if let NodeKind::Source(source) = &node.kind {
+                let reached = self.connect(source).await.map_err(|e| e.at(format_args!("`{}`", node.name)));
+                let (source, start) = reached?;
+                connected.push(Connected { name: node.name.clone(), source, start });
+            }
+        }
+        Ok(connected)
+    }
+
+    /// Whether state lies in the hash space of shards.
+    pub fn is_keyed(&self) -> bool {
+        matches!(&self.graph.partitioning, graph::Partitioning::PerShard { hashed_by, .. } if !hashed_by.is_empty())
+    }
+
+    /// Builds every node, over these sources.
+    pub async fn build(&self, state_dir: &Path, sources: &[Connected]) -> Result<Built> {
         let (mut inputs, mut outlets, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let places = self.places();
         for (index, node) in self.graph.nodes.iter().enumerate() {
@@ -94,7 +123,9 @@ impl Builder<'_> {
                 NodeKind::Source(source) => {
                     let feeds =
                         self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
-                    inputs.push(self.input(&node.name, source, feeds).await.map_err(fail)?);
+                    let gone = || Error::new(Kind::Internal, "it is no source that was reached");
+                    let connected = sources.iter().find(|reached| reached.name == node.name).ok_or_else(gone);
+                    inputs.push(self.input(connected.map_err(fail)?, source, feeds).await.map_err(fail)?);
                     continue;
                 }
                 NodeKind::Sink(kind) => {
@@ -135,7 +166,7 @@ impl Builder<'_> {
         self.graph.nodes.iter().map(place).collect()
     }
 
-    async fn input(&self, name: &str, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
+    async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
         let wanted = wanted(&source.wanted)?;
         let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
         let time = match &source.time {
@@ -147,8 +178,22 @@ impl Builder<'_> {
                 idle: time.idle,
             },
         };
-        let (source, start): (Arc<dyn Source>, Start) = match &source.from {
-            _ if self.memory.is_some() => (Arc::new(MemorySource::new(name, Vec::new())), Start::TrimHorizon),
+        let column = source.partition_key.as_ref().map(|field| column_of(&source.wanted, field)).transpose()?;
+        let Connected { name, source: from, start } = connected;
+        Ok(Input {
+            name: name.clone(),
+            source: from.clone(),
+            decoder,
+            time,
+            start: *start,
+            feeds,
+            locality: Locality::new(column, None, source.misplaced),
+        })
+    }
+
+    async fn connect(&self, source: &graph::Source) -> Result<(Arc<dyn Source>, Start)> {
+        Ok(match &source.from {
+            _ if self.memory.is_some() => (Arc::new(MemorySource::new("test", Vec::new())), Start::TrimHorizon),
             graph::SourceKind::Kinesis { stream, start, consumer, aws } => {
                 let options = kinesis::Options {
                     stream: stream.clone(),
@@ -172,8 +217,7 @@ impl Builder<'_> {
                     "a `memory` source exists in tests only; use `file` or `kinesis`",
                 ));
             }
-        };
-        Ok(Input { name: name.to_owned(), source, decoder, time, start, feeds })
+        })
     }
 
     async fn format(&self, format: &graph::Format) -> Result<Format> {
@@ -271,6 +315,12 @@ impl Builder<'_> {
     async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
         let schema = &node.input_schema;
         let codec = KeyCodec::new(schema, &window.key)?;
+        let codec = match &self.graph.partitioning {
+            graph::Partitioning::PerShard { hashed_by, .. } => {
+                hashed_by.get(&node.name).map_or(codec.clone(), |field| codec.clone().hashed_by(field))
+            }
+            graph::Partitioning::One { .. } => codec,
+        };
         let aggregate: Box<dyn Aggregate> = match &window.aggregate {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;

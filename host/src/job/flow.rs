@@ -13,7 +13,7 @@ use crate::{
     checkpoint::epoch::Outlet,
     error::Result,
     record::{Batch, MIN_US},
-    state::{Delta, StateStore},
+    state::{Delta, HashRange, StateStore},
     transform::{Outputs, RowReject, Step},
 };
 
@@ -64,13 +64,18 @@ impl Flow {
         Self { nodes, watermarks, rejected: Vec::new(), live }
     }
 
-    /// Rule 6: loads the state of every step.
-    pub fn restore(&mut self, store: &dyn StateStore, watermarks: &BTreeMap<String, i64>) -> Result<()> {
+    /// Rule 6: loads the state of every step that lies in this range of hash keys.
+    pub fn restore(
+        &mut self,
+        store: &dyn StateStore,
+        range: HashRange,
+        watermarks: &BTreeMap<String, i64>,
+    ) -> Result<()> {
         for (node, watermark) in self.nodes.iter_mut().zip(&mut self.watermarks) {
             let reached = watermarks.get(&node.name).copied();
             *watermark = reached.unwrap_or(MIN_US);
             if let Action::Step(step) = &mut node.action {
-                step.restore(store, reached).map_err(|e| e.at(format_args!("step {}", node.name)))?;
+                step.restore(store, range, reached).map_err(|e| e.at(format_args!("step {}", node.name)))?;
             }
         }
         Ok(())

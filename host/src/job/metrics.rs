@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::live::Live;
+use super::live::{Live, Now};
 use crate::record::MIN_US;
 
 /// How a figure behaves.
@@ -78,32 +78,32 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "epoch",
         unit: None,
-        help: "The last epoch that is durable; it stands still while nothing arrives",
-        figure: Figure::Gauge(|live| Some(live.epoch.load(Relaxed) as f64)),
+        help: "The highest durable epoch of the job's partitions; it stands still while nothing arrives",
+        figure: Figure::Gauge(|live| Some(live.now().epoch as f64)),
     },
     Metric {
         name: "watermark",
         unit: Some("seconds"),
-        help: "How far event time has come, since 1970; absent before the first record",
-        figure: Figure::Gauge(|live| watermark_us(live).map(|us| us as f64 / 1e6)),
+        help: "How far event time has come in the slowest partition, since 1970; absent before it has begun",
+        figure: Figure::Gauge(|live| watermark_us(&live.now()).map(|us| us as f64 / 1e6)),
     },
     Metric {
         name: "behind",
         unit: Some("seconds"),
-        help: "How far behind the end of the stream the shard is that was last heard of",
-        figure: Figure::Gauge(|live| Some(live.behind_ms.load(Relaxed) as f64 / 1e3)),
+        help: "How far behind the end of the stream the slowest partition is",
+        figure: Figure::Gauge(|live| Some(live.now().behind_ms as f64 / 1e3)),
     },
     Metric {
         name: "open_shards",
         unit: None,
         help: "Shards being read",
-        figure: Figure::Gauge(|live| Some(live.shards.load(Relaxed) as f64)),
+        figure: Figure::Gauge(|live| Some(live.now().shards as f64)),
     },
 ];
 
 /// The watermark, once there is one.
-pub fn watermark_us(live: &Live) -> Option<i64> {
-    Some(live.watermark_us.load(Relaxed)).filter(|us| *us != 0 && *us != MIN_US)
+pub fn watermark_us(now: &Now) -> Option<i64> {
+    Some(now.watermark_us).filter(|us| *us != MIN_US)
 }
 
 impl Metric {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_is_exported_is_what_the_table_names() {
         let live = Arc::new(Live::default());
-        live.watermark_us.store(1_500_000, Relaxed);
+        live.update("all", |now| now.watermark_us = 1_500_000);
         live.records.store(7, Relaxed);
         let text = Metrics::new("j", live).text();
         for metric in METRICS {

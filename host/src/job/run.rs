@@ -1,7 +1,7 @@
-//! Runs a checked job in this process: state directory, job record, one partition, a clean end.
+//! Runs a checked job in this process: state directory, job record, its partitions, a clean end.
 //!
 //! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
-//! Left to others: the partition's life (`partition`), what is shown meanwhile (`cli`).
+//! Left to others: the partitions (`worker`), what is shown meanwhile (`cli`).
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,11 @@ use std::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    build::{Builder, Built},
-    graph::{Graph, NodeKind, SinkKind},
+    build::Builder,
+    graph::{Graph, NodeKind, Partitioning, SinkKind},
     live::Live,
-    partition::{Partition, Parts, Settings},
+    partition::Settings,
+    worker::Worker,
 };
 use crate::{
     checkpoint::{
@@ -61,10 +62,10 @@ pub struct Surroundings {
     pub live: Arc<Live>,
 }
 
+/// The digest that says how the job is cut.
+const CUT: &str = "the cut into partitions";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
-/// The name of the partition of a job that is one partition.
-const ONE: &str = "all";
 
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
@@ -92,14 +93,14 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             accept_repeats: false,
             memory: None,
         };
-        let Built { inputs, flow, outlets, dead_letters } = builder.build(&options.state_dir).await?;
+        let sources = builder.sources().await?;
         let record = match known {
             Some(record) if record.generation == generation => record,
             known => {
                 let mut starts = known.as_ref().map(|known| known.starts.clone()).unwrap_or_default();
-                for input in &inputs {
-                    if !starts.contains_key(&input.name) {
-                        starts.insert(input.name.clone(), (input.start, input.source.shards().await?));
+                for source in &sources {
+                    if !starts.contains_key(&source.name) {
+                        starts.insert(source.name.clone(), (source.start, source.source.shards().await?));
                     }
                 }
                 let created_us = known.map_or_else(|| around.clock.wall_us(), |known| known.created_us);
@@ -109,19 +110,19 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             }
         };
         let settings = Settings {
-            name: ONE.to_owned(),
+            name: String::new(),
+            one_shard: false,
+            closed: false,
             every: graph.epoch,
             bytes: EPOCH_BYTES,
             until_caught_up: options.until_caught_up,
             accept_rejects: options.accept_rejects,
         };
         let (committer, thread) = Committer::start(store.clone())?;
-        let (clock, live) = (around.clock, around.live);
-        let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
-        let ended = match Partition::claim(settings, record, parts).await {
-            Ok(partition) => partition.run(stop).await,
-            Err(failed) => Err(failed),
-        };
+        let (clock, live, state_dir) = (around.clock, around.live, options.state_dir.clone());
+        let worker = Worker { builder, sources, record, settings, state_dir, store, committer, clock, live };
+        let ended = worker.run(stop).await;
+        drop(worker);
         thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
         ended
     })
@@ -130,6 +131,18 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
 /// The generation that runs now: the known one, or a higher one where the job has changed and that is accepted.
 fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, options: &RunOptions) -> Result<u64> {
     let Some(known) = known else { return Ok(1) };
+    if let (Some(was), Some(is)) = (known.digests.get(CUT), digests.get(CUT))
+        && was != is
+    {
+        return Err(Error::new(
+            Kind::State,
+            format!(
+                "the state in {} was made by a job that ran as {was}, and it would run as {is} now: its rows lie elsewhere; start over with \
+                 --fresh, which moves the old state aside",
+                options.state_dir.display()
+            ),
+        ));
+    }
     if known.digests == *digests {
         return Ok(known.generation);
     }
@@ -159,7 +172,11 @@ fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, opt
 
 /// What names the deployed job: its checked file and every plugin.
 fn digests(graph: &Graph) -> BTreeMap<String, String> {
-    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest())]);
+    let cut = match graph.partitioning {
+        Partitioning::One { .. } => "one partition",
+        Partitioning::PerShard { .. } => "one partition per shard",
+    };
+    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
     for node in &graph.nodes {
         let plugin = match &node.kind {
             NodeKind::Transform(plugin) => Some(plugin),

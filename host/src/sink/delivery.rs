@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -29,6 +28,8 @@ use crate::{
     source::Pending,
     task,
 };
+
+pub mod aws;
 
 /// One result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,32 +259,6 @@ impl Delivery {
         };
         Error::new(Kind::Unavailable, format!("sink `{}` cannot deliver: {why}; {happened}", self.name))
     }
-}
-
-/// What a failed call of the SDK means.
-pub fn call_failed<E, R>(failed: &SdkError<E, R>) -> CallFailed
-where
-    E: ProvideErrorMetadata,
-    SdkError<E, R>: std::error::Error,
-{
-    /// Codes that a person must do something about.
-    const FINAL: [&str; 10] = [
-        "ResourceNotFoundException",
-        "InvalidArgumentException",
-        "ValidationException",
-        "AccessDeniedException",
-        "KMSAccessDeniedException",
-        "KMSDisabledException",
-        "KMSInvalidStateException",
-        "KMSNotFoundException",
-        "KMSOptInRequired",
-        "InvalidKMSResourceException",
-    ];
-    let code = failed.as_service_error().and_then(ProvideErrorMetadata::code);
-    let is_final = code.is_some_and(|code| FINAL.contains(&code));
-    let refused = is_final || matches!(failed, SdkError::ConstructionFailure(_));
-    let happened = if refused { Happened::No } else { Happened::Perhaps };
-    CallFailed { why: DisplayErrorContext(failed).to_string(), is_final, happened }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Service for DeliveryStream {
                 .iter()
                 .map(|entry| Record::builder().data(Blob::new(entry.data.clone())).build().expect("the data is set"));
             let answer = call.set_records(Some(records.collect())).send().await;
-            let answer = answer.map_err(|failed| delivery::call_failed(&failed))?;
+            let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));
             let outcomes = answer.request_responses().iter();

@@ -65,7 +65,7 @@ impl Service for Stream {
                 builder.partition_key(partition_key(&entry.key)).build().expect("data and key are set")
             });
             let answer = call.set_records(Some(records.collect())).send().await;
-            let answer = answer.map_err(|failed| delivery::call_failed(&failed))?;
+            let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));
             Ok(answer.records().iter().map(|one| outcome(one.error_code(), one.error_message())).collect())

@@ -13,7 +13,7 @@ use std::{future::Future, pin::Pin};
 use crate::{
     error::Result,
     record::Batch,
-    state::{Delta, StateStore},
+    state::{Delta, HashRange, StateStore},
 };
 
 /// A future of a step; steps of a partition share one thread, so it need not be `Send`.
@@ -63,9 +63,9 @@ pub trait Step {
         let _ = delta;
     }
 
-    /// Loads the state that the last commit left.
-    fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
-        let _ = (store, watermark_us);
+    /// Loads the state that the last commit left in this range of hash keys.
+    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
+        let _ = (store, range, watermark_us);
         Ok(())
     }
 }

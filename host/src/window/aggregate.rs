@@ -18,7 +18,7 @@ use super::{assign::Tumbling, key::KeyCodec};
 use crate::{
     error::{Error, Kind, Result},
     record::{Batch, Cells, Firings, MIN_US, Origin},
-    state::{Delta, StateStore, key, scan_prefix},
+    state::{Delta, HashRange, StateStore, key, scan_step},
     transform::{LocalPending, Outputs, RowReject, Step},
 };
 
@@ -307,7 +307,7 @@ impl WindowAggregate {
         self.fire(&late, Firing::Late, out).await?;
         for start in done {
             let window = self.open.remove(&start).expect("it was open a moment ago");
-            self.purged.extend(window.slots.iter().map(|slot| row_key(&self.name, &slot.key, start)));
+            self.purged.extend(window.slots.iter().map(|slot| row_key(&self.name, &self.codec, &slot.key, start)));
         }
         self.watermark_us = self.watermark_us.max(watermark_us);
         Ok(self.watermark_us)
@@ -368,8 +368,8 @@ struct Grouped {
     late: Vec<u32>,
 }
 
-fn row_key(step: &str, key: &[u8], start_us: i64) -> Vec<u8> {
-    key::state(step, key::Kind::Window, key, 0, &start_us.to_be_bytes())
+fn row_key(step: &str, codec: &KeyCodec, key: &[u8], start_us: i64) -> Vec<u8> {
+    key::state(step, key::Kind::Window, codec.hash(key), key, 0, &start_us.to_be_bytes())
 }
 
 fn result_schema(codec: &KeyCodec, fields: &[FieldRef]) -> SchemaRef {
@@ -420,15 +420,16 @@ impl Step for WindowAggregate {
                 value.extend_from_slice(&slot.firings.to_be_bytes());
                 value.extend_from_slice(&[u8::from(slot.on_time), u8::from(slot.changed)]);
                 value.extend_from_slice(&slot.accumulator);
-                delta.put(row_key(&self.name, &slot.key, *start), value);
+                delta.put(row_key(&self.name, &self.codec, &slot.key, *start), value);
             }
         }
     }
 
-    fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         self.watermark_us = watermark_us.unwrap_or(MIN_US);
         self.open.clear();
         self.purged.clear();
-        scan_prefix(store, &key::step_prefix(&self.name), |row, value| self.load(row, &value))
+        let name = self.name.clone();
+        scan_step(store, &name, range, |row, value| self.load(row, &value))
     }
 }

@@ -80,6 +80,20 @@ pub struct Source {
     pub time: Option<At<Time>>,
     /// The field that producers use as partition key; a record whose key differs is rejected. Steps keyed by it run per shard.
     pub partition_key: Option<At<String>>,
+    /// What happens, where steps run per shard, with a record that an explicit hash key put into a shard that does not hold its partition
+    /// key: `stop` or `dead_letter`. Default: `stop`.
+    pub explicit_hash_key: Option<At<Misplaced>>,
+}
+
+/// What happens with a record that lies in the wrong shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misplaced {
+    /// The job stops.
+    #[default]
+    Stop,
+    /// It goes to the dead letters.
+    DeadLetter,
 }
 
 /// A Kinesis data stream.
@@ -466,7 +480,7 @@ pub struct TestInput {
     pub record: Option<At<Json>>,
     /// The record's bytes as text, in place of `record`.
     pub text: Option<At<String>>,
-    /// Its partition key. Default: empty.
+    /// Its partition key. Default: the field that `partition_key:` of the source names, else empty.
     pub key: Option<At<String>>,
     /// Its time of arrival (RFC 3339). Default: that of the record before it; without any, `max_ahead` is not applied.
     pub at: Option<At<String>>,

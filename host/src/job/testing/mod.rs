@@ -133,7 +133,7 @@ async fn play(graph: &Graph, test: &Test, around: &Surroundings) -> Result<Ended
         accept_repeats: false,
         memory: Some(&memory),
     };
-    let built = builder.build(&graph.state_dir).await?;
+    let built = builder.build(&graph.state_dir, &builder.sources().await?).await?;
     let mut scene = Scene::new(&tapped, built, clock, live).await?;
     for (number, input) in test.input.iter().enumerate() {
         scene.play(input).await.map_err(|e| e.at(format_args!("input {}", number + 1)))?;

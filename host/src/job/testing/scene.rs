@@ -25,7 +25,7 @@ use crate::{
     },
     record::{Cells, RawBatch, Records, Sequence, ShardId},
     sink::Writer,
-    state::memory::MemoryStore,
+    state::{HashRange, memory::MemoryStore},
     window::event_time::{PartitionClock, ShardClock},
 };
 
@@ -43,6 +43,8 @@ struct Script {
     shard: ShardId,
     clock: ShardClock,
     format: Format,
+    /// `partition_key:`
+    key_field: Option<String>,
     /// reads the fields of a record whose format is binary
     fields: Box<dyn Decoder>,
 }
@@ -75,14 +77,24 @@ impl Scene {
             let shard = ShardId::new(&input.name);
             let clock = ShardClock::new(&input.time, None, None);
             event_clock.set(&shard, clock.watermark_us(), false);
-            scripts.insert(index, Script { input, shard, clock, format: source.format.clone(), fields });
+            scripts.insert(
+                index,
+                Script {
+                    input,
+                    shard,
+                    clock,
+                    format: source.format.clone(),
+                    key_field: source.partition_key.clone(),
+                    fields,
+                },
+            );
         }
         let writer =
             Writer { job: Arc::from(graph.job.as_str()), partition: Arc::from("test"), generation: 1, fence: 1 };
         for outlet in &mut outlets {
             outlet.sink.recover(writer.clone(), 0, &[]).await?;
         }
-        flow.restore(&MemoryStore::default(), &BTreeMap::new())?;
+        flow.restore(&MemoryStore::default(), HashRange::ALL, &BTreeMap::new())?;
         Ok(Self { scripts, flow, outlets, clock, event_clock, live, rejected: Vec::new(), timed: false, sequence: 0 })
     }
 
@@ -103,6 +115,7 @@ impl Scene {
         let unknown = || Error::new(Kind::Internal, "a record of a test belongs to no source");
         let script = self.scripts.get_mut(&source).ok_or_else(unknown)?;
         let (bytes, by_hand) = bytes(&script.format, body)?;
+        let key = key_of(script.key_field.as_deref(), body, key);
         self.sequence += 1;
         let raw = RawBatch {
             records: Arc::new(Records {
@@ -117,7 +130,7 @@ impl Scene {
         };
         Live::add(&self.live.records, 1);
         let decoder = if by_hand { &mut script.fields } else { &mut script.input.decoder };
-        let decoded = decoder.decode(&raw).await?;
+        let decoded = script.input.locality.check(&raw, decoder.decode(&raw).await?)?;
         let mut rule = script.input.time.clone();
         if !self.timed {
             rule.max_ahead_us = i64::MAX;
@@ -171,6 +184,19 @@ impl Scene {
             rows.insert(name.clone(), read.map_err(bad)?);
         }
         Ok(Ended { rows, rejected: self.rejected })
+    }
+}
+
+/// The key that a producer would give: what the test says, else the field that the source names.
+fn key_of(field: Option<&str>, body: &TestBody, key: &str) -> String {
+    let named = match (body, field) {
+        (TestBody::Fields(fields), Some(field)) if key.is_empty() => fields.get(field),
+        _ => None,
+    };
+    match named {
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => key.to_owned(),
     }
 }
 

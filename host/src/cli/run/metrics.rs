@@ -2,10 +2,7 @@
 //!
 //! Left to others: what the figures are (`job::metrics`).
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -58,7 +55,7 @@ pub fn serve(runtime: &Handle, at: SocketAddr, job: &str, live: Arc<Live>) -> Re
 fn routes(metrics: Arc<Metrics>, live: Arc<Live>) -> Router {
     let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
     let ready = move || async move {
-        match live.shards.load(Relaxed) {
+        match live.now().shards {
             0 => (StatusCode::SERVICE_UNAVAILABLE, "no shard is being read\n"),
             _ => (StatusCode::OK, "ready\n"),
         }

@@ -15,10 +15,13 @@ use std::{
 
 use arrow::temporal_conversions::timestamp_us_to_datetime;
 
-use super::Output;
 use crate::{
+    cli::Output,
     clock,
-    job::{live::Live, metrics::watermark_us},
+    job::{
+        live::{Live, Now},
+        metrics::watermark_us,
+    },
 };
 
 /// Lines of the table that are on the terminal.
@@ -73,23 +76,24 @@ pub async fn show(live: Arc<Live>, format: Output) {
         match format {
             Output::Json => say(&to_json(&live, Some(rate))),
             Output::Text if terminal => draw(&table(&live, rate)),
-            Output::Text => tracing::info!("{}", line(&live, rate)),
+            Output::Text => tracing::info!("{}", line(&live, Some(rate))),
         }
     }
 }
 
 /// The last word: the table goes, the sum stays.
-pub fn close(live: &Live, format: Output) {
+pub fn close(live: &Live, format: Output, well: bool) {
     if format == Output::Json {
         return say(&to_json(live, None));
     }
     say(&format!(
-        "{} records, {} results, {} rejects, {} late, epoch {}",
+        "{}: {} records, {} results, {} rejects, {} late, epoch {}",
+        if well { "done" } else { "stopped" },
         live.records.load(Relaxed),
         live.results.load(Relaxed),
         live.rejects.load(Relaxed),
         live.late.load(Relaxed),
-        live.epoch.load(Relaxed),
+        live.now().epoch,
     ));
 }
 
@@ -100,21 +104,23 @@ fn say(line: &dyn Display) {
 }
 
 fn to_json(live: &Live, rate: Option<u64>) -> serde_json::Value {
+    let now = live.now();
     serde_json::json!({
         "records_per_second": rate,
         "records": live.records.load(Relaxed),
         "results": live.results.load(Relaxed),
         "rejects": live.rejects.load(Relaxed),
         "late": live.late.load(Relaxed),
-        "behind_ms": live.behind_ms.load(Relaxed),
-        "watermark_us": watermark_us(live),
-        "epoch": live.epoch.load(Relaxed),
-        "shards": live.shards.load(Relaxed),
+        "behind_ms": now.behind_ms,
+        "watermark_us": watermark_us(&now),
+        "epoch": now.epoch,
+        "shards": now.shards,
     })
 }
 
 /// Two lines of at most 79 characters.
 fn table(live: &Live, rate: u64) -> Vec<String> {
+    let now = live.now();
     let head = format!(
         "{:>10}{:>12}{:>10}{:>8}{:>7}{:>8}  {:<16}{:>6}",
         "records/s", "records", "results", "rejects", "late", "lag", "watermark", "epoch"
@@ -125,29 +131,32 @@ fn table(live: &Live, rate: u64) -> Vec<String> {
         live.results.load(Relaxed),
         live.rejects.load(Relaxed),
         live.late.load(Relaxed),
-        lag(live),
-        watermark(live).get(..16).unwrap_or("-"),
-        live.epoch.load(Relaxed),
+        lag(&now),
+        watermark(&now).get(..16).unwrap_or("-"),
+        now.epoch,
     );
     vec![head, figures]
 }
 
-fn line(live: &Live, rate: u64) -> String {
+/// The figures in one line; the rate where it is known.
+pub fn line(live: &Live, rate: Option<u64>) -> String {
+    let now = live.now();
+    let rate = rate.map_or(String::new(), |rate| format!("{rate} records/s, "));
     format!(
-        "{rate} records/s, {} records, {} results, {} rejects, {} late, lag {}, watermark {}, epoch {}, {} shards",
+        "{rate}{} records, {} results, {} rejects, {} late, lag {}, watermark {}, epoch {}, {} shards",
         live.records.load(Relaxed),
         live.results.load(Relaxed),
         live.rejects.load(Relaxed),
         live.late.load(Relaxed),
-        lag(live),
-        watermark(live),
-        live.epoch.load(Relaxed),
-        live.shards.load(Relaxed),
+        lag(&now),
+        watermark(&now),
+        now.epoch,
+        now.shards,
     )
 }
 
-fn lag(live: &Live) -> String {
-    let ms = live.behind_ms.load(Relaxed);
+fn lag(now: &Now) -> String {
+    let ms = now.behind_ms;
     match ms / 1000 {
         0..=99 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         seconds @ 100..=5999 => format!("{} min", seconds / 60),
@@ -155,8 +164,8 @@ fn lag(live: &Live) -> String {
     }
 }
 
-fn watermark(live: &Live) -> String {
-    let time = watermark_us(live).and_then(timestamp_us_to_datetime);
+fn watermark(now: &Now) -> String {
+    let time = watermark_us(now).and_then(timestamp_us_to_datetime);
     time.map_or_else(|| "-".to_owned(), |time| time.to_string())
 }
 
@@ -167,15 +176,14 @@ mod tests {
     #[test]
     fn the_table_is_narrow_and_says_what_it_knows() {
         let live = Live::default();
-        assert!(line(&live, 0).contains("watermark -"), "{}", line(&live, 0));
-        live.watermark_us.store(1_767_225_600_000_000, Relaxed);
-        live.behind_ms.store(61_500, Relaxed);
+        assert!(line(&live, None).contains("watermark -"), "{}", line(&live, None));
+        live.update("all", |now| (now.watermark_us, now.behind_ms) = (1_767_225_600_000_000, 61_500));
         live.records.store(99_999_999_999, Relaxed);
         let lines = table(&live, 1_000_000);
         assert!(lines.iter().all(|line| line.len() < 80), "{lines:?}");
         assert!(lines[1].contains("2026-01-01 00:00") && lines[1].contains("61.5 s"), "{lines:?}");
-        live.behind_ms.store(86_400_000, Relaxed);
-        assert!(line(&live, 3).contains("lag 24 h"));
+        live.update("all", |now| now.behind_ms = 86_400_000);
+        assert!(line(&live, Some(3)).contains("lag 24 h"));
     }
 
     #[test]

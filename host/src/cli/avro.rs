@@ -1,0 +1,64 @@
+//! JSON objects encoded as Avro in Confluent framing, with a schema that is registered first.
+
+use std::path::Path;
+
+use apache_avro::{Schema, types::Value, writer::datum::GenericDatumWriter};
+use schema_registry_converter::{
+    async_impl::schema_registry::{SrSettings, post_schema},
+    schema_registry_common::{SchemaType, SuppliedSchema},
+};
+
+use crate::{
+    decode::avro::frame,
+    error::{Error, Kind, Result},
+};
+
+/// A schema with the id that the registry gave it.
+pub struct AvroEncoder {
+    schema: Schema,
+    id: u32,
+}
+
+impl AvroEncoder {
+    /// Reads a schema file and registers it under the subject.
+    pub async fn register(registry: &str, subject: &str, schema: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(schema)
+            .map_err(|e| Error::new(Kind::Config, format!("cannot read the schema {}: {e}", schema.display())))?;
+        Self::register_text(registry, subject, &text).await
+    }
+
+    /// The same for the text of a schema.
+    pub async fn register_text(registry: &str, subject: &str, text: &str) -> Result<Self> {
+        let schema = Schema::parse_str(text)
+            .map_err(|e| Error::new(Kind::Config, format!("the schema for `{subject}` is no Avro schema: {e}")))?;
+        let supplied = SuppliedSchema::new(None, SchemaType::Avro, text.to_owned());
+        let settings = SrSettings::new(registry.trim_end_matches('/').to_owned());
+        let registered = post_schema(&settings, subject.to_owned(), supplied).await.map_err(|e| {
+            Error::new(
+                Kind::Unavailable,
+                format!("the registry {registry} did not take the schema of `{subject}`: {e}"),
+            )
+        })?;
+        Ok(Self { schema, id: registered.id })
+    }
+
+    /// One record; `what` names it in the error.
+    pub fn encode(&self, what: &str, object: serde_json::Value) -> Result<Vec<u8>> {
+        let bad = |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{what} does not fit the schema: {e}"));
+        let value = Value::try_from(object).map_err(|e| bad(&e))?.resolve(&self.schema).map_err(|e| bad(&e))?;
+        let writer = GenericDatumWriter::builder(&self.schema).build().map_err(|e| bad(&e))?;
+        let body = writer.write_value_to_vec(value).map_err(|e| bad(&e))?;
+        Ok(frame(self.id, &body))
+    }
+
+    /// One record a line.
+    pub fn lines(&self, lines: &[String]) -> Result<Vec<Vec<u8>>> {
+        let encode = |(number, line): (usize, &String)| {
+            let what = format!("line {}", number + 1);
+            let object =
+                serde_json::from_str(line).map_err(|e| Error::new(Kind::Config, format!("{what} is no JSON: {e}")))?;
+            self.encode(&what, object)
+        };
+        lines.iter().enumerate().map(encode).collect()
+    }
+}
