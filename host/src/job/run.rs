@@ -3,13 +3,17 @@
 //! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
 //! Left to others: the partitions (`worker`), what is shown meanwhile (`cli`).
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     build::Builder,
-    graph::{Graph, NodeKind, Partitioning},
+    graph::{Graph, NodeKind, Partitioning, SinkKind},
     live::Live,
     partition::Settings,
     worker::Worker,
@@ -66,7 +70,7 @@ const EPOCH_BYTES: u64 = 256 << 20;
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
     if options.fresh {
-        set_aside(options, &around)?;
+        set_aside(graph, options, &*around.clock)?;
     }
     let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&options.state_dir)?);
     let worker = tokio::runtime::Builder::new_current_thread()
@@ -87,6 +91,7 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             live: around.live.clone(),
             endpoint: options.endpoint.clone(),
             accept_repeats: false,
+            memory: None,
         };
         let sources = builder.sources().await?;
         let record = match known {
@@ -188,16 +193,48 @@ fn digests(graph: &Graph) -> BTreeMap<String, String> {
     digests
 }
 
-/// `--fresh`: the old state is moved, never deleted.
-fn set_aside(options: &RunOptions, around: &Surroundings) -> Result<()> {
+/// `--fresh`: the old state and what was made with it are moved, never deleted.
+fn set_aside(graph: &Graph, options: &RunOptions, clock: &dyn Clock) -> Result<()> {
+    let stamp = clock.wall_us() / 1000;
+    let files = graph.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Sink(SinkKind::File(files)) => Some(&files.path),
+        _ => None,
+    });
+    let outputs: Vec<&PathBuf> =
+        files.chain(graph.dead_letters.iter().map(|files| &files.path)).filter(|path| path.exists()).collect();
+    outputs.iter().try_for_each(|path| holds_only_results(path))?;
     let state = &options.state_dir;
-    if !state.exists() {
-        return Ok(());
+    if state.exists() {
+        RocksStore::check_free(state)?;
+        move_aside(state, stamp)?;
     }
-    RocksStore::check_free(state)?;
-    let aside = state.with_extension(format!("before-{}", around.clock.wall_us() / 1_000_000));
-    std::fs::rename(state, &aside)
-        .map_err(|e| Error::new(Kind::State, format!("cannot move {} to {}: {e}", state.display(), aside.display())))?;
-    tracing::info!("the old state is in {}", aside.display());
+    outputs.into_iter().filter(|path| path.exists()).try_for_each(|path| move_aside(path, stamp))
+}
+
+fn move_aside(path: &Path, stamp: i64) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".before-{stamp}"));
+    let aside = path.with_file_name(name);
+    std::fs::rename(path, &aside)
+        .map_err(|e| Error::new(Kind::State, format!("cannot move {} to {}: {e}", path.display(), aside.display())))?;
+    tracing::info!("what was in {} is in {} now", path.display(), aside.display());
+    Ok(())
+}
+
+/// A folder that people use for other things too is not moved under their feet.
+fn holds_only_results(folder: &Path) -> Result<()> {
+    let unread = |e: std::io::Error| Error::new(Kind::State, format!("cannot read {}: {e}", folder.display()));
+    for entry in std::fs::read_dir(folder).map_err(unread)? {
+        let name = entry.map_err(unread)?.file_name();
+        if name != "_pelton" && Path::new(&name).extension().is_none_or(|of| of != "jsonl") {
+            let message = format!(
+                "a fresh start moves the folder {} aside, but it holds `{}`, which is no result: move that away, or give the sink a \
+                 folder of its own",
+                folder.display(),
+                name.display()
+            );
+            return Err(Error::new(Kind::State, message));
+        }
+    }
     Ok(())
 }
