@@ -5,6 +5,7 @@
 mod bad_input;
 mod chaos;
 mod check_cases;
+mod cli;
 mod flights;
 mod guide;
 mod kinesis_sinks;

@@ -21,7 +21,7 @@ use crate::{
 
 /// Moves the state, then the files of every sink and the dead letters. After a crash on the way it may be called again.
 pub fn set_aside(graph: &Graph, state: &Path, clock: &dyn Clock) -> Result<()> {
-    let name = format!("before-{}", clock.wall_us() / 1_000_000);
+    let name = format!("before-{}", clock.wall_us() / 1_000);
     if let Some(aside) = set_state_aside(state, &name)? {
         tracing::info!("the old state is in {}", aside.display());
     }

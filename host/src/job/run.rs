@@ -94,6 +94,7 @@ pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watc
             endpoint: options.endpoint.clone(),
             accept_repeats: options.accept_repeats,
             accept_loss: options.accept_loss,
+            memory: None,
         };
         let sources = builder.sources().await?;
         let is_new = known.as_ref().is_none_or(|known| known.generation != generation);

@@ -11,7 +11,10 @@ mod victim;
 use std::time::Duration;
 
 use load::{Load, Shape};
-use pelton::{checkpoint::kill::{POINTS, SEAL_POINTS}, clock};
+use pelton::{
+    checkpoint::kill::{POINTS, SEAL_POINTS},
+    clock,
+};
 use pelton_emulator::{Options, Running, start};
 use victim::{Ending, Victim};
 
@@ -78,6 +81,7 @@ struct Seen {
 async fn emulator() -> Running {
     let options = Options {
         streams: vec![("events".into(), 3), ("results".into(), 2), ("whole".into(), 2)],
+        subscription: Duration::from_secs(2),
         takeover_after: Duration::from_millis(100),
         call_interval: Duration::from_millis(20),
         ..Options::default()

@@ -464,9 +464,9 @@ pub struct Test {
     /// Records and watermarks, in order.
     #[schemars(required)]
     pub input: Option<At<Vec<At<TestInput>>>>,
-    /// Expected rows by step or sink; fields that are not named are not compared.
+    /// Expected rows by step or sink, in any order; fields that are not named are not compared.
     pub expect: Option<At<Named<Vec<At<Json>>>>>,
-    /// Expected rejects, in order.
+    /// Expected rejects, in order; a reject that is not expected fails the test.
     pub rejects: Option<At<Vec<At<TestReject>>>>,
 }
 
@@ -476,13 +476,13 @@ pub struct Test {
 pub struct TestInput {
     /// Which source. Default: the only one.
     pub source: Option<At<String>>,
-    /// The record's fields.
+    /// The record's fields, as JSON; those of Avro records too.
     pub record: Option<At<Json>>,
     /// The record's bytes as text, in place of `record`.
     pub text: Option<At<String>>,
-    /// Its partition key. Default: empty.
+    /// Its partition key. Default: the field that `partition_key:` of the source names, else empty.
     pub key: Option<At<String>>,
-    /// Its time of arrival (RFC 3339). Default: that of the record before it.
+    /// Its time of arrival (RFC 3339). Default: that of the record before it; without any, `max_ahead` is not applied.
     pub at: Option<At<String>>,
     /// Event time has come this far (RFC 3339).
     pub watermark: Option<At<String>>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::subscribe_to_shard::SubscribeToShardError,
     primitives::{DateTime, event_stream::EventReceiver},
     types::{
@@ -17,7 +17,7 @@ use aws_sdk_kinesis::{
     },
 };
 use tokio::sync::mpsc::Sender;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     control::{self, Listing},
@@ -27,6 +27,7 @@ use super::{
     service_clock::ServiceClock,
 };
 use crate::{
+    aws,
     clock::{self, Clock},
     error::{Error, Kind, Result},
     random,
@@ -185,7 +186,10 @@ impl Running {
                 self.machine.opened(now, self.shard.service_clock.wall_us());
             }
             Some(Err(refused)) => {
-                self.note(&DisplayErrorContext(&refused));
+                match refusal(&refused) {
+                    Failure::InUse => self.note_in_use(),
+                    _ => self.note(&aws::said(&refused)),
+                }
                 self.machine.failed(now, refusal(&refused));
             }
             None => {
@@ -214,7 +218,7 @@ impl Running {
                 Ok(())
             }
             Some(Err(broken)) => {
-                self.note(&DisplayErrorContext(&broken));
+                self.note(&aws::said(&broken));
                 self.close(breakage(&broken));
                 Ok(())
             }
@@ -279,6 +283,16 @@ impl Running {
         // a reader that is gone needs no last word
         let _ = self.to.send(last).await;
         Err(Over)
+    }
+
+    /// The rule of the service that a second run meets soon after a first one.
+    fn note_in_use(&self) {
+        info!(
+            "stream {}, {}: an earlier reader's subscription still stands; waiting up to {} s for the service to let this one in",
+            self.shard.stream,
+            self.shard.shard,
+            (self.shard.timing.after_success + self.shard.timing.pause).as_secs_f32().ceil()
+        );
     }
 
     fn note(&self, why: &dyn std::fmt::Display) {
