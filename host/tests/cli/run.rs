@@ -59,21 +59,29 @@ struct Running {
     stderr: BufReader<std::process::ChildStderr>,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn start(folder: &Path) -> Running {
     let arguments = [RUN, &["--metrics=127.0.0.1:0"]].concat();
     let mut child = pelton(folder, &arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut running = Running { child, address: String::new(), stderr };
     let mut said = String::new();
-    loop {
-        line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended: {said}");
-        said.push_str(&line);
+    while running.address.is_empty() {
+        let mut line = String::new();
+        assert!(running.stderr.read_line(&mut line).unwrap() > 0, "it ended: {said}");
         if let Some((_, rest)) = line.split_once("metrics: http://") {
-            let address = rest.split('/').next().unwrap().to_owned();
-            return Running { child, address, stderr };
+            running.address = rest.split('/').next().unwrap().to_owned();
         }
+        said.push_str(&line);
     }
+    running
 }
 
 impl Running {
