@@ -366,8 +366,8 @@ impl World {
     }
 
     fn everything_once(&self) {
-        for sink in 0..2 {
-            assert_eq!(self.shown(sink), (1..=BATCHES * RECORDS).collect::<Vec<_>>(), "sink {}", SINKS[sink]);
+        for (number, sink) in SINKS.iter().enumerate() {
+            assert_eq!(self.shown(number), (1..=BATCHES * RECORDS).collect::<Vec<_>>(), "sink {sink}");
         }
     }
 }

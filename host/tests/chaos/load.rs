@@ -9,9 +9,13 @@ use std::{
 };
 
 use aws_sdk_kinesis::{Client, primitives::Blob, types::PutRecordsRequestEntry};
-use pelton::{aws::Settings, clock};
+use pelton::{
+    aws::Settings,
+    clock,
+    task::{self, Task},
+};
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
 
 /// Which job is killed, under which load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub struct Put {
 pub struct Load {
     client: Client,
     stop: Arc<AtomicBool>,
-    putting: JoinHandle<Vec<Put>>,
+    putting: Task<Vec<Put>>,
     split: Mutex<bool>,
     merged: Mutex<bool>,
 }
@@ -66,7 +70,7 @@ impl Load {
         let aws = Settings { endpoint: Some(endpoint.to_owned()), ..Settings::default() }.load().await.unwrap();
         let (client, stop) = (aws.kinesis_client(), Arc::new(AtomicBool::new(false)));
         let (putter, stopped) = (client.clone(), stop.clone());
-        let putting = tokio::spawn(async move {
+        let putting = task::spawn(&Handle::current(), async move {
             let mut all: Vec<Put> = Vec::new();
             while !stopped.load(Ordering::Relaxed) {
                 let from = all.len() as i64;
@@ -106,7 +110,7 @@ impl Load {
     /// Ends the load; everything that was put, in order.
     pub async fn stop(self) -> Vec<Put> {
         self.stop.store(true, Ordering::Relaxed);
-        self.putting.await.unwrap()
+        self.putting.join().await
     }
 }
 
