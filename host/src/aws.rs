@@ -7,7 +7,10 @@
 use std::net::IpAddr;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
-use aws_sdk_kinesis::config::{Credentials, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_kinesis::{
+    config::{Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient},
+    error::{ProvideErrorMetadata, SdkError},
+};
 use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
@@ -94,6 +97,12 @@ impl Aws {
         aws_sdk_kinesis::Client::new(&self.one_client())
     }
 
+    /// The same, with somebody who sees every call.
+    pub fn kinesis_client_seen_by(&self, seer: impl Intercept + 'static) -> aws_sdk_kinesis::Client {
+        let config = aws_sdk_kinesis::config::Builder::from(&self.one_client()).interceptor(seer).build();
+        aws_sdk_kinesis::Client::from_conf(config)
+    }
+
     /// A client of Firehose with connections of its own.
     pub fn firehose_client(&self) -> aws_sdk_firehose::Client {
         aws_sdk_firehose::Client::new(&self.one_client())
@@ -111,6 +120,27 @@ impl Aws {
         builder.build()
     }
 }
+
+/// What a failed call says, in one line: the service's code and words, or why it was not reached.
+pub fn said<E, R>(failed: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let text = match (failed.code(), failed.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => {
+            let chain = std::iter::successors(Some(failed as &dyn std::error::Error), |error| error.source());
+            chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        }
+    };
+    let plain = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    plain.take(LONGEST_WORDS).collect()
+}
+
+/// Of a message that a service gives.
+const LONGEST_WORDS: usize = 400;
 
 fn trusting(pem: &str) -> SharedHttpClient {
     let store = TrustStore::empty().with_pem_certificate(pem.as_bytes());

@@ -43,7 +43,7 @@ pub async fn shard(source: &dyn Source, shard: &ShardId) -> Result<(), Broken> {
         return Err(format!("shard {shard}: {:?} comes before {:?}", pair[0].0, pair[1].0));
     }
     for (seen, (record, _)) in whole.records.iter().enumerate() {
-        let position = Position { record: Some(*record), continuation: None, as_of_us: 0 };
+        let position = Position { record: Some(*record), continuation: None, as_of_us: i64::MAX };
         resumes(source, shard, position, &whole.records[seen + 1..]).await?;
     }
     for (seen, position) in &whole.positions {

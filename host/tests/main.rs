@@ -2,9 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bad_input;
+mod chaos;
 mod check_cases;
+mod cli;
+mod flights;
+mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod plugin;
+mod scripted_service;
+mod second_run;
 mod service;
+mod tidy;
 mod whole_job;

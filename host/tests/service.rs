@@ -63,7 +63,7 @@ impl Service {
 
     pub async fn source_with(&self, stream: &str, timing: Timing) -> Result<Kinesis> {
         let (stream, consumer) = (stream.to_owned(), "job".to_owned());
-        let options = Options { stream, consumer, aws: self.settings.clone(), timing };
+        let options = Options { stream, consumer, aws: self.settings.clone(), timing, accept_loss: false };
         Kinesis::connect(options, Handle::current(), SystemClock::shared()).await
     }
 

@@ -9,7 +9,7 @@ use pelton::{
     clock::{Clock, SystemClock},
     error::{Error, Kind, Result},
     job::live::Live,
-    record::{Batch, Sequence, ShardId},
+    record::{Batch, RowReject, Sequence, ShardId},
     sink::{Prepared, Promise, Sink, Token, Writer},
     source::{Event, From, Pending, Position, Reader, Shard, Source},
 };
@@ -33,7 +33,7 @@ impl Until {
     fn reached(&self, given: u64) -> bool {
         match self {
             Self::Epochs(epochs, live, clock) => {
-                live.epoch.load(Relaxed) >= *epochs && clock.elapsed().as_secs() >= *epochs
+                live.now().epoch >= *epochs && clock.elapsed().as_secs() >= *epochs
             }
             Self::Records(records) => given >= *records,
         }
@@ -148,9 +148,10 @@ impl Sink for Counted {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         let mut digest = self.digest.lock().unwrap_or_else(PoisonError::into_inner);
-        Box::pin(std::future::ready(observe(self.work, &batch.fields, &mut digest)))
+        let observed = observe(self.work, &batch.fields, &mut digest);
+        Box::pin(std::future::ready(observed.map(|()| Vec::new())))
     }
 
     fn prepare(&mut self, _: u64) -> Pending<'_, Result<Prepared>> {

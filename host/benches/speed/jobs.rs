@@ -10,7 +10,7 @@ use pelton::{
     error::{Error, Kind, Result},
     job::{
         self,
-        build::{MakeSink, Memory},
+        build::{Given, MakeSink},
         inspect::Inspector,
         live::Live,
         run::{RunOptions, Surroundings, run_with},
@@ -127,7 +127,7 @@ fn ran(live: &Live, spent: Spent, digest: Digest, resident: Vec<(u64, u64)>) -> 
     Ran {
         records: live.records.load(Relaxed),
         spent,
-        epochs: live.epoch.load(Relaxed),
+        epochs: live.now().epoch,
         syncs: live.syncs.load(Relaxed),
         written: live.written.load(Relaxed),
         results: digest.rows,
@@ -157,7 +157,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
         let digest = digest.clone();
         Arc::new(move || Box::new(Counted::new(job.work(), digest.clone())))
     };
-    let memory = Memory {
+    let given = Given {
         sources: repeating.into_iter().map(|source| ("readings".to_owned(), source)).collect(),
         sinks: [("counted".to_owned(), make)].into(),
     };
@@ -167,6 +167,8 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
         accept_change: false,
         fresh: false,
         accept_rejects: false,
+        accept_repeats: false,
+        accept_loss: false,
         endpoint: None,
     };
     let around = Surroundings {
@@ -178,7 +180,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
     };
     let (_stop, stopped) = watch::channel(false);
     let watch = Watch::start();
-    run_with(&graph, &options, around, &memory, stopped)?;
+    run_with(&graph, &options, around, &given, stopped)?;
     let spent = watch.stop();
     let digest = *digest.lock().unwrap_or_else(PoisonError::into_inner);
     Ok((spent, digest))

@@ -18,6 +18,7 @@ use crate::{
     random,
     record::ShardId,
     sink::{Sink, Token, Writer},
+    source::Shard,
     state::Delta,
 };
 
@@ -55,6 +56,7 @@ impl Epochs {
     /// Rule 0. `first` is what an unknown partition begins with.
     pub fn claim(ledger: Ledger, committer: Committer, first: Manifest) -> Result<Self> {
         let manifest = ledger.claim(first)?;
+        tracing::debug!(partition = ledger.partition(), fence = manifest.fence, epoch = manifest.epoch, "claimed");
         let unpublished = manifest.tokens.clone();
         Ok(Self { ledger, committer, manifest, pending: None, unpublished })
     }
@@ -70,7 +72,11 @@ impl Epochs {
     }
 
     /// Rule 6, after the claim: sinks get back what they held and abort what is beyond the manifest, then its tokens are committed.
+    /// Rows held for a sink that is gone would be gone with it, so they stop the run.
     pub async fn recover(&mut self, writer: &Writer, sinks: &mut [Outlet]) -> Result<()> {
+        if let Some(gone) = self.manifest.held.keys().find(|held| sinks.iter().all(|outlet| outlet.name != **held)) {
+            return Err(undelivered(gone, "holds back"));
+        }
         for outlet in sinks.iter_mut() {
             let held = self.manifest.held.get(&outlet.name).map_or(&[][..], Vec::as_slice);
             let recovered = outlet.sink.recover(writer.clone(), self.manifest.epoch, held).await;
@@ -171,6 +177,24 @@ impl Epochs {
         Ok(())
     }
 
+    /// The shard is read to its end: a last manifest that nothing may follow. Nothing is left to finish when it is written: every token is
+    /// committed, and no sink holds rows back.
+    pub async fn seal(&mut self, children: Vec<Shard>, sinks: &mut [Outlet]) -> Result<()> {
+        self.close(sinks).await?;
+        if let Some(sink) = self.manifest.held.keys().next() {
+            return Err(Error::new(Kind::Internal, format!("sink {sink} holds rows back at the end of a shard")));
+        }
+        let mut last = Manifest { sealed: Some(children), tokens: Vec::new(), ..self.manifest.clone() };
+        last.number += 1;
+        last.shards.values_mut().flat_map(BTreeMap::values_mut).for_each(|shard| shard.ended = true);
+        kill::point("before-seal");
+        self.pending = Some(self.committer.commit(self.ledger.row(&last)).await?);
+        self.manifest = last;
+        self.durable().await?;
+        kill::point("after-seal");
+        Ok(())
+    }
+
     /// Ends the last epoch: everything is durable and published when this returns.
     pub async fn close(&mut self, sinks: &mut [Outlet]) -> Result<()> {
         let mut attempt = 0;
@@ -193,10 +217,39 @@ fn epochs_of(tokens: &[Token]) -> usize {
 
 fn sink_of<'a>(sinks: &'a mut [Outlet], token: &Token) -> Result<&'a mut Box<dyn Sink>> {
     let found = sinks.iter_mut().find(|outlet| outlet.name == token.sink);
-    found.map(|outlet| &mut outlet.sink).ok_or_else(|| {
-        Error::new(
-            Kind::State,
-            format!("the state has results for sink `{}`, which the job no longer has; put it back until they are delivered", token.sink),
-        )
-    })
+    found.map(|outlet| &mut outlet.sink).ok_or_else(|| undelivered(&token.sink, "has"))
+}
+
+fn undelivered(sink: &str, has: &str) -> Error {
+    let message = format!(
+        "the state {has} results for sink `{sink}`, which the job no longer has: put it back (or its old name) and run once with \
+         --until-caught-up, which delivers them, then take it away; or start over with --fresh"
+    );
+    Error::new(Kind::State, message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        sink::memory::{MemorySink, Shown},
+        state::memory::MemoryStore,
+    };
+
+    #[tokio::test]
+    async fn rows_held_for_a_sink_that_is_gone_stop_the_run() {
+        let held = BTreeMap::from([("renamed".to_owned(), b"rows".to_vec())]);
+        let first = Manifest { held, ..Manifest::default() };
+        let store = Arc::new(MemoryStore::default());
+        let (committer, _thread) = Committer::start(store.clone()).unwrap();
+        let mut epochs = Epochs::claim(Ledger::new(store, "all"), committer, first).unwrap();
+        let writer = Writer { job: "job".into(), partition: "all".into(), generation: 1, fence: 1 };
+        let outlet = |name: &str| Outlet { name: name.into(), sink: Box::new(MemorySink::new(name, Shown::default())) };
+        let failed = epochs.recover(&writer, &mut [outlet("out")]).await.unwrap_err();
+        assert!(failed.kind() == Kind::State && failed.to_string().contains("for sink `renamed`"), "{failed}");
+        epochs.recover(&writer, &mut [outlet("out"), outlet("renamed")]).await.unwrap();
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     manifest::{self, JobRecord, Manifest},
 };
 use crate::{
-    error::Result,
+    error::{Error, Kind, Result},
     random,
     state::{Delta, StateStore, key, scan_prefix},
 };
@@ -47,9 +47,21 @@ impl Ledger {
             .transpose()
     }
 
-    /// Rule 0: the next manifest with the same content and the next fence. `first` is what an unknown partition begins with.
+    /// The partition's name.
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// Rule 0: the next manifest with the same content, the next fence, and the generation of `first`, which is also what an unknown
+    /// partition begins with. A sealed partition cannot be claimed.
     pub fn claim(&self, first: Manifest) -> Result<Manifest> {
+        let generation = first.generation;
         let mut claim = self.newest()?.unwrap_or(first);
+        if claim.sealed.is_some() {
+            let words = format!("partition {} is sealed: its shard was read to the end", self.partition);
+            return Err(Error::new(Kind::Internal, words));
+        }
+        claim.generation = generation;
         claim.number += 1;
         claim.fence += 1;
         claim.nonce = random::bits();
@@ -68,6 +80,19 @@ impl Ledger {
         }
         delta
     }
+}
+
+/// Every partition of a store, with its newest manifest.
+pub fn partitions(store: &Arc<dyn StateStore>) -> Result<Vec<(String, Manifest)>> {
+    let mut names = std::collections::BTreeSet::new();
+    scan_prefix(&**store, &key::all_meta(), |row, _| {
+        if let Some((partition, MANIFEST)) = key::meta_parts(row) {
+            names.insert(partition.to_owned());
+        }
+        Ok(())
+    })?;
+    let newest = |name: String| Ok(Ledger::new(store.clone(), &name).newest()?.map(|manifest| (name, manifest)));
+    names.into_iter().filter_map(|name| newest(name).transpose()).collect()
 }
 
 /// The newest job record of a store.

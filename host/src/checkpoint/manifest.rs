@@ -13,6 +13,7 @@ use crate::{
     record::ShardId,
     sink::Token,
     source::{Position, Shard, Start},
+    state::HashRange,
 };
 
 const VERSION: u8 = 1;
@@ -34,7 +35,7 @@ pub struct ShardProgress {
 }
 
 /// What one epoch made durable.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// manifests are numbered from 1 without gaps; the newest is the truth
     pub number: u64,
@@ -51,9 +52,51 @@ pub struct Manifest {
     /// promises of sinks that are not known to be committed, oldest first
     pub tokens: Vec<Token>,
     /// what sinks hold back, by name of the sink
+    #[serde(with = "base64_rows")]
     pub held: BTreeMap<String, Vec<u8>>,
     /// the output watermark of every step, by name, microseconds since 1970
     pub watermarks: BTreeMap<String, i64>,
+    /// what the partition owns of the hash space
+    #[serde(default = "all")]
+    pub range: HashRange,
+    /// how far event time had come in what was inherited, where that is further than the partition's own beginning
+    #[serde(default)]
+    pub floors: Vec<Floor>,
+    /// the shard is read to its end and nothing is left to finish: nothing may follow; these shards go on
+    #[serde(default)]
+    pub sealed: Option<Vec<Shard>>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            number: 0,
+            epoch: 0,
+            fence: 0,
+            nonce: 0,
+            generation: 0,
+            shards: BTreeMap::new(),
+            tokens: Vec::new(),
+            held: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+            range: HashRange::ALL,
+            floors: Vec::new(),
+            sealed: None,
+        }
+    }
+}
+
+fn all() -> HashRange {
+    HashRange::ALL
+}
+
+/// A record whose partition key lies in the range is late as if event time had come this far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// part of the hash space
+    pub range: HashRange,
+    /// microseconds since 1970
+    pub watermark_us: i64,
 }
 
 /// The deployed truth of a job: where it started, and what its state was made with.
@@ -69,6 +112,42 @@ pub struct JobRecord {
     pub created_us: i64,
     /// by source: where shards begin that existed then, and which those were
     pub starts: BTreeMap<String, (Start, Vec<Shard>)>,
+    /// by source: when it was first read
+    #[serde(default)]
+    pub began: BTreeMap<String, Began>,
+}
+
+/// When a source was first read by a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// microseconds since 1970 by the clock that stamps arrivals
+    pub at_us: i64,
+    /// when the stream itself was made, where that is known
+    pub stream_made_us: Option<i64>,
+}
+
+impl JobRecord {
+    /// When this source was first read, microseconds since 1970 by the clock that stamps arrivals.
+    pub fn began_us(&self, source: &str) -> i64 {
+        self.began.get(source).map_or(self.created_us, |began| began.at_us)
+    }
+}
+
+/// Bytes as text: as numbers they would be three times as long, in every manifest.
+mod base64_rows {
+    use std::collections::BTreeMap;
+
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(rows: &BTreeMap<String, Vec<u8>>, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(rows.iter().map(|(name, bytes)| (name, STANDARD.encode(bytes))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<u8>>, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(from)?;
+        texts.into_iter().map(|(name, text)| Ok((name, STANDARD.decode(text).map_err(D::Error::custom)?))).collect()
+    }
 }
 
 /// Bytes of a row. The length of a body is bounded by what the store takes, not here.
@@ -103,4 +182,19 @@ pub fn decode<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T> {
         return Err(damaged("its checksum does not fit".to_owned()));
     }
     serde_json::from_slice(body).map_err(|e| damaged(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_manifest_survives_its_bytes_and_holds_rows_at_little_cost() {
+        let held: Vec<u8> = (0..60_000).map(|number| (number % 251) as u8).collect();
+        let manifest = Manifest { number: 7, held: BTreeMap::from([("out".to_owned(), held)]), ..Manifest::default() };
+        let bytes = encode(&manifest);
+        assert!(bytes.len() < 81_000, "{}", bytes.len());
+        assert_eq!(decode::<Manifest>("manifest 7", &bytes).unwrap(), manifest);
+    }
 }

@@ -16,6 +16,9 @@
 //! 6. **Recover.** Claim; commit the tokens of the manifest; abort what was staged beyond it; read on from its positions. A store that
 //!    is behind what a sink's own record says was committed stops the job with words.
 //!
+//! **Reshard.** The partition of a shard ends with a sealed manifest; nothing may follow it. It is sealed only when nothing is left to
+//! finish. A child is claimed only after the seals of all its parents, and begins with what `reshard` makes of them.
+//!
 //! Locally manifests and the job record are rows of the job's store, written in one synced batch with the state. Tests cite the
 //! numbers. What the rows hold is in `manifest`; who writes them is `committer`; the order of a partition's life is in
 //! `epoch`, which is the only caller of both.
@@ -25,6 +28,7 @@ pub mod epoch;
 pub mod kill;
 pub mod ledger;
 pub mod manifest;
+pub mod reshard;
 
 /// Rule 4: so many epochs may have tokens that are not committed; then the partition waits.
 pub const MOST_UNCOMMITTED: usize = 4;

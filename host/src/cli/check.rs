@@ -30,6 +30,8 @@ pub struct Arguments {
 
 /// A checked job and what it was checked with.
 pub struct Checked {
+    /// the job file
+    pub text: Arc<str>,
     /// the job
     pub graph: Graph,
     /// the engine, with the plugins compiled
@@ -50,6 +52,17 @@ pub fn load_with(
     runtime: &Handle,
     format: Output,
 ) -> Result<Checked> {
+    load_from(path, variable, runtime, format, None)
+}
+
+/// The same with another registry than the job names, where it names one.
+pub fn load_from(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    runtime: &Handle,
+    format: Output,
+    registry: Option<&str>,
+) -> Result<Checked> {
     let refuse = |report: Report| {
         match format {
             Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
@@ -62,13 +75,14 @@ pub fn load_with(
     let registry = match file.registry_url() {
         None => None,
         Some(url) => {
+            let url = registry.map_or(url, str::to_owned);
             let source = runtime.block_on(async { ConfluentSource::new(&url) })?;
             Some(Registry::new(Box::new(source), Patience::default(), SystemClock::shared()))
         }
     };
     let inspector = Inspector { plugins: plugins.clone(), registry: registry.clone(), runtime: runtime.clone() };
     let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
-    Ok(Checked { graph, plugins, registry })
+    Ok(Checked { text: file.text.clone(), graph, plugins, registry })
 }
 
 /// Runs the command.
@@ -81,7 +95,7 @@ pub fn check(arguments: &Arguments) -> Result<()> {
         Output::Text => {
             println!("{}: {} is good, {} nodes", arguments.job.display(), graph.job, graph.nodes.len());
             match &graph.partitioning {
-                Partitioning::PerShard { reason } => println!("it could run as one partition per shard: {reason}"),
+                Partitioning::PerShard { reason, .. } => println!("it is one partition per shard: {reason}"),
                 Partitioning::One { reason } => println!("it is one partition: {reason}"),
             }
         }

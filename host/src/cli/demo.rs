@@ -15,7 +15,7 @@ use clap::Args;
 use pelton_emulator::registry;
 use tokio::sync::watch;
 
-use super::{Output, avro::AvroEncoder, kinesis::put_all};
+use super::{Output, avro::AvroEncoder, firehose, kinesis::put_all};
 use crate::{
     aws::Settings,
     clock::SystemClock,
@@ -70,10 +70,8 @@ pub fn demo(arguments: &Arguments) -> Result<()> {
     let options = job_run::RunOptions {
         state_dir: dir.join(STATE),
         until_caught_up: true,
-        accept_change: false,
-        fresh: false,
-        accept_rejects: false,
         endpoint: Some(kinesis.clone()),
+        ..job_run::RunOptions::default()
     };
     let live = Arc::new(Live::default());
     let around = job_run::Surroundings {
@@ -128,9 +126,7 @@ async fn serve() -> Result<(pelton_emulator::Running, registry::RunningRegistry,
     let registry = registry::start(([127, 0, 0, 1], 0).into()).await.map_err(|e| failed(&e))?;
     let endpoint = format!("http://{}", emulator.addr());
     let aws = Settings { endpoint: Some(endpoint.clone()), ..Settings::default() };
-    let firehose = aws.load().await?.firehose_client();
-    let made = firehose.create_delivery_stream().delivery_stream_name(ARCHIVE).send().await;
-    made.map_err(|e| failed(&aws_sdk_firehose::error::DisplayErrorContext(&e)))?;
+    firehose::create(&aws.load().await?.firehose_client(), ARCHIVE).await?;
     Ok((emulator, registry, endpoint))
 }
 

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use pelton_emulator::registry;
+use serde_json::json;
 
+use super::Output;
 use crate::error::{Error, Kind, Result};
 
 /// Serve Kinesis, Firehose and a schema registry.
@@ -25,6 +27,9 @@ pub struct Arguments {
     /// keep everything in this folder; in memory without it
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// how addresses are printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Output,
 }
 
 /// Serve a schema registry.
@@ -33,6 +38,9 @@ pub struct RegistryArguments {
     /// where it listens
     #[arg(long, default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
+    /// how the address is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Output,
 }
 
 /// `NAME:SHARDS`; one shard where only a name is given.
@@ -68,16 +76,7 @@ pub fn serve(arguments: &Arguments) -> Result<()> {
         };
         let running = pelton_emulator::start(options).await.map_err(failed)?;
         let registry = registry::start(arguments.registry_listen).await.map_err(failed)?;
-        println!("kinesis and firehose: http://{}", running.addr());
-        if let Some(tls) = running.tls_addr() {
-            println!("the same with TLS:    https://{tls}");
-            println!("{}", running.certificate_pem().unwrap_or_default());
-        }
-        println!("schema registry:      http://{}", registry.addr());
-        for (name, shards) in &arguments.streams {
-            println!("stream {name}: {shards} shards");
-        }
-        println!("Ctrl-C ends it");
+        announce(arguments, &running, &format!("http://{}", registry.addr()));
         until_interrupted().await;
         registry.stop().await;
         running.stop().await;
@@ -85,11 +84,34 @@ pub fn serve(arguments: &Arguments) -> Result<()> {
     })
 }
 
+fn announce(arguments: &Arguments, running: &pelton_emulator::Running, registry: &str) {
+    if arguments.format == Output::Json {
+        let tls = running.tls_addr().map(|tls| format!("https://{tls}"));
+        let kinesis = format!("http://{}", running.addr());
+        let certificate = running.certificate_pem();
+        println!("{}", json!({ "kinesis": kinesis, "tls": tls, "certificate": certificate, "registry": registry }));
+        return;
+    }
+    println!("kinesis and firehose: http://{}", running.addr());
+    if let Some(tls) = running.tls_addr() {
+        println!("the same with TLS:    https://{tls}");
+        println!("{}", running.certificate_pem().unwrap_or_default());
+    }
+    println!("schema registry:      {registry}");
+    for (name, shards) in &arguments.streams {
+        println!("stream {name}: {shards} shards");
+    }
+    println!("Ctrl-C ends it");
+}
+
 /// Runs `pelton registry`.
 pub fn serve_registry(arguments: &RegistryArguments) -> Result<()> {
     super::runtime()?.block_on(async {
         let registry = registry::start(arguments.listen).await.map_err(failed)?;
-        println!("schema registry: http://{}\nCtrl-C ends it", registry.addr());
+        match arguments.format {
+            Output::Json => println!("{}", json!({ "registry": format!("http://{}", registry.addr()) })),
+            Output::Text => println!("schema registry: http://{}\nCtrl-C ends it", registry.addr()),
+        }
         until_interrupted().await;
         registry.stop().await;
         Ok(())

@@ -3,7 +3,7 @@
 //! Prints results to standard output and everything else to standard error; exit codes follow sysexits. Nothing here decides anything
 //! about records: commands call the library.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -11,10 +11,15 @@ use crate::error::Result;
 
 pub mod avro;
 pub mod check;
+pub mod dead_letters;
 pub mod demo;
 pub mod emulator;
+mod firehose;
 pub mod kinesis;
+pub mod new;
+mod reference;
 pub mod run;
+pub mod test;
 
 /// A stream processor for Amazon Kinesis that runs WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -30,6 +35,12 @@ enum Command {
     Run(run::Arguments),
     /// Find every mistake of a job file (exit code 0, or 78)
     Check(check::Arguments),
+    /// Look at records that could not be processed
+    DeadLetters(dead_letters::Arguments),
+    /// Start a plugin or a job in a new folder
+    New(new::Arguments),
+    /// Run the inline tests of a job file (exit code 0, 1, or 78)
+    Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
     Demo(demo::Arguments),
     /// Serve Kinesis, Firehose and a schema registry on this machine
@@ -54,10 +65,18 @@ pub enum Output {
 pub fn main() -> ExitCode {
     let filter =
         tracing_subscriber::EnvFilter::try_from_env("PELTON_LOG").unwrap_or_else(|_| "warn,pelton=info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| run::table::Stderr)
+        .with_target(false)
+        .init();
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
+        Command::New(arguments) => new::new(&arguments),
+        Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),
         Command::Registry(arguments) => emulator::serve_registry(&arguments),
@@ -71,6 +90,9 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// `docs/reference/cli.md`.
+pub use reference::reference;
 
 /// The shared runtime of a command.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {

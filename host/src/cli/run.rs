@@ -1,22 +1,26 @@
 //! `pelton run`: a job until it is stopped or, bounded, until everything was read. Figures go to standard error.
+//!
+//! Left to others: what runs (`job::run`), the figures (`table`, `metrics`), the emulator of one run (`local`).
 
-use std::{
-    io::{IsTerminal, Write},
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::exit, sync::Arc};
 
 use clap::Args;
+use local::Local;
 use tokio::sync::watch;
 
-use super::Output;
+use super::{Output, check};
 use crate::{
-    clock::{self, SystemClock},
+    clock::SystemClock,
     error::Result,
     job::{live::Live, run as job_run},
     task,
 };
+
+mod local;
+mod metrics;
+pub mod table;
+
+pub use table::line;
 
 /// Run a job.
 #[derive(Debug, Args)]
@@ -32,16 +36,34 @@ pub struct Arguments {
     /// run a changed job on the state that is there
     #[arg(long)]
     accept_change: bool,
-    /// move the state aside and start over
+    /// move the state and the files of sinks aside and start over
     #[arg(long)]
     fresh: bool,
+    /// go on with a state that is older than what file sinks have shown; what came since comes again, in files of new names
+    #[arg(long)]
+    accept_repeats: bool,
+    /// go on where the stream does not keep records any more that were never read
+    #[arg(long)]
+    accept_loss: bool,
     /// go on when too many records are rejected
     #[arg(long)]
     accept_rejects: bool,
     /// Kinesis and Firehose for every node without an `endpoint:` of its own
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// how mistakes of the job file are printed
+    /// run against a Kinesis, a Firehose and a schema registry of its own, with the streams of the job; always fresh
+    #[arg(long, conflicts_with = "endpoint")]
+    emulator: bool,
+    /// with --emulator: put the lines of a file into a stream before the job starts
+    #[arg(long, value_name = "STREAM=FILE", value_parser = local::parse_data, requires = "emulator")]
+    data: Vec<local::Data>,
+    /// with --emulator: shards of each stream
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "emulator")]
+    shards: u32,
+    /// serve /metrics, /livez and /readyz here, on this machine only; without ADDR: 127.0.0.1:9464
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9464", require_equals = true)]
+    metrics: Option<SocketAddr>,
+    /// how figures and mistakes of the job file are printed
     #[arg(long, value_enum, default_value_t)]
     format: Output,
 }
@@ -49,23 +71,41 @@ pub struct Arguments {
 /// Runs the command.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let runtime = super::runtime()?;
-    let checked = super::check::load(&arguments.job, runtime.handle(), arguments.format)?;
+    let local = arguments.emulator.then(|| runtime.block_on(Local::start())).transpose()?;
+    let registry = local.as_ref().map(Local::registry);
+    let variable = |name: &str| std::env::var(name).ok();
+    let (handle, registry) = (runtime.handle(), registry.as_deref());
+    let mut checked = check::load_from(&arguments.job, &variable, handle, arguments.format, registry)?;
+    if let Some(local) = &local {
+        local::bring_home(&mut checked.graph);
+        local.prepare(&checked.graph, arguments.shards, &arguments.data)?;
+        tracing::info!("kinesis and firehose: {}, schema registry: {}", local.endpoint(), local.registry());
+    }
     let options = job_run::RunOptions {
         state_dir: arguments.state_dir.clone().unwrap_or_else(|| checked.graph.state_dir.clone()),
         until_caught_up: arguments.until_caught_up,
         accept_change: arguments.accept_change,
-        fresh: arguments.fresh,
+        fresh: arguments.fresh || arguments.emulator,
+        accept_repeats: arguments.accept_repeats,
+        accept_loss: arguments.accept_loss,
         accept_rejects: arguments.accept_rejects,
-        endpoint: arguments.endpoint.clone(),
+        endpoint: local.as_ref().map(Local::endpoint).or_else(|| arguments.endpoint.clone()),
     };
     let live = Arc::new(Live::default());
+    let serve = |at| metrics::serve(runtime.handle(), at, &checked.graph.job, live.clone());
+    let serving = arguments.metrics.map(serve).transpose()?;
+    if let Some(serving) = &serving {
+        tracing::info!("metrics: http://{}/metrics", serving.at);
+    }
     let (stop, stopped) = watch::channel(false);
     let _signals = task::spawn(runtime.handle(), async move {
         ended().await;
+        tracing::info!("the epoch ends and is committed; another signal ends the process at once");
         let _ = stop.send(true);
-        std::future::pending::<()>().await;
+        ended().await;
+        exit(130)
     });
-    let _figures = task::spawn(runtime.handle(), figures(live.clone()));
+    let figures = task::spawn(runtime.handle(), table::show(live.clone(), arguments.format));
     let around = job_run::Surroundings {
         plugins: checked.plugins,
         registry: checked.registry,
@@ -73,9 +113,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         clock: SystemClock::shared(),
         live: live.clone(),
     };
-    job_run::run(&checked.graph, &options, around, stopped)?;
-    eprintln!("{}done: {}", clear(), line(&live, None));
-    Ok(())
+    let ran = job_run::run(&checked.graph, &options, around, stopped);
+    drop(figures);
+    table::close(&live, arguments.format, ran.is_ok());
+    ran
 }
 
 /// SIGTERM or Ctrl-C: the epoch ends, is committed, and the process exits with 0.
@@ -91,40 +132,4 @@ async fn ended() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated => {}
     }
-}
-
-fn clear() -> &'static str {
-    if std::io::stderr().is_terminal() { "\r\x1b[2K" } else { "" }
-}
-
-/// A line each second on a terminal, each ten seconds elsewhere.
-async fn figures(live: Arc<Live>) {
-    let terminal = std::io::stderr().is_terminal();
-    let every = Duration::from_secs(if terminal { 1 } else { 10 });
-    let mut before = 0;
-    loop {
-        clock::sleep(every).await;
-        let records = live.records.load(Relaxed);
-        let rate = (records - before) / every.as_secs();
-        before = records;
-        let text = line(&live, Some(rate));
-        let mut stderr = std::io::stderr().lock();
-        let _ = if terminal { write!(stderr, "\r\x1b[2K{text}") } else { writeln!(stderr, "{text}") };
-        let _ = stderr.flush();
-    }
-}
-
-/// The figures in one line.
-pub(crate) fn line(live: &Live, rate: Option<u64>) -> String {
-    let rate = rate.map_or(String::new(), |rate| format!("{rate} records/s, "));
-    format!(
-        "{rate}{} records, {} results, {} rejects, {} late, epoch {}, {} shards, {} ms behind",
-        live.records.load(Relaxed),
-        live.results.load(Relaxed),
-        live.rejects.load(Relaxed),
-        live.late.load(Relaxed),
-        live.epoch.load(Relaxed),
-        live.shards.load(Relaxed),
-        live.behind_ms.load(Relaxed),
-    )
 }

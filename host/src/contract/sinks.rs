@@ -130,7 +130,9 @@ impl Run<'_> {
         let failed = |failed: Error| failed.to_string();
         for number in 0..BATCHES {
             let first = ((epoch - 1) * BATCHES + number) * ROWS;
-            sink.write(&rows(first..first + ROWS)).await.map_err(failed)?;
+            if let Some(refused) = sink.write(&rows(first..first + ROWS)).await.map_err(failed)?.first() {
+                return Err(format!("row {} is refused: {}", refused.row, refused.message));
+            }
             if number == 0 && self.lost(epoch, Act::Write) {
                 return Ok(false);
             }

@@ -12,6 +12,7 @@ use super::{
     graph::{self, Graph, NodeKind},
     intake::Input,
     live::Live,
+    locality::Locality,
 };
 use crate::{
     aws::Settings as AwsSettings,
@@ -20,8 +21,12 @@ use crate::{
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
     error::{Error, Kind, Result},
     plugin::{Context, Plugins},
-    sink::{Sink, file, firehose, kinesis as kinesis_sink, stdout::StdoutSink},
-    source::{Source, Start, file as file_source, kinesis},
+    sink::{
+        Sink, file, firehose, kinesis as kinesis_sink,
+        memory::{MemorySink, Shown},
+        stdout::StdoutSink,
+    },
+    source::{Source, Start, file as file_source, kinesis, memory::MemorySource},
     transform::{
         Step, component,
         expression::{Expression, Filter, Select},
@@ -45,7 +50,7 @@ pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 
 /// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
 #[derive(Clone, Default)]
-pub struct Memory {
+pub struct Given {
     /// sources
     pub sources: BTreeMap<String, Arc<dyn Source>>,
     /// sinks
@@ -57,7 +62,7 @@ pub struct Builder<'a> {
     /// the checked job
     pub graph: &'a Graph,
     /// its `memory:` nodes
-    pub memory: &'a Memory,
+    pub given: Option<&'a Given>,
     /// version of the deployed job
     pub generation: u64,
     /// the engine
@@ -74,7 +79,14 @@ pub struct Builder<'a> {
     pub endpoint: Option<String>,
     /// what was shown may be shown again
     pub accept_repeats: bool,
+    /// records that are not kept any more are gone on without
+    pub accept_loss: bool,
+    /// nothing outside is reached: sources are given by hand, and results are kept here
+    pub memory: Option<&'a Memory>,
 }
+
+/// Where the results of a test go: a destination for each sink of the job.
+pub type Memory = BTreeMap<String, Shown>;
 
 /// The parts of a partition that come from the graph.
 pub struct Built {
@@ -88,9 +100,37 @@ pub struct Built {
     pub dead_letters: Option<usize>,
 }
 
+/// A source that is reached: shared by the partitions that read its shards.
+pub struct Connected {
+    /// its name in the job
+    pub name: String,
+    /// where records come from
+    pub source: Arc<dyn Source>,
+    /// where shards begin that existed at the first start
+    pub start: Start,
+}
+
 impl Builder<'_> {
-    /// Builds every node.
-    pub async fn build(&self, state_dir: &Path) -> Result<Built> {
+    /// Reaches every source.
+    pub async fn sources(&self) -> Result<Vec<Connected>> {
+        let mut connected = Vec::new();
+        for node in &self.graph.nodes {
+            if let NodeKind::Source(source) = &node.kind {
+                let reached = self.connect(&node.name, source).await.map_err(|e| e.at(format_args!("`{}`", node.name)));
+                let (source, start) = reached?;
+                connected.push(Connected { name: node.name.clone(), source, start });
+            }
+        }
+        Ok(connected)
+    }
+
+    /// Whether state lies in the hash space of shards.
+    pub fn is_keyed(&self) -> bool {
+        matches!(&self.graph.partitioning, graph::Partitioning::PerShard { hashed_by, .. } if !hashed_by.is_empty())
+    }
+
+    /// Builds every node, over these sources.
+    pub async fn build(&self, state_dir: &Path, sources: &[Connected]) -> Result<Built> {
         let (mut inputs, mut outlets, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let places = self.places();
         for (index, node) in self.graph.nodes.iter().enumerate() {
@@ -99,7 +139,9 @@ impl Builder<'_> {
                 NodeKind::Source(source) => {
                     let feeds =
                         self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
-                    inputs.push(self.input(&node.name, source, feeds).await.map_err(fail)?);
+                    let gone = || Error::new(Kind::Internal, "it is no source that was reached");
+                    let connected = sources.iter().find(|reached| reached.name == node.name).ok_or_else(gone);
+                    inputs.push(self.input(connected.map_err(fail)?, source, feeds).await.map_err(fail)?);
                     continue;
                 }
                 NodeKind::Sink(kind) => {
@@ -115,15 +157,18 @@ impl Builder<'_> {
                 |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
             let outputs = (0..node.outputs.len()).map(readers).collect();
             let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
-            nodes.push(Node { name: node.name.clone(), action, inputs, outputs });
+            let reads = node.inputs.len();
+            nodes.push(Node { name: node.name.clone(), action, inputs, reads, outputs });
         }
         let letters = self.graph.dead_letters.clone().unwrap_or_else(|| graph::Files {
             path: state_dir.join("dead-letters"),
             every: std::time::Duration::from_secs(60),
             size: 64 << 20,
         });
-        outlets.push(Outlet { name: DEAD_LETTERS.to_owned(), sink: self.files(DEAD_LETTERS, &letters) });
-        let dead_letters = Some(outlets.len() - 1);
+        let dead_letters = self.memory.is_none().then_some(outlets.len());
+        if dead_letters.is_some() {
+            outlets.push(Outlet { name: DEAD_LETTERS.to_owned(), sink: self.files(DEAD_LETTERS, &letters) });
+        }
         Ok(Built { inputs, flow: Flow::new(nodes, self.live.clone()), outlets, dead_letters })
     }
 
@@ -138,11 +183,11 @@ impl Builder<'_> {
         self.graph.nodes.iter().map(place).collect()
     }
 
-    async fn input(&self, name: &str, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
+    async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
         let wanted = wanted(&source.wanted)?;
         let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
         let time = match &source.time {
-            None => TimeRule { column: None, out_of_order_us: 0, max_ahead_us: i64::MAX, idle: Some(IDLE) },
+            None => by_arrival(),
             Some(time) => TimeRule {
                 column: Some(column_of(&source.wanted, &time.field)?),
                 out_of_order_us: micros(time.out_of_order),
@@ -150,13 +195,29 @@ impl Builder<'_> {
                 idle: time.idle,
             },
         };
-        let (source, start): (Arc<dyn Source>, Start) = match &source.from {
+        let column = source.partition_key.as_ref().map(|field| column_of(&source.wanted, field)).transpose()?;
+        let Connected { name, source: from, start } = connected;
+        Ok(Input {
+            name: name.clone(),
+            source: from.clone(),
+            decoder,
+            time,
+            start: *start,
+            feeds,
+            locality: Locality::new(column, None, source.misplaced),
+        })
+    }
+
+    async fn connect(&self, name: &str, source: &graph::Source) -> Result<(Arc<dyn Source>, Start)> {
+        Ok(match &source.from {
+            _ if self.memory.is_some() => (Arc::new(MemorySource::new("test", Vec::new())), Start::TrimHorizon),
             graph::SourceKind::Kinesis { stream, start, consumer, aws } => {
                 let options = kinesis::Options {
                     stream: stream.clone(),
                     consumer: consumer.clone(),
                     aws: self.aws(aws),
                     timing: kinesis::Timing::default(),
+                    accept_loss: self.accept_loss,
                 };
                 (Arc::new(kinesis::Kinesis::connect(options, self.runtime.clone(), self.clock.clone()).await?), *start)
             }
@@ -169,13 +230,12 @@ impl Builder<'_> {
                 (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
             }
             graph::SourceKind::Memory { .. } => {
-                let given = self.memory.sources.get(name).cloned();
+                let given = self.given.and_then(|given| given.sources.get(name).cloned());
                 let missing =
                     || Error::new(Kind::Config, "a `memory` source exists in tests only; use `file` or `kinesis`");
                 (given.ok_or_else(missing)?, Start::TrimHorizon)
             }
-        };
-        Ok(Input { name: name.to_owned(), source, decoder, time, start, feeds })
+        })
     }
 
     async fn format(&self, format: &graph::Format) -> Result<Format> {
@@ -207,12 +267,15 @@ impl Builder<'_> {
     }
 
     async fn sink(&self, name: &str, kind: &graph::SinkKind) -> Result<Box<dyn Sink>> {
+        if let Some(memory) = self.memory {
+            return Ok(Box::new(MemorySink::new(name, memory.get(name).cloned().unwrap_or_default())));
+        }
         Ok(match kind {
             graph::SinkKind::Stdout => Box::new(StdoutSink::new()),
             graph::SinkKind::Memory => {
                 let missing =
                     || Error::new(Kind::Config, "a `memory` sink exists in tests only; use `file` or `stdout`");
-                self.memory.sinks.get(name).ok_or_else(missing)?()
+                self.given.and_then(|given| given.sinks.get(name)).ok_or_else(missing)?()
             }
             graph::SinkKind::File(files) => self.files(name, files),
             graph::SinkKind::Kinesis { stream, key, aws } => {
@@ -260,7 +323,7 @@ impl Builder<'_> {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.transformer(self.context(node, plugin)).await?;
                 let columns = columns_of(schema, plugin)?;
-                Box::new(component::Component::new(instance, columns, self.clock.clone()))
+                Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
             }
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
             NodeKind::Source(_) | NodeKind::Sink(_) => {
@@ -272,6 +335,12 @@ impl Builder<'_> {
     async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
         let schema = &node.input_schema;
         let codec = KeyCodec::new(schema, &window.key)?;
+        let codec = match &self.graph.partitioning {
+            graph::Partitioning::PerShard { hashed_by, .. } => {
+                hashed_by.get(&node.name).map_or(codec.clone(), |field| codec.clone().hashed_by(field))
+            }
+            graph::Partitioning::One { .. } => codec,
+        };
         let aggregate: Box<dyn Aggregate> = match &window.aggregate {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;
@@ -300,6 +369,13 @@ impl Builder<'_> {
 
 /// A silent shard no longer holds the watermark back after this, where the job says nothing about time.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Arrival times are approximate: within a shard one may be a little earlier than the one before it. Microseconds.
+const ARRIVAL: i64 = 1_000_000;
+
+fn by_arrival() -> TimeRule {
+    TimeRule { column: None, out_of_order_us: ARRIVAL, max_ahead_us: i64::MAX, idle: Some(IDLE) }
+}
 
 fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -346,4 +422,18 @@ fn wanted(schema: &SchemaRef) -> Result<Vec<WantedField>> {
         Ok(WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() })
     };
     schema.fields().iter().map(want).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::{contract, window::event_time::ShardClock};
+
+    #[test]
+    fn a_record_that_arrived_a_little_before_the_one_in_front_of_it_is_not_late() {
+        let (rule, fields) = (by_arrival(), contract::rows(0..2).fields);
+        let timed = ShardClock::new(&rule, None, None).observe(&rule, &fields, &[60_000_000, 59_999_000]).unwrap();
+        assert!(timed.watermark_us[1] <= timed.event_us[1], "{timed:?}");
+    }
 }

@@ -12,8 +12,8 @@ use super::live::Live;
 use crate::{
     checkpoint::epoch::Outlet,
     error::Result,
-    record::{Batch, MIN_US},
-    state::{Delta, StateStore},
+    record::{Batch, Branch, MIN_US},
+    state::{Delta, HashRange, StateStore},
     transform::{Outputs, RowReject, Step},
 };
 
@@ -33,14 +33,16 @@ pub struct Node {
     pub action: Action,
     /// nodes whose watermark it takes; empty: the partition's
     pub inputs: Vec<usize>,
+    /// how many outputs it reads, those of sources too
+    pub reads: usize,
     /// for each of its outputs, the nodes that read it
     pub outputs: Vec<Vec<usize>>,
 }
 
-/// A rejected row with the step that rejected it.
+/// Rejected rows with the step or sink that rejected them.
 #[derive(Debug)]
 pub struct Rejected {
-    /// name of the step
+    /// name of the step or sink
     pub step: String,
     /// the batch that the rows belong to
     pub batch: Batch,
@@ -64,13 +66,18 @@ impl Flow {
         Self { nodes, watermarks, rejected: Vec::new(), live }
     }
 
-    /// Rule 6: loads the state of every step.
-    pub fn restore(&mut self, store: &dyn StateStore, watermarks: &BTreeMap<String, i64>) -> Result<()> {
+    /// Rule 6: loads the state of every step that lies in this range of hash keys.
+    pub fn restore(
+        &mut self,
+        store: &dyn StateStore,
+        range: HashRange,
+        watermarks: &BTreeMap<String, i64>,
+    ) -> Result<()> {
         for (node, watermark) in self.nodes.iter_mut().zip(&mut self.watermarks) {
             let reached = watermarks.get(&node.name).copied();
             *watermark = reached.unwrap_or(MIN_US);
             if let Action::Step(step) = &mut node.action {
-                step.restore(store, reached).map_err(|e| e.at(format_args!("step {}", node.name)))?;
+                step.restore(store, range, reached).map_err(|e| e.at(format_args!("step {}", node.name)))?;
             }
         }
         Ok(())
@@ -90,9 +97,13 @@ impl Flow {
         }
     }
 
-    /// Gives a batch to these nodes and runs until nothing is left.
-    pub async fn push(&mut self, batch: Batch, to: &[usize], outlets: &mut [Outlet]) -> Result<()> {
-        let mut queue: VecDeque<(usize, Batch)> = fan_out(to, batch).collect();
+    /// Gives a batch of the source of this name to these nodes and runs until nothing is left.
+    pub async fn push(&mut self, source: &str, batch: Batch, to: &[usize], outlets: &mut [Outlet]) -> Result<()> {
+        let queue = self.fan_out(source, 0, to, batch).collect();
+        self.run(queue, outlets).await
+    }
+
+    async fn run(&mut self, mut queue: VecDeque<(usize, Batch)>, outlets: &mut [Outlet]) -> Result<()> {
         while let Some((place, batch)) = queue.pop_front() {
             if batch.is_empty() {
                 continue;
@@ -107,7 +118,11 @@ impl Flow {
                 Action::Sink(sink) => {
                     Live::add(&self.live.results, batch.len() as u64);
                     let outlet = &mut outlets[*sink];
-                    outlet.sink.write(&batch).await.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+                    let written = outlet.sink.write(&batch).await;
+                    let rows = written.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
+                    if !rows.is_empty() {
+                        self.rejected.push(Rejected { step: self.nodes[place].name.clone(), batch, rows });
+                    }
                 }
             }
         }
@@ -120,10 +135,30 @@ impl Flow {
         Live::add(&self.live.late, out.late);
         let rejected = out.rejects.into_iter().map(|(batch, rows)| Rejected { step: node.name.clone(), batch, rows });
         self.rejected.extend(rejected);
+        let node = &self.nodes[place];
+        let readers = |output| node.outputs.get(output).map_or(&[][..], Vec::as_slice);
         let outputs = out.batches.into_iter();
-        outputs
-            .flat_map(|(output, batch)| fan_out(node.outputs.get(output).map_or(&[][..], Vec::as_slice), batch))
-            .collect()
+        outputs.flat_map(|(output, batch)| self.fan_out(&node.name, output, readers(output), batch)).collect()
+    }
+
+    /// A batch for each reader, the last of which gets it without a copy. One that reads several outputs may be given one record by each: for
+    /// ids they part here.
+    fn fan_out<'f>(
+        &'f self,
+        from: &'f str,
+        output: usize,
+        to: &'f [usize],
+        batch: Batch,
+    ) -> impl Iterator<Item = (usize, Batch)> + 'f {
+        let mut left = Some(batch);
+        to.iter().enumerate().filter_map(move |(number, place)| {
+            let mut batch = if number + 1 == to.len() { left.take() } else { left.clone() }?;
+            if self.nodes[*place].reads > 1 {
+                let branch = Branch::new(from, output);
+                batch.nth.iter_mut().for_each(|nth| *nth = branch.nth(*nth, 0));
+            }
+            Some((*place, batch))
+        })
     }
 
     /// The partition's watermark has come to this; every step follows in order.
@@ -160,19 +195,91 @@ impl Flow {
     }
 
     async fn deliver(&mut self, place: usize, out: Outputs, outlets: &mut [Outlet]) -> Result<()> {
-        for (to, batch) in self.route(place, out) {
-            self.push(batch, &[to], outlets).await?;
-        }
-        Ok(())
+        let queue = self.route(place, out).into();
+        self.run(queue, outlets).await
     }
 }
 
-/// The batch for each reader; the last one gets it without a copy.
-fn fan_out(to: &[usize], batch: Batch) -> impl Iterator<Item = (usize, Batch)> + '_ {
-    let last = to.len().saturating_sub(1);
-    let mut batch = Some(batch);
-    to.iter().enumerate().filter_map(move |(number, place)| {
-        let batch = if number == last { batch.take() } else { batch.clone() };
-        Some((*place, batch?))
-    })
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+
+    use super::*;
+    use crate::{
+        contract,
+        sink::{
+            Sink, Writer,
+            memory::{MemorySink, Row, Shown},
+        },
+        transform::{
+            expression::{Expression, Filter},
+            relation::Relation,
+        },
+    };
+
+    fn sink(place: usize, reads: usize) -> Node {
+        Node {
+            name: format!("sink{place}"),
+            action: Action::Sink(place),
+            inputs: Vec::new(),
+            reads,
+            outputs: Vec::new(),
+        }
+    }
+
+    async fn outlet(to: &Shown) -> Outlet {
+        let mut sink = Box::new(MemorySink::new("out", to.clone())) as Box<dyn Sink>;
+        let writer = Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 };
+        sink.recover(writer, 0, b"").await.unwrap();
+        Outlet { name: "out".into(), sink }
+    }
+
+    /// A source `clicks`; a filter `kept` that lets everything through; a sink that reads the filter, and one that reads both.
+    async fn shown(rows: Batch) -> Vec<Vec<Row>> {
+        let filter = Filter::new(Expression::compile("n >= 0", &rows.fields.schema()).unwrap()).unwrap();
+        let kept = Node {
+            name: "kept".into(),
+            action: Action::Step(Box::new(Relation::Filter(filter))),
+            inputs: Vec::new(),
+            reads: 1,
+            outputs: vec![vec![1, 2]],
+        };
+        let mut flow = Flow::new(vec![kept, sink(0, 1), sink(1, 2)], Arc::new(Live::default()));
+        let shown = [Shown::default(), Shown::default()];
+        let mut outlets = Vec::new();
+        for to in &shown {
+            outlets.push(outlet(to).await);
+        }
+        flow.push("clicks", rows, &[0, 2], &mut outlets).await.unwrap();
+        for outlet in &mut outlets {
+            let token = outlet.sink.prepare(1).await.unwrap().token.unwrap();
+            outlet.sink.commit(&token).await.unwrap();
+        }
+        shown.iter().map(Shown::rows).collect()
+    }
+
+    #[tokio::test]
+    async fn a_record_that_takes_two_ways_to_a_sink_has_two_ids() {
+        let shown = shown(contract::rows(0..4)).await;
+        let ids = |rows: &[Row]| rows.iter().map(|(id, _)| *id).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!((shown[1].len(), ids(&shown[1]).len()), (8, 8));
+        let plain = crate::sink::id::Ids::new("job", "out").of(&contract::rows(0..4));
+        assert_eq!(ids(&shown[0]), plain.into_iter().collect(), "a filter in front changes no id");
+    }
+    #[tokio::test]
+    async fn what_a_sink_can_never_take_is_rejected_by_the_name_of_the_sink() {
+        let mut rows = contract::rows(0..3);
+        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX, 1]));
+        rows.fields = RecordBatch::try_from_iter([("at", times)]).unwrap();
+        let mut flow = Flow::new(vec![sink(0, 1)], Arc::new(Live::default()));
+        let shown = Shown::default();
+        let mut outlets = vec![outlet(&shown).await];
+        flow.push("clicks", rows, &[0], &mut outlets).await.unwrap();
+        let rejected: Vec<(&str, u32)> = flow.rejected.iter().map(|r| (r.step.as_str(), r.rows[0].row)).collect();
+        assert_eq!(rejected, [("sink0", 1)]);
+        let token = outlets[0].sink.prepare(1).await.unwrap().token.unwrap();
+        outlets[0].sink.commit(&token).await.unwrap();
+        assert_eq!(shown.rows().len(), 2, "its neighbours get through");
+    }
 }

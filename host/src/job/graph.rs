@@ -5,6 +5,7 @@
 //! Left to others: running it (`partition`, `run`).
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-pub use super::file::raw::{Compatibility, FileFormat, OnError};
+pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError};
 use super::{PluginInterface, file::Secret};
 pub use crate::window::built_in::Function;
 use crate::{
@@ -53,8 +54,8 @@ pub struct Graph {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Partitioning {
-    /// every step is shard-local
-    PerShard { reason: String },
+    /// every step is shard-local; by step with state, the key field that holds the partition key
+    PerShard { reason: String, hashed_by: BTreeMap<String, String> },
     /// some step is not
     One { reason: String },
 }
@@ -134,6 +135,8 @@ pub struct Source {
     pub time: Option<Time>,
     /// the field that producers use as partition key
     pub partition_key: Option<String>,
+    /// what happens with a record whose partition key lies outside its shard
+    pub misplaced: Misplaced,
     /// the fields that somebody reads: what `decode` is asked for
     #[serde(serialize_with = "columns")]
     pub wanted: SchemaRef,

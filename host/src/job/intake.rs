@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use super::locality::Locality;
 use crate::{
     checkpoint::manifest::{JobRecord, Manifest, ShardProgress},
     decode::Decoder,
@@ -31,6 +32,8 @@ pub struct Input {
     pub start: Start,
     /// the nodes that read it
     pub feeds: Vec<usize>,
+    /// what is checked of each record where the job is cut by shards
+    pub locality: Locality,
 }
 
 /// One shard of one input.
@@ -46,8 +49,10 @@ pub struct Lane {
     pub open: bool,
     /// nothing is left to read for now
     pub caught_up: bool,
-    /// when the last record came, by the clock's elapsed time
-    pub last_record: std::time::Duration,
+    /// how far it was behind when the last event came, milliseconds
+    pub behind_ms: u64,
+    /// when the last record came, or the first event, microseconds since 1970 by the clock of whoever received it
+    pub silent_since_us: Option<i64>,
 }
 
 type Next = Pin<Box<dyn Future<Output = (LaneId, Box<dyn Reader>, Result<Event>)>>>;
@@ -62,31 +67,45 @@ pub struct Intake {
     /// by input and shard
     pub lanes: BTreeMap<LaneId, Lane>,
     reading: FuturesUnordered<Next>,
-    /// an earlier owner has read: `latest` then means what came since the job was first started
-    resumed: bool,
 }
 
 impl Intake {
-    /// The lanes of these inputs: what the manifest names, and what the listing adds.
-    pub async fn new(inputs: Vec<Input>, manifest: &Manifest) -> Result<Self> {
-        let resumed = manifest.fence > 1;
-        let mut intake = Self { inputs, lanes: BTreeMap::new(), reading: FuturesUnordered::new(), resumed };
+    /// The lanes of these inputs: what the manifest names, and, unless it is one shard's, what the listing adds.
+    pub async fn new(inputs: Vec<Input>, manifest: &Manifest, one_shard: bool) -> Result<Self> {
+        let mut intake = Self { inputs, lanes: BTreeMap::new(), reading: FuturesUnordered::new() };
         for number in 0..intake.inputs.len() {
-            let listed = intake.inputs[number].source.shards().await?;
             for (shard, progress) in manifest.shards.get(&intake.inputs[number].name).into_iter().flatten() {
                 intake.add(number, shard.clone(), progress.clone());
             }
-            for shard in listed {
-                intake.discover(number, shard);
+            if !one_shard {
+                intake.list(number).await?;
             }
         }
         Ok(intake)
     }
 
+    /// Adds every shard that the source lists.
+    async fn list(&mut self, input: usize) -> Result<()> {
+        for shard in self.inputs[input].source.shards().await? {
+            self.discover(input, shard);
+        }
+        Ok(())
+    }
+
+    /// Children that a shard named at its end. A child of a merge may name a parent that nobody has heard of yet; only what the listing
+    /// does not have either counts as gone.
+    pub async fn children(&mut self, input: usize, children: Vec<Shard>) -> Result<()> {
+        let unknown = |parent: &ShardId| !self.lanes.contains_key(&(input, parent.clone()));
+        if children.iter().flat_map(|child| &child.parents).any(unknown) {
+            self.list(input).await?;
+        }
+        children.into_iter().for_each(|child| self.discover(input, child));
+        Ok(())
+    }
+
     fn add(&mut self, input: usize, shard: ShardId, progress: ShardProgress) {
         let clock = ShardClock::new(&self.inputs[input].time, progress.max_event_us, progress.floor_us);
-        let lane =
-            Lane { input, progress, clock, open: false, caught_up: false, last_record: std::time::Duration::ZERO };
+        let lane = Lane { input, progress, clock, open: false, caught_up: false, behind_ms: 0, silent_since_us: None };
         self.lanes.insert((input, shard), lane);
     }
 
@@ -106,19 +125,15 @@ impl Intake {
 
     /// Opens every shard whose parents have ended. A child's watermark starts where the slowest of its parents ended.
     /// Gives back what was opened.
-    pub async fn open_ready(&mut self, record: &JobRecord, elapsed: std::time::Duration) -> Result<Vec<LaneId>> {
+    pub async fn open_ready(&mut self, record: &JobRecord) -> Result<Vec<LaneId>> {
         let ready: Vec<LaneId> = self.lanes.keys().filter(|id| self.ready(id)).cloned().collect();
         for id in &ready {
             let parents = &self.lanes[id].progress.parents;
             let floor =
                 parents.iter().filter_map(|p| self.lanes.get(&(id.0, p.clone()))).map(|p| p.clock.watermark_us()).min();
             let input = &self.inputs[id.0];
-            let from = begin(
-                &self.lanes[id].progress,
-                &id.1,
-                record.starts.get(&input.name),
-                self.resumed.then_some(record.created_us),
-            );
+            let from =
+                begin(&self.lanes[id].progress, &id.1, record.starts.get(&input.name), record.began_us(&input.name));
             let reader = input
                 .source
                 .open(&id.1, from)
@@ -126,10 +141,9 @@ impl Intake {
                 .map_err(|e| e.at(format_args!("source {}, {}", input.name, id.1)))?;
             let lane = self.lanes.get_mut(id).expect("it was listed a moment ago");
             lane.open = true;
-            lane.last_record = elapsed;
-            if lane.progress.floor_us.is_none() && lane.progress.position.is_none() {
-                lane.progress.floor_us = floor;
-                lane.clock.floor_us = floor.unwrap_or(lane.clock.floor_us);
+            if let (Some(floor), None, None) = (floor, lane.progress.floor_us, &lane.progress.position) {
+                lane.progress.floor_us = Some(floor);
+                lane.clock.floor_us = floor;
             }
             self.read(id.clone(), reader);
         }
@@ -160,23 +174,23 @@ impl Intake {
         shards
     }
 
+    /// The largest lag over the shards.
+    pub fn behind_ms(&self) -> u64 {
+        self.lanes.values().filter(|lane| lane.open).map(|lane| lane.behind_ms).max().unwrap_or(0)
+    }
+
     /// Whether every shard is read to its end or has nothing left for now.
     pub fn caught_up(&self) -> bool {
         self.lanes.values().all(|lane| lane.progress.ended || (lane.open && lane.caught_up))
     }
 }
 
-/// Rules 0 and 6: where a shard begins.
-fn begin(
-    progress: &ShardProgress,
-    shard: &ShardId,
-    start: Option<&(Start, Vec<Shard>)>,
-    created_us: Option<i64>,
-) -> From {
+/// Rules 0 and 6: where a shard begins. `latest` is the moment of the first start, whenever a shard is first read.
+fn begin(progress: &ShardProgress, shard: &ShardId, start: Option<&(Start, Vec<Shard>)>, began_us: i64) -> From {
     match (&progress.position, start) {
         (Some(position), _) => From::After(position.clone()),
         (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
-            From::Start(created_us.map_or(Start::Latest, Start::At))
+            From::Start(Start::At(began_us))
         }
         (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
         (None, _) => From::Start(Start::TrimHorizon),

@@ -12,7 +12,7 @@ use arrow::{
 use super::flow::Rejected;
 use crate::{
     decode::Reject,
-    record::{Batch, Origin, RawBatch},
+    record::{Batch, Branch, Origin, RawBatch},
 };
 
 /// Fields of a dead letter.
@@ -46,11 +46,13 @@ pub fn of_rejects(step: &str, raw: &RawBatch, rejects: &[Reject], generation: u6
 pub fn of_rejected(rejected: &Rejected, raw: Option<&RawBatch>, generation: u64) -> Batch {
     let mut letters = Letters::default();
     let (mut rows, mut nth) = (Vec::new(), Vec::new());
+    let branch = Branch::new(&rejected.step, 0);
     for reject in &rejected.rows {
         let row = reject.row as usize;
         let origin_row = rejected.batch.rows[row];
         rows.push(origin_row);
-        nth.push(rejected.batch.nth[row]);
+        // two steps may reject what came from one record
+        nth.push(branch.nth(rejected.batch.nth[row], 0));
         match (&rejected.batch.origin, raw) {
             (Origin::Records(records), Some(raw)) if Arc::ptr_eq(records, &raw.records) => {
                 letters.record(&rejected.step, &reject.code, &reject.message, raw, origin_row as usize, generation);

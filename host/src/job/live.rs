@@ -1,8 +1,18 @@
-//! The figures of a running job: counted by the partition, read by tables and metrics. Relaxed atomics; no decision rests on them.
+//! The figures of a running job: counted by its partitions, read by tables and metrics. No decision rests on them.
+//!
+//! Counters are shared; what is true of one partition at a time stands under its name, written once per event, never per record.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
-/// Counters and gauges of one job.
+use crate::record::MIN_US;
+
+/// Figures of one job.
 #[derive(Debug, Default)]
 pub struct Live {
     /// records taken from sources
@@ -15,23 +25,87 @@ pub struct Live {
     pub rejects: AtomicU64,
     /// records too late for their window
     pub late: AtomicU64,
-    /// the last durable epoch
-    pub epoch: AtomicU64,
-    /// the partition's watermark, microseconds since 1970
-    pub watermark_us: AtomicI64,
-    /// the largest lag over the shards, milliseconds
-    pub behind_ms: AtomicU64,
-    /// shards being read
-    pub shards: AtomicU64,
     /// synced writes of the state; known when the run has ended
     pub syncs: AtomicU64,
     /// bytes of rows in them
     pub written: AtomicU64,
+    partitions: Mutex<BTreeMap<String, Now>>,
+}
+
+/// What is true of a partition now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// the last durable epoch
+    pub epoch: u64,
+    /// how far event time has come, microseconds since 1970
+    pub watermark_us: i64,
+    /// the largest lag over the shards, milliseconds
+    pub behind_ms: u64,
+    /// shards being read
+    pub shards: u64,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self { epoch: 0, watermark_us: MIN_US, behind_ms: 0, shards: 0 }
+    }
 }
 
 impl Live {
     /// Adds to a counter.
     pub fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Relaxed);
+    }
+
+    /// Changes what is true of a partition.
+    pub fn update(&self, partition: &str, change: impl FnOnce(&mut Now)) {
+        let mut partitions = self.partitions();
+        match partitions.get_mut(partition) {
+            Some(now) => change(now),
+            None => change(partitions.entry(partition.to_owned()).or_default()),
+        }
+    }
+
+    /// A partition is sealed: its figures are no longer shown.
+    pub fn forget(&self, partition: &str) {
+        self.partitions().remove(partition);
+    }
+
+    /// Every partition by name.
+    pub fn by_partition(&self) -> BTreeMap<String, Now> {
+        self.partitions().clone()
+    }
+
+    /// Over all partitions: the highest epoch, the lowest watermark, the largest lag, all shards.
+    pub fn now(&self) -> Now {
+        let over = |all: Option<Now>, now: &Now| {
+            let Some(all) = all else { return Some(*now) };
+            Some(Now {
+                epoch: all.epoch.max(now.epoch),
+                watermark_us: all.watermark_us.min(now.watermark_us),
+                behind_ms: all.behind_ms.max(now.behind_ms),
+                shards: all.shards + now.shards,
+            })
+        };
+        self.partitions().values().fold(None, over).unwrap_or_default()
+    }
+
+    fn partitions(&self) -> MutexGuard<'_, BTreeMap<String, Now>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_job_is_as_far_as_its_slowest_partition() {
+        let live = Live::default();
+        live.update("a", |now| *now = Now { epoch: 3, watermark_us: 50, behind_ms: 10, shards: 1 });
+        live.update("b", |now| *now = Now { epoch: 5, watermark_us: 20, behind_ms: 90, shards: 2 });
+        assert_eq!(live.now(), Now { epoch: 5, watermark_us: 20, behind_ms: 90, shards: 3 });
+        live.forget("b");
+        assert_eq!(live.now().shards, 1);
     }
 }

@@ -4,12 +4,8 @@
 //! event is looked at (rules 1 and 2); positions move only in [`Partition::end_epoch`], with the effects of what they cover (rule 4).
 //! Left to others: the order of durable writes (`checkpoint::epoch`), the shards (`intake`), the steps (`flow`).
 
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use arrow::{array::UInt32Array, compute::take_record_batch};
 use tokio::sync::watch;
 
 use super::{
@@ -17,21 +13,22 @@ use super::{
     intake::{Input, Intake, LaneId},
     letters,
     live::Live,
+    timing::timed,
 };
 use crate::{
     checkpoint::{
         committer::Committer,
         epoch::{Done, Epochs, Outlet},
         ledger::Ledger,
-        manifest::{JobRecord, Manifest},
+        manifest::{Floor, JobRecord, Manifest},
+        reshard::PARTITION,
     },
     clock::{self, Clock},
-    decode::{Decoded, Reject},
     error::{Error, Kind, Result},
-    record::{Batch, Origin, RawBatch},
+    record::{Batch, RawBatch, Records},
     sink::Writer,
     source::{Event, Position, Reader, Shard},
-    state::{Delta, StateStore},
+    state::{Delta, StateStore, key},
     window::event_time::PartitionClock,
 };
 
@@ -40,6 +37,10 @@ use crate::{
 pub struct Settings {
     /// the partition's name
     pub name: String,
+    /// it reads the one shard that its first manifest names, and is sealed when that ends
+    pub one_shard: bool,
+    /// its shard is known to be closed: it has an end, which a bounded run reads too
+    pub closed: bool,
     /// an epoch ends after this time
     pub every: Duration,
     /// or after so many bytes of input
@@ -72,8 +73,15 @@ pub struct Parts {
 
 /// Too many rejects: this many in an epoch, and this share of its records.
 const REJECTS: (u64, f64) = (20, 0.05);
-/// How often idleness is looked at.
-const TICK: Duration = Duration::from_millis(100);
+
+/// Why a partition runs no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// it was told to stop, or a bounded run has read everything
+    Finished,
+    /// its shard is read to the end, and its last manifest says so
+    Sealed,
+}
 
 /// Counted since the last epoch ended.
 #[derive(Debug, Default)]
@@ -99,16 +107,15 @@ pub struct Partition {
     live: Arc<Live>,
     counted: Counted,
     epoch_began: Duration,
+    floors: Vec<Floor>,
+    /// its shard has ended, and these go on
+    ended: Option<Vec<Shard>>,
 }
 
-/// Name under which the partition's own watermark stands among those of steps.
-const PARTITION: &str = "";
-
 impl Partition {
-    /// Rules 0 and 6: claims, recovers, and opens the shards.
-    pub async fn claim(settings: Settings, record: JobRecord, parts: Parts) -> Result<Self> {
+    /// Rules 0 and 6: claims, recovers, and opens the shards. `first` is what it begins with where nothing is known of it.
+    pub async fn claim(settings: Settings, record: JobRecord, first: Manifest, parts: Parts) -> Result<Self> {
         let Parts { inputs, mut flow, mut outlets, dead_letters, store, committer, clock, live } = parts;
-        let first = Manifest { generation: record.generation, ..Manifest::default() };
         let mut epochs = Epochs::claim(Ledger::new(store.clone(), &settings.name), committer, first)?;
         let manifest = epochs.manifest().clone();
         let writer = Writer {
@@ -118,10 +125,10 @@ impl Partition {
             fence: manifest.fence,
         };
         epochs.recover(&writer, &mut outlets).await?;
-        flow.restore(&*store, &manifest.watermarks)?;
-        let intake = Intake::new(inputs, &manifest).await?;
+        flow.restore(&*store, manifest.range, &manifest.watermarks)?;
+        let intake = Intake::new(inputs, &manifest, settings.one_shard).await?;
         let event_clock = PartitionClock::new(manifest.watermarks.get(PARTITION).copied());
-        live.epoch.store(manifest.epoch, Relaxed);
+        live.update(&settings.name, |now| now.epoch = manifest.epoch);
         let epoch_began = clock.elapsed();
         let counted = Counted::default();
         let mut partition = Self {
@@ -137,6 +144,8 @@ impl Partition {
             live,
             counted,
             epoch_began,
+            floors: manifest.floors,
+            ended: None,
         };
         for (id, lane) in &partition.intake.lanes {
             if !lane.progress.ended {
@@ -149,12 +158,15 @@ impl Partition {
 
     /// Runs until it is told to stop, or until everything was read in a bounded run. Everything is committed and published when
     /// this returns without an error; after an error the last commit is what counts.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ending> {
         loop {
+            if let Some(children) = self.ended.take() {
+                return self.seal(children).await;
+            }
             if *stop.borrow() {
                 return self.finish(false).await;
             }
-            if self.settings.until_caught_up && self.intake.caught_up() {
+            if self.settings.until_caught_up && !self.settings.closed && self.intake.caught_up() {
                 return self.finish(true).await;
             }
             let left = self.settings.every.saturating_sub(self.clock.elapsed().saturating_sub(self.epoch_began));
@@ -164,9 +176,9 @@ impl Partition {
                 durable = self.epochs.durable(), if self.epochs.is_pending() => {
                     durable?;
                     self.epochs.settle(&mut self.outlets).await?;
-                    self.live.epoch.store(self.epochs.manifest().epoch, Relaxed);
+                    self.show();
                 }
-                () = clock::sleep(left.min(TICK)) => self.tick().await?,
+                () = clock::sleep(left) => {}
                 Some((id, reader, event)) = self.intake.next() => {
                     self.handle(id, reader, event?).await?;
                     if self.counted.bytes >= self.settings.bytes {
@@ -184,13 +196,17 @@ impl Partition {
         match event {
             Event::Records { batch, position, behind_ms } => {
                 self.records(&id, batch).await?;
+                self.lane(&id).silent_since_us = Some(position.as_of_us);
                 self.note(&id, position, behind_ms);
-                self.lane(&id).last_record = self.clock.elapsed();
                 self.moved(&id, false).await?;
                 self.intake.read(id, reader);
             }
             Event::Progress { position, behind_ms } => {
+                let idle = self.idle(&id, position.as_of_us, behind_ms);
                 self.note(&id, position, Some(behind_ms));
+                if idle {
+                    self.moved(&id, true).await?;
+                }
                 self.intake.read(id, reader);
             }
             Event::Ended { children } => self.ended(&id, children).await?,
@@ -198,16 +214,34 @@ impl Partition {
         Ok(())
     }
 
+    /// A shard is idle when the source itself says that nothing is left, and has said nothing else for the time of the rule. Silence of
+    /// the source, or of ours, proves nothing: records may be on their way.
+    fn idle(&mut self, id: &LaneId, as_of_us: i64, behind_ms: u64) -> bool {
+        let limit = self.intake.inputs[id.0].time.idle;
+        let since = *self.lane(id).silent_since_us.get_or_insert(as_of_us);
+        let silent = Duration::from_micros(u64::try_from(as_of_us.saturating_sub(since)).unwrap_or(0));
+        behind_ms == 0 && limit.is_some_and(|limit| silent >= limit)
+    }
+
+    fn show(&self) {
+        let (epoch, behind_ms) = (self.epochs.manifest().epoch, self.intake.behind_ms());
+        self.live.update(&self.settings.name, |now| {
+            now.epoch = epoch;
+            now.behind_ms = behind_ms;
+        });
+    }
+
     fn lane(&mut self, id: &LaneId) -> &mut super::intake::Lane {
         self.intake.lanes.get_mut(id).expect("an event comes from a lane that is open")
     }
 
     fn note(&mut self, id: &LaneId, position: Position, behind_ms: Option<u64>) {
-        self.live.behind_ms.store(behind_ms.unwrap_or(0), Relaxed);
         let lane = self.lane(id);
         lane.progress.position = Some(position);
         lane.caught_up = behind_ms == Some(0);
+        lane.behind_ms = behind_ms.unwrap_or(0);
         self.counted.changed = true;
+        self.show();
     }
 
     /// Decodes a batch, gives every row its time, and sends it down the graph.
@@ -219,43 +253,18 @@ impl Partition {
         let input = &mut self.intake.inputs[id.0];
         let name = input.name.clone();
         let decoded = input.decoder.decode(&raw).await.map_err(|e| e.at(format_args!("source {name}")))?;
-        let (batch, rejects) = self.timed(id, &raw, decoded)?;
+        let decoded = input.locality.check(&raw, decoded).map_err(|e| e.at(format_args!("source {name}")))?;
+        let lane = self.intake.lanes.get_mut(id).expect("an event comes from a lane that is open");
+        let reached = lane.clock.watermark_us();
+        let (mut batch, rejects) = timed(&mut lane.clock, &input.time, &raw, decoded)?;
+        raise(&mut batch, &raw.records, &self.floors, reached);
         if !rejects.is_empty() {
             let letters = letters::of_rejects(&name, &raw, &rejects, self.record.generation);
             self.reject(letters, rejects.iter().map(|r| format!("{name}: {}: {}", r.code, r.message))).await?;
         }
         let feeds = self.intake.inputs[id.0].feeds.clone();
-        self.flow.push(batch, &feeds, &mut self.outlets).await?;
+        self.flow.push(&name, batch, &feeds, &mut self.outlets).await?;
         self.take_rejected(Some(&raw)).await
-    }
-
-    fn timed(&mut self, id: &LaneId, raw: &RawBatch, decoded: Decoded) -> Result<(Batch, Vec<Reject>)> {
-        let arrival: Vec<i64> = decoded.rows.iter().map(|row| raw.records.arrival_us[*row as usize]).collect();
-        let rule = self.intake.inputs[id.0].time.clone();
-        let timed = self.lane(id).clock.observe(&rule, &decoded.fields, &arrival)?;
-        let mut rejects = decoded.rejects;
-        let origin_row = |row: u32| decoded.rows[row as usize];
-        rejects.extend(timed.bad.into_iter().map(|bad| Reject {
-            row: origin_row(bad.row),
-            code: bad.code,
-            message: bad.message,
-        }));
-        rejects.sort_by_key(|reject| reject.row);
-        let fields = if timed.rows.len() == decoded.rows.len() {
-            decoded.fields
-        } else {
-            take_record_batch(&decoded.fields, &UInt32Array::from(timed.rows.clone()))
-                .map_err(|e| Error::new(Kind::Internal, e.to_string()))?
-        };
-        let batch = Batch {
-            origin: Origin::Records(raw.records.clone()),
-            rows: timed.rows.iter().map(|row| origin_row(*row)).collect(),
-            nth: vec![0; timed.rows.len()],
-            event_us: timed.event_us,
-            watermark_us: timed.watermark_us,
-            fields,
-        };
-        Ok((batch, rejects))
     }
 
     /// Letters for what steps rejected since the last time.
@@ -274,7 +283,11 @@ impl Partition {
         let room = 3usize.saturating_sub(self.counted.first.len());
         self.counted.first.extend(words.take(room));
         let Some(outlet) = self.dead_letters else { return Ok(()) };
-        self.outlets[outlet].sink.write(&letters).await.map_err(|e| e.at("dead letters"))
+        let refused = self.outlets[outlet].sink.write(&letters).await.map_err(|e| e.at("dead letters"))?;
+        match refused.first() {
+            Some(row) => Err(Error::new(Kind::Step, format!("a dead letter cannot be kept: {}", row.message))),
+            None => Ok(()),
+        }
     }
 
     /// A shard's watermark or idleness changed: the partition's watermark may fire windows.
@@ -286,21 +299,23 @@ impl Partition {
 
     async fn advance(&mut self) -> Result<()> {
         let watermark = self.event_clock.watermark_us();
-        self.live.watermark_us.store(watermark, Relaxed);
+        self.live.update(&self.settings.name, |now| now.watermark_us = watermark);
         self.flow.advance(watermark, &mut self.outlets).await?;
         self.take_rejected(None).await
     }
 
     /// A shard is read to its end. Its children begin when all their parents have ended; that and the end are one commit.
     async fn ended(&mut self, id: &LaneId, children: Vec<Shard>) -> Result<()> {
-        let lane = self.lane(id);
-        lane.progress.ended = true;
-        lane.open = false;
         self.counted.changed = true;
-        let childless = children.is_empty();
-        for child in children {
-            self.intake.discover(id.0, child);
+        self.lane(id).open = false;
+        if self.settings.one_shard {
+            // Only the seal says that the shard has ended: after a crash before it, the next owner is told of the end again.
+            self.ended = Some(children);
+            return Ok(());
         }
+        self.lane(id).progress.ended = true;
+        let childless = children.is_empty();
+        self.intake.children(id.0, children).await?;
         self.open_ready().await?;
         if childless {
             self.event_clock.set(&lane_name(id), self.intake.lanes[id].clock.watermark_us(), true);
@@ -310,8 +325,7 @@ impl Partition {
 
     /// Opens shards whose parents have ended; their clocks take the place of their parents'.
     async fn open_ready(&mut self) -> Result<()> {
-        let elapsed = self.clock.elapsed();
-        for id in self.intake.open_ready(&self.record, elapsed).await? {
+        for id in self.intake.open_ready(&self.record).await? {
             let lane = &self.intake.lanes[&id];
             self.event_clock.set(&lane_name(&id), lane.clock.watermark_us(), false);
             let ended: Vec<LaneId> = lane.progress.parents.iter().map(|parent| (id.0, parent.clone())).collect();
@@ -323,26 +337,8 @@ impl Partition {
                 }
             }
         }
-        self.live.shards.store(self.intake.lanes.values().filter(|lane| lane.open).count() as u64, Relaxed);
-        Ok(())
-    }
-
-    /// Looks for shards that have gone idle.
-    async fn tick(&mut self) -> Result<()> {
-        let now = self.clock.elapsed();
-        let idle: Vec<LaneId> = self
-            .intake
-            .lanes
-            .iter()
-            .filter(|(id, lane)| {
-                let limit = self.intake.inputs[id.0].time.idle;
-                lane.open && lane.caught_up && limit.is_some_and(|limit| now.saturating_sub(lane.last_record) >= limit)
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in idle {
-            self.moved(&id, true).await?;
-        }
+        let open = self.intake.lanes.values().filter(|lane| lane.open).count() as u64;
+        self.live.update(&self.settings.name, |now| now.shards = open);
         Ok(())
     }
 
@@ -379,7 +375,7 @@ impl Partition {
     }
 
     /// The last epoch: in a bounded run open windows are closed by an extra firing.
-    async fn finish(mut self, close: bool) -> Result<()> {
+    async fn finish(mut self, close: bool) -> Result<Ending> {
         if close {
             self.flow.close(&mut self.outlets).await?;
             self.take_rejected(None).await?;
@@ -388,8 +384,30 @@ impl Partition {
         self.counted.changed = true;
         self.end_epoch().await?;
         self.epochs.close(&mut self.outlets).await?;
-        self.live.epoch.store(self.epochs.manifest().epoch, Relaxed);
-        Ok(())
+        self.show();
+        Ok(Ending::Finished)
+    }
+
+    /// The shard is read to its end: open windows stay as state for its children, sinks hold nothing back, and the last manifest is sealed.
+    async fn seal(mut self, children: Vec<Shard>) -> Result<Ending> {
+        self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
+        self.end_epoch().await?;
+        self.epochs.seal(children, &mut self.outlets).await?;
+        self.live.forget(&self.settings.name);
+        Ok(Ending::Sealed)
+    }
+}
+
+/// A row whose key was inherited is late against the watermark that its range had reached, where that is further than its shard's.
+fn raise(batch: &mut Batch, records: &Records, floors: &[Floor], reached_us: i64) {
+    let above: Vec<&Floor> = floors.iter().filter(|floor| floor.watermark_us > reached_us).collect();
+    if above.is_empty() {
+        return;
+    }
+    for (row, watermark) in batch.rows.iter().zip(&mut batch.watermark_us) {
+        let hash = key::hash(records.partition_key.cell(*row as usize));
+        let floor = above.iter().filter(|floor| floor.range.contains(hash)).map(|floor| floor.watermark_us).max();
+        *watermark = floor.map_or(*watermark, |floor| floor.max(*watermark));
     }
 }
 

@@ -1,7 +1,7 @@
-//! Runs a checked job in this process: state directory, job record, one partition, a clean end.
+//! Runs a checked job in this process: state directory, job record, its partitions, a clean end.
 //!
 //! Keeps rule 0: the job record is written before any claim. A second run whose job differs from the record stops with the differences.
-//! Left to others: the partition's life (`partition`), what is shown meanwhile (`cli`).
+//! Left to others: the partitions (`worker`), what is shown meanwhile (`cli`).
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,13 @@ use std::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    build::{Builder, Built, Memory},
-    graph::{Graph, NodeKind},
+    aside::set_aside,
+    begin,
+    build::{Builder, Given},
+    graph::{Graph, NodeKind, Partitioning},
     live::Live,
-    partition::{Partition, Parts, Settings},
+    partition::Settings,
+    worker::Worker,
 };
 use crate::{
     checkpoint::{
@@ -31,7 +34,7 @@ use crate::{
 };
 
 /// How a job is run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RunOptions {
     /// where state is
     pub state_dir: PathBuf,
@@ -39,8 +42,12 @@ pub struct RunOptions {
     pub until_caught_up: bool,
     /// run a changed job on the state that is there
     pub accept_change: bool,
-    /// move the state aside and start over
+    /// move the state and the files of sinks aside and start over
     pub fresh: bool,
+    /// go on with a state that is older than what sinks have shown
+    pub accept_repeats: bool,
+    /// go on where records are not kept any more that were never read
+    pub accept_loss: bool,
     /// go on when too many records are rejected
     pub accept_rejects: bool,
     /// used where the job names no endpoint
@@ -61,14 +68,14 @@ pub struct Surroundings {
     pub live: Arc<Live>,
 }
 
+/// The digest that says how the job is cut.
+const CUT: &str = "the cut into partitions";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
-/// The name of the partition of a job that is one partition.
-const ONE: &str = "all";
 
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
-    run_with(graph, options, around, &Memory::default(), stop)
+    run_with(graph, options, around, &Given::default(), stop)
 }
 
 /// As [`run`], for a job with `memory:` nodes.
@@ -76,11 +83,11 @@ pub fn run_with(
     graph: &Graph,
     options: &RunOptions,
     around: Surroundings,
-    memory: &Memory,
+    given: &Given,
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     if options.fresh {
-        set_aside(options, &around)?;
+        set_aside(graph, &options.state_dir, &*around.clock)?;
     }
     let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&options.state_dir)?);
     let worker = tokio::runtime::Builder::new_current_thread()
@@ -90,10 +97,10 @@ pub fn run_with(
     worker.block_on(async {
         let digests = digests(graph);
         let known = job_record(&*store)?;
-        let generation = generation(known.as_ref(), &digests, options)?;
+        let generation = generation(known.as_ref(), &graph.job, &digests, options)?;
         let builder = Builder {
             graph,
-            memory,
+            given: Some(given),
             generation,
             plugins: around.plugins,
             registry: around.registry,
@@ -101,40 +108,31 @@ pub fn run_with(
             clock: around.clock.clone(),
             live: around.live.clone(),
             endpoint: options.endpoint.clone(),
-            accept_repeats: false,
+            accept_repeats: options.accept_repeats,
+            accept_loss: options.accept_loss,
+            memory: None,
         };
-        let Built { inputs, flow, outlets, dead_letters } = builder.build(&options.state_dir).await?;
-        let record = match known {
-            Some(record) if record.generation == generation => record,
-            known => {
-                let mut starts = known.as_ref().map(|known| known.starts.clone()).unwrap_or_default();
-                for input in &inputs {
-                    if !starts.contains_key(&input.name) {
-                        starts.insert(input.name.clone(), (input.start, input.source.shards().await?));
-                    }
-                }
-                let created_us = known.map_or_else(|| around.clock.wall_us(), |known| known.created_us);
-                let record = JobRecord { job: graph.job.clone(), generation, digests, created_us, starts };
-                write_job_record(&*store, &record)?;
-                record
-            }
-        };
+        let sources = builder.sources().await?;
+        let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
+        let record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
+        if is_new {
+            write_job_record(&*store, &record)?;
+        }
         let settings = Settings {
-            name: ONE.to_owned(),
+            name: String::new(),
+            one_shard: false,
+            closed: false,
             every: graph.epoch,
             bytes: EPOCH_BYTES,
             until_caught_up: options.until_caught_up,
             accept_rejects: options.accept_rejects,
         };
         let (committer, thread) = Committer::start(store.clone())?;
-        let written = committer.written();
-        let (clock, live) = (around.clock, around.live);
-        let figures = live.clone();
-        let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
-        let ended = match Partition::claim(settings, record, parts).await {
-            Ok(partition) => partition.run(stop).await,
-            Err(failed) => Err(failed),
-        };
+        let (written, figures) = (committer.written(), around.live.clone());
+        let (clock, live, state_dir) = (around.clock, around.live, options.state_dir.clone());
+        let worker = Worker { builder, sources, record, settings, state_dir, store, committer, clock, live };
+        let ended = worker.run(stop).await;
+        drop(worker);
         thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
         figures.syncs.store(written.syncs.load(Relaxed), Relaxed);
         figures.written.store(written.bytes.load(Relaxed), Relaxed);
@@ -143,8 +141,35 @@ pub fn run_with(
 }
 
 /// The generation that runs now: the known one, or a higher one where the job has changed and that is accepted.
-fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, options: &RunOptions) -> Result<u64> {
+/// The state of another job is never gone on with: its results have ids and names of that job.
+fn generation(
+    known: Option<&JobRecord>,
+    job: &str,
+    digests: &BTreeMap<String, String>,
+    options: &RunOptions,
+) -> Result<u64> {
     let Some(known) = known else { return Ok(1) };
+    if known.job != job {
+        let message = format!(
+            "the state in {} belongs to the job `{}`, not to `{job}`: choose another with --state-dir or `state:`, or start over with \
+             --fresh, which moves it aside",
+            options.state_dir.display(),
+            known.job
+        );
+        return Err(Error::new(Kind::State, message));
+    }
+    if let (Some(was), Some(is)) = (known.digests.get(CUT), digests.get(CUT))
+        && was != is
+    {
+        return Err(Error::new(
+            Kind::State,
+            format!(
+                "the state in {} was made by a job that ran as {was}, and it would run as {is} now: its rows lie elsewhere; start over with \
+                 --fresh, which moves the old state aside",
+                options.state_dir.display()
+            ),
+        ));
+    }
     if known.digests == *digests {
         return Ok(known.generation);
     }
@@ -174,7 +199,11 @@ fn generation(known: Option<&JobRecord>, digests: &BTreeMap<String, String>, opt
 
 /// What names the deployed job: its checked file and every plugin.
 fn digests(graph: &Graph) -> BTreeMap<String, String> {
-    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest())]);
+    let cut = match graph.partitioning {
+        Partitioning::One { .. } => "one partition",
+        Partitioning::PerShard { .. } => "one partition per shard",
+    };
+    let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
     for node in &graph.nodes {
         let plugin = match &node.kind {
             NodeKind::Transform(plugin) => Some(plugin),
@@ -191,16 +220,25 @@ fn digests(graph: &Graph) -> BTreeMap<String, String> {
     digests
 }
 
-/// `--fresh`: the old state is moved, never deleted.
-fn set_aside(options: &RunOptions, around: &Surroundings) -> Result<()> {
-    let state = &options.state_dir;
-    if !state.exists() {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn the_state_of_another_job_is_refused_even_where_a_change_is_accepted() {
+        let known = JobRecord {
+            job: "orders".into(),
+            generation: 3,
+            digests: BTreeMap::new(),
+            created_us: 0,
+            starts: BTreeMap::new(),
+            began: BTreeMap::new(),
+        };
+        let options = RunOptions { accept_change: true, ..RunOptions::default() };
+        let changed = BTreeMap::from([("the job file".to_owned(), "d2".to_owned())]);
+        assert_eq!(generation(Some(&known), "orders", &changed, &options).unwrap(), 4);
+        let refused = generation(Some(&known), "clicks", &changed, &options).unwrap_err();
+        assert!(refused.to_string().contains("belongs to the job `orders`, not to `clicks`"), "{refused}");
     }
-    RocksStore::check_free(state)?;
-    let aside = state.with_extension(format!("before-{}", around.clock.wall_us() / 1_000_000));
-    std::fs::rename(state, &aside)
-        .map_err(|e| Error::new(Kind::State, format!("cannot move {} to {}: {e}", state.display(), aside.display())))?;
-    tracing::info!("the old state is in {}", aside.display());
-    Ok(())
 }

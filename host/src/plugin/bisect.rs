@@ -1,7 +1,8 @@
 //! Finds the records that make a batch fail, so that the others get through.
 //!
 //! The rule: a record is rejected only when it failed **alone**; one that took too long only when, alone, in a fresh instance and with
-//! twice the time, it took too long again. The search has a budget; past it the batch has failed as a whole and nothing came of it.
+//! twice the time, it took too long again. The search has a budget that every part that is done with gives back, and a bound on its time
+//! as a whole; what is untried when one of them is used up is rejected as not tried, so that no batch stops a job for ever.
 //! Left to others: what is done with a rejected record (`reject`), and how many are too many (`job`).
 
 use std::{ops::Range, time::Duration};
@@ -14,7 +15,10 @@ use crate::record::{Batch, Cells, CellsBuilder};
 /// Part of a call's time that the smallest part of a batch gets.
 const LEAST_SHARE: f64 = 0.05;
 
-/// A record that failed alone.
+/// The whole search may take the time of so many: as many records as may fail in an epoch without more ado.
+const SEARCHES: u32 = 20;
+
+/// A record that failed alone, or was not tried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejected {
     /// row of the batch
@@ -54,8 +58,11 @@ struct Search<'a> {
     plugin: &'a mut TransformerInstance,
     call: &'a Call,
     batch: &'a Batch,
+    /// until the next part that is done with
     calls_left: u32,
     time_left: Duration,
+    /// of the whole search
+    time_in_all: Duration,
     good: Vec<(usize, Processed)>,
     rejected: Vec<Rejected>,
 }
@@ -64,7 +71,19 @@ impl<'a> Search<'a> {
     fn new(plugin: &'a mut TransformerInstance, call: &'a Call, batch: &'a Batch) -> Self {
         let limits = plugin.instance().limits();
         let (calls_left, time_left) = (limits.bisect_calls, limits.bisect_time);
-        Self { plugin, call, batch, calls_left, time_left, good: Vec::new(), rejected: Vec::new() }
+        let time_in_all = time_left.saturating_mul(SEARCHES);
+        Self { plugin, call, batch, calls_left, time_left, time_in_all, good: Vec::new(), rejected: Vec::new() }
+    }
+
+    /// A part got through, or one record is found at fault: the search has got somewhere.
+    fn refill(&mut self) {
+        let limits = self.plugin.instance().limits();
+        self.calls_left = limits.bisect_calls;
+        self.time_left = limits.bisect_time.min(self.time_in_all);
+    }
+
+    fn is_over(&self) -> bool {
+        self.calls_left == 0 || self.time_left.is_zero()
     }
 
     /// Depth first and left to right, so that what is found is in the order of the batch.
@@ -73,9 +92,13 @@ impl<'a> Search<'a> {
         let whole = 0..self.batch.len();
         self.split(whole, first, &mut open).await?;
         while let Some(range) = open.pop() {
+            if self.is_over() {
+                self.not_tried(range);
+                continue;
+            }
             let budget = self.share(range.len());
             match self.attempt(range.clone(), budget).await {
-                Ok(processed) => self.good.push((range.start, processed)),
+                Ok(processed) => self.done(range.start, processed),
                 Err(failure) if blames_records(&failure) => self.split(range, failure, &mut open).await?,
                 Err(failure) => return Err(failure),
             }
@@ -92,9 +115,6 @@ impl<'a> Search<'a> {
         open: &mut Vec<Range<usize>>,
     ) -> Result<(), Failure> {
         if range.len() > 1 {
-            if self.calls_left == 0 || self.time_left.is_zero() {
-                return Err(self.gave_up(failure));
-            }
             let middle = range.start + range.len() / 2;
             open.push(middle..range.end);
             open.push(range.start..middle);
@@ -109,7 +129,7 @@ impl<'a> Search<'a> {
                 let twice = self.plugin.instance().limits().call_time.saturating_mul(2);
                 match self.attempt(range.clone(), twice).await {
                     Ok(processed) => {
-                        self.good.push((range.start, processed));
+                        self.done(range.start, processed);
                         return Ok(());
                     }
                     Err(failure) if blames_records(&failure) => failure,
@@ -118,9 +138,27 @@ impl<'a> Search<'a> {
             }
             failure => failure,
         };
-        let row = u32::try_from(range.start).expect("a batch that was called with has at most 2^32 rows");
-        self.rejected.push(Rejected { row, failure });
+        self.reject(range.start, failure);
+        self.refill();
         Ok(())
+    }
+
+    fn done(&mut self, start: usize, processed: Processed) {
+        self.good.push((start, processed));
+        self.refill();
+    }
+
+    fn reject(&mut self, row: usize, failure: Failure) {
+        let row = u32::try_from(row).expect("a batch that was called with has at most 2^32 rows");
+        self.rejected.push(Rejected { row, failure });
+    }
+
+    fn not_tried(&mut self, range: Range<usize>) {
+        let found = self.rejected.iter().filter(|rejected| !matches!(rejected.failure, Failure::NotTried(_))).count();
+        let what = format!(
+            "the search for bad records took too long; {found} were found in this batch before it was given up"
+        );
+        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone())));
     }
 
     /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.
@@ -131,23 +169,11 @@ impl<'a> Search<'a> {
     }
 
     async fn attempt(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
-        if self.calls_left == 0 || self.time_left.is_zero() {
-            let rows = format!("rows {} to {} were not tried", range.start, range.end.saturating_sub(1));
-            return Err(Failure::Fatal(format!("{}: {rows}", self.exhausted())));
-        }
-        self.calls_left -= 1;
+        self.calls_left = self.calls_left.saturating_sub(1);
         let result = self.plugin.part(self.call, self.batch, range, budget).await;
         self.time_left = self.time_left.saturating_sub(self.plugin.spent());
+        self.time_in_all = self.time_in_all.saturating_sub(self.plugin.spent());
         result
-    }
-
-    fn exhausted(&self) -> String {
-        let limits_hint = format!("{} records were found at fault", self.rejected.len());
-        format!("the search for bad records used up its budget of calls or time, {limits_hint}")
-    }
-
-    fn gave_up(&self, last: Failure) -> Failure {
-        Failure::Fatal(format!("{}; the last failure: {last}", self.exhausted()))
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Failure {
     Retry(String),
     /// the guest says that it cannot go on
     Fatal(String),
+    /// a record whose batch failed, and that the search for the ones at fault did not come to
+    NotTried(String),
 }
 
 impl Failure {
@@ -52,6 +54,7 @@ impl Failure {
             Self::Missing { .. } => "value_missing",
             Self::Retry(_) => "plugin_asks_retry",
             Self::Fatal(_) => "plugin_failed",
+            Self::NotTried(_) => "not_tried",
         }
     }
 
@@ -76,6 +79,7 @@ impl fmt::Display for Failure {
             Self::Missing { what } => write!(f, "a value is missing: {what}")?,
             Self::Retry(message) => write!(f, "the plugin asks for a retry: {message}")?,
             Self::Fatal(message) => write!(f, "the plugin failed: {message}")?,
+            Self::NotTried(message) => write!(f, "the record was not tried: {message}")?,
         }
         self.backtrace().iter().try_for_each(|frame| write!(f, "\n    at {frame}"))
     }

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -20,7 +19,7 @@ use crate::{
     clock,
     error::{Error, Happened, Kind, Result},
     random,
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Writer,
         id::{Id, Ids},
@@ -29,6 +28,8 @@ use crate::{
     source::Pending,
     task,
 };
+
+pub mod aws;
 
 /// One result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,23 +140,33 @@ impl Delivery {
     }
 
     /// Takes rows and waits while more than a request's worth is not delivered. `end` follows each object.
-    pub async fn write(&mut self, batch: &Batch, key: Option<&str>, end: &[u8]) -> Result<()> {
+    /// Gives back what no request can hold.
+    pub async fn write(&mut self, batch: &Batch, key: Option<&str>, end: &[u8]) -> Result<Vec<RowReject>> {
         let unready =
             || Error::new(Kind::Internal, format!("sink `{}` is written to before it has recovered", self.name));
         let (writer, ids) = self.identity.as_ref().ok_or_else(unready)?;
         let (generation, fence) = (writer.generation, writer.fence);
         let place = |failed: Error| failed.at(format!("sink `{}`", self.name));
         let ids = ids.of(batch);
-        let rows = json_lines::rows(batch).map_err(place)?;
+        let (rows, mut rejects) = json_lines::rows(batch).map_err(place)?;
         let mut keys = key.map(|field| json_lines::texts(batch, field)).transpose().map_err(place)?;
-        for (row, id) in ids.into_iter().enumerate() {
-            let key = keys.as_mut().and_then(|keys| keys[row].take()).filter(|key| !key.is_empty());
-            let mut data = json_lines::with_identity(rows.cell(row), id, generation, fence);
+        for (row, id) in (0u32..).zip(ids) {
+            let at = row as usize;
+            if rows.cell(at).is_empty() {
+                continue;
+            }
+            let key = keys.as_mut().and_then(|keys| keys[at].take()).filter(|key| !key.is_empty());
+            let mut data = json_lines::with_identity(rows.cell(at), id, generation, fence);
             data.extend_from_slice(end);
-            self.push(Entry { id, key: key.unwrap_or_else(|| id.to_string()), data })?;
+            let entry = Entry { id, key: key.unwrap_or_else(|| id.to_string()), data };
+            if let Some(message) = self.too_large(&entry) {
+                rejects.push(RowReject { row, code: "result_too_large".to_owned(), message });
+                continue;
+            }
+            self.push(entry);
             self.drain(self.limits.bytes, self.limits.entries).await?;
         }
-        Ok(())
+        Ok(rejects)
     }
 
     /// Returns when everything is delivered.
@@ -163,20 +174,17 @@ impl Delivery {
         self.drain(0, 0).await
     }
 
-    fn push(&mut self, entry: Entry) -> Result<()> {
-        if entry.size() > self.limits.entry {
-            let message = format!(
-                "sink `{}`: result {} has {} bytes with its key, more than the {} that the service takes; make it smaller",
-                self.name,
-                entry.id,
-                entry.size(),
-                self.limits.entry
-            );
-            return Err(Error::new(Kind::Step, message));
-        }
+    fn too_large(&self, entry: &Entry) -> Option<String> {
+        let (size, most) = (entry.size(), self.limits.entry);
+        (size > most).then(|| {
+            let what = "with its key, more than the service takes";
+            format!("result {} has {size} bytes {what} ({most}); make it smaller", entry.id)
+        })
+    }
+
+    fn push(&mut self, entry: Entry) {
         self.bytes += entry.size();
         self.queue.push_back((Arc::new(entry), 0));
-        Ok(())
     }
 
     async fn drain(&mut self, bytes: usize, entries: usize) -> Result<()> {
@@ -258,32 +266,6 @@ impl Delivery {
         };
         Error::new(Kind::Unavailable, format!("sink `{}` cannot deliver: {why}; {happened}", self.name))
     }
-}
-
-/// What a failed call of the SDK means.
-pub fn call_failed<E, R>(failed: &SdkError<E, R>) -> CallFailed
-where
-    E: ProvideErrorMetadata,
-    SdkError<E, R>: std::error::Error,
-{
-    /// Codes that a person must do something about.
-    const FINAL: [&str; 10] = [
-        "ResourceNotFoundException",
-        "InvalidArgumentException",
-        "ValidationException",
-        "AccessDeniedException",
-        "KMSAccessDeniedException",
-        "KMSDisabledException",
-        "KMSInvalidStateException",
-        "KMSNotFoundException",
-        "KMSOptInRequired",
-        "InvalidKMSResourceException",
-    ];
-    let code = failed.as_service_error().and_then(ProvideErrorMetadata::code);
-    let is_final = code.is_some_and(|code| FINAL.contains(&code));
-    let refused = is_final || matches!(failed, SdkError::ConstructionFailure(_));
-    let happened = if refused { Happened::No } else { Happened::Perhaps };
-    CallFailed { why: DisplayErrorContext(failed).to_string(), is_final, happened }
 }
 
 #[cfg(test)]

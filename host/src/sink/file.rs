@@ -3,9 +3,10 @@
 //! What it owes: a file appears whole, under its final name, once; whatever crashed in between. Rows go to a hidden file below
 //! `_pelton/staging`; when the file is full (size) or old (time) it is sealed, and the token of that epoch promises it. A
 //! file not yet full is held: its name, its length and its last rows are state of the partition, so files do not follow epochs.
-//! Names are deterministic: `PARTITION-EPOCH-N.jsonl`, by the epoch in which the file began;
-//! sorted by name, the files of a partition are in the order of its results. Left to others: `folder` does
-//! what touches the disk.
+//! Names are deterministic: `JOB.SINK.PARTITION.EPOCH-N.jsonl`, by the epoch in which the file began;
+//! sorted by name, the files of a partition are in the order of its results. After repeats were accepted the epochs that
+//! come again have names of their own (`againSERIES-EPOCH-N`), because consumers know the others by name.
+//! Left to others: `folder` does what touches the disk.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Clock,
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{Prepared, Promise, Sink, Token, Writer, json_lines},
     source::Pending,
     task,
@@ -22,14 +23,15 @@ use crate::{
 
 mod folder;
 
-use folder::{Folder, Promised, Staged};
+pub use folder::set_aside;
+use folder::{Begun, Folder, Found, Promised, Staged};
 
 /// Rows are appended to the hidden file when they are more than this.
 const BUFFER: usize = 1 << 20;
 /// Rows of an epoch's end that are kept in the manifest instead of being synced to the file.
 const HELD: usize = 64 << 10;
 /// Files of one epoch: more would not fit into a token, so the last one grows instead.
-const FILES: usize = 400;
+const FILES: usize = 200;
 
 /// When a file is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +64,8 @@ pub struct Options {
 /// The file that is being filled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Open {
-    epoch: u64,
-    number: u32,
+    #[serde(flatten)]
+    begun: Begun,
     /// bytes in the hidden file
     length: u64,
     /// wall time of its first row, microseconds since 1970
@@ -75,11 +77,11 @@ pub struct FileSink {
     options: Options,
     clock: Arc<dyn Clock>,
     recovered: Option<(Writer, Folder)>,
-    /// the epoch under way
-    epoch: u64,
-    /// files begun in it
-    begun: u32,
+    /// the series, the epoch under way, and the files begun in it
+    next: Begun,
     open: Option<Open>,
+    /// bytes of the open file that no loss of power takes away
+    synced: u64,
     tail: Vec<u8>,
     sealed: Vec<Staged>,
     last: bool,
@@ -89,7 +91,8 @@ impl FileSink {
     /// A sink that writes after [`Sink::recover`].
     pub fn new(options: Options, clock: Arc<dyn Clock>) -> Self {
         let (open, tail, sealed) = (None, Vec::new(), Vec::new());
-        Self { options, clock, recovered: None, epoch: 1, begun: 0, open, tail, sealed, last: false }
+        let next = Begun { series: 0, epoch: 1, number: 0 };
+        Self { options, clock, recovered: None, next, open, synced: 0, tail, sealed, last: false }
     }
 
     fn recovered(&self) -> Result<&(Writer, Folder)> {
@@ -99,24 +102,36 @@ impl FileSink {
 
     async fn start(&mut self, writer: Writer, epoch: u64, held: &[u8]) -> Result<()> {
         let folder = Folder::new(&self.options, &writer);
-        let (open, tail) = read_held(held).ok_or_else(|| {
+        let (mut open, mut tail) = read_held(held).ok_or_else(|| {
             Error::new(Kind::State, format!("sink `{}`: what the state holds of it is damaged", self.options.name))
         })?;
-        let (there, kept) =
-            (folder.clone(), open.as_ref().map(|open| (folder.staged_name(open.epoch, open.number), open.length)));
+        let (there, kept) = (folder.clone(), open.as_ref().map(|open| (open.begun, open.length)));
         let accept = self.options.accept_repeats;
-        task::blocking(move || there.recover(epoch, kept, accept)).await?;
+        let Found { series, held_is_shown } = task::blocking(move || there.recover(epoch, kept, accept)).await?;
+        if held_is_shown {
+            tracing::warn!(
+                sink = self.options.name,
+                "rows that the state holds back were shown already: they are not repeated"
+            );
+            (open, tail) = (None, Vec::new());
+        }
+        // nothing of it is on disk: its old name may have been used since
+        if let Some(open) = open.as_mut().filter(|open| open.length == 0) {
+            open.begun.series = series;
+        }
         self.recovered = Some((writer, folder));
         self.sealed.clear();
-        (self.epoch, self.begun, self.open, self.tail) = (epoch + 1, 0, open, tail);
+        self.next = Begun { series, epoch: epoch + 1, number: 0 };
+        self.synced = open.as_ref().map_or(0, |open| open.length);
+        (self.open, self.tail) = (open, tail);
         Ok(())
     }
 
-    async fn take(&mut self, batch: &Batch) -> Result<()> {
+    async fn take(&mut self, batch: &Batch) -> Result<Vec<RowReject>> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let lines = json_lines::lines(&batch.fields)?;
+        let (lines, rejects) = json_lines::lines(&batch.fields)?;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             self.begin();
             self.tail.extend_from_slice(line);
@@ -126,14 +141,15 @@ impl FileSink {
                 self.append(false).await?;
             }
         }
-        Ok(())
+        Ok(rejects)
     }
 
     fn begin(&mut self) {
         if self.open.is_none() {
             let since_us = self.clock.wall_us();
-            self.open = Some(Open { epoch: self.epoch, number: self.begun, length: 0, since_us });
-            self.begun += 1;
+            self.open = Some(Open { begun: self.next, length: 0, since_us });
+            self.next.number += 1;
+            self.synced = 0;
         }
     }
 
@@ -151,10 +167,14 @@ impl FileSink {
     async fn append(&mut self, sync: bool) -> Result<()> {
         let folder = self.recovered()?.1.clone();
         let Some(open) = &mut self.open else { return Ok(()) };
-        let (name, at, tail) =
-            (folder.staged_name(open.epoch, open.number), open.length, std::mem::take(&mut self.tail));
+        let (name, at, tail) = (folder.staged_name(open.begun), open.length, std::mem::take(&mut self.tail));
         open.length += tail.len() as u64;
-        task::blocking(move || folder.append(&name, at, &tail, sync)).await
+        let length = open.length;
+        task::blocking(move || folder.append(&name, at, &tail, sync)).await?;
+        if sync {
+            self.synced = length;
+        }
+        Ok(())
     }
 
     /// The open file is whole: durable, and promised by the next token.
@@ -162,7 +182,7 @@ impl FileSink {
         self.append(true).await?;
         let Some(open) = self.open.take() else { return Ok(()) };
         let folder = &self.recovered()?.1;
-        let staged = Staged { name: folder.name(open.epoch, open.number), bytes: open.length };
+        let staged = Staged { name: folder.name(open.begun), bytes: open.length };
         self.sealed.push(staged);
         Ok(())
     }
@@ -170,7 +190,8 @@ impl FileSink {
     async fn stage(&mut self, epoch: u64) -> Result<Prepared> {
         if self.open.is_some() && (self.last || self.is_old() || self.is_full()) {
             self.seal().await?;
-        } else if self.tail.len() > HELD {
+        } else if self.tail.len() > HELD || self.open.as_ref().is_some_and(|open| open.length > self.synced) {
+            // what the manifest says of the file must be as durable as the manifest
             self.append(true).await?;
         }
         let files = std::mem::take(&mut self.sealed);
@@ -179,7 +200,7 @@ impl FileSink {
         let staged = serde_json::to_value(&promised).expect("names and numbers become JSON");
         let (sink, generation) = (self.options.name.clone(), writer.generation);
         let token = (!promised.files.is_empty()).then_some(Token { sink, epoch, generation, staged });
-        (self.epoch, self.begun) = (epoch + 1, 0);
+        self.next = Begun { epoch: epoch + 1, number: 0, ..self.next };
         Ok(Prepared { token, held: self.held() })
     }
 
@@ -220,7 +241,7 @@ impl Sink for FileSink {
         Box::pin(async move { self.start(writer, epoch, &held).await })
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.take(batch))
     }
 

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
         delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
@@ -57,7 +57,7 @@ impl Service for DeliveryStream {
                 .iter()
                 .map(|entry| Record::builder().data(Blob::new(entry.data.clone())).build().expect("the data is set"));
             let answer = call.set_records(Some(records.collect())).send().await;
-            let answer = answer.map_err(|failed| delivery::call_failed(&failed))?;
+            let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));
             let outcomes = answer.request_responses().iter();
@@ -76,7 +76,7 @@ impl Sink for FirehoseSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.delivery.write(batch, None, b"\n"))
     }
 

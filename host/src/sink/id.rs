@@ -2,6 +2,19 @@
 //!
 //! The rule: an id is the first 16 bytes of SHA-256 over job, sink and origin, each part with its length in front, so that no
 //! two origins write the same bytes. **These bytes never change**: consumers remember ids across versions of Pelton.
+//!
+//! The parts, numbers as big-endian bytes, texts with their length as 8 bytes in front:
+//! - the bytes `pelton id 1`, the job's name, the sink's name;
+//! - of a record: `record`, its stream, its shard, its sequence number (24 bytes), its sub-sequence number (4), `nth` (8);
+//! - of a window: `firing`, its step, its encoded key, its start and end (8 each, microseconds), the firing's number (4), `nth` (8).
+//!
+//! `nth` tells apart what comes from one record. It is 0 at the source and in a window's result, and changes where rows can part
+//! ([`Branch`](crate::record::Branch)): at each output of a plugin, and on the way into a sink or step whose `from` names several
+//! outputs, so that one record that takes two ways to a sink has two ids. A filter or a `select` changes nothing: with one in
+//! front, ids stay. There: `nth' = s(s(s(nth) ^ b) + count)` in 64 bits, where `b` is the first 8 bytes of SHA-256 over the length
+//! (8) and text of the name of the step (or source), and the output's number (8); `count` is how many rows of the same row this
+//! output was given before; and `s` is `x += 0x9E3779B97F4A7C15; x = (x ^ x>>30) * 0xBF58476D1CE4E5B9; x = (x ^ x>>27) *
+//! 0x94D049BB133111EB; x ^ x>>31`. So renaming a step, or a second output in `from`, gives new ids.
 //! Left to others: dropping what comes twice (the consumer).
 
 use std::fmt;

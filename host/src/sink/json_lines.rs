@@ -1,12 +1,18 @@
 //! Rows as JSON objects, one a line, for every sink that writes text.
 //!
-//! The rule: one object a row, every field in it, null where there is no value; times in UTC as RFC 3339 says.
+//! The rule: one object a row, every field in it, null where there is no value; times in UTC as RFC 3339 says. A row with a time
+//! that has no such text is given back.
 //! Left to others: where the lines go, and what goes with them.
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
-    array::{Array, RecordBatch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch},
+    compute::{cast, kernels::nullif::nullif},
+    datatypes::{DataType, Int64Type, Schema, TimeUnit},
     json::writer::{LineDelimited, WriterBuilder},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -14,35 +20,99 @@ use bytes::Bytes;
 
 use crate::{
     error::{Error, Kind, Result},
-    record::{Batch, Cells},
+    record::{Batch, Cells, RowReject},
     sink::id::Id,
 };
 
 /// A time without a zone is UTC here.
 const TIME: &str = "%Y-%m-%dT%H:%M:%S%.fZ";
 
-/// One JSON object a row, without line ends.
-pub fn rows(batch: &Batch) -> Result<Cells> {
-    let lines = lines(&batch.fields)?;
+/// One JSON object a row, without line ends; an empty cell for each row that is given back.
+pub fn rows(batch: &Batch) -> Result<(Cells, Vec<RowReject>)> {
+    let (lines, rejects) = written(&batch.fields)?;
+    let mut refused = rejects.iter().map(|reject| reject.row as usize).peekable();
     let mut data = Vec::with_capacity(lines.len());
     let mut offsets = vec![0];
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        data.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+    for (row, line) in lines.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if refused.next_if_eq(&row).is_none() {
+            data.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        }
         offsets.push(u32::try_from(data.len()).map_err(|_| failed(&"a batch is over 4 GiB as JSON"))?);
     }
     let cells = Cells::new(Bytes::from(data), offsets).map_err(|bad| failed(&bad))?;
     if cells.len() != batch.len() {
         return Err(failed(&format!("{} rows became {} lines", batch.len(), cells.len())));
     }
-    Ok(cells)
+    Ok((cells, rejects))
 }
 
-/// One JSON object a line, each with its line end.
-pub fn lines(fields: &RecordBatch) -> Result<Vec<u8>> {
+/// One JSON object a line, each with its line end, without the rows that are given back.
+pub fn lines(fields: &RecordBatch) -> Result<(Vec<u8>, Vec<RowReject>)> {
+    let (lines, rejects) = written(fields)?;
+    if rejects.is_empty() {
+        return Ok((lines, rejects));
+    }
+    let mut refused = rejects.iter().map(|reject| reject.row as usize).peekable();
+    let all = lines.split_inclusive(|byte| *byte == b'\n').enumerate();
+    let kept: Vec<&[u8]> = all.filter(|(row, _)| refused.next_if_eq(row).is_none()).map(|(_, line)| line).collect();
+    Ok((kept.concat(), rejects))
+}
+
+/// A line for every row, and the rows whose line is not what they hold.
+fn written(fields: &RecordBatch) -> Result<(Vec<u8>, Vec<RowReject>)> {
+    let (fields, rejects) = printable(fields)?;
     let builder = WriterBuilder::new().with_explicit_nulls(true).with_timestamp_format(TIME.to_owned());
     let mut writer = builder.build::<_, LineDelimited>(Vec::new());
-    writer.write(fields).and_then(|()| writer.finish()).map_err(|bad| failed(&bad))?;
-    Ok(writer.into_inner())
+    writer.write(&fields).and_then(|()| writer.finish()).map_err(|bad| failed(&bad))?;
+    Ok((writer.into_inner(), rejects))
+}
+
+/// Days since 1970 of the first day of the year 1 and of the last one of the year 9999: RFC 3339 has four digits for a year.
+const DAYS: (i64, i64) = (-719_162, 2_932_896);
+
+/// The same with null where a time has no text, which would be written as an error message, and the rows where that is so.
+fn printable(fields: &RecordBatch) -> Result<(RecordBatch, Vec<RowReject>)> {
+    let mut bad: BTreeMap<usize, &str> = BTreeMap::new();
+    let mut columns = fields.columns().to_vec();
+    let schema = fields.schema();
+    for (column, field) in columns.iter_mut().zip(schema.fields()) {
+        let Some(wrong) = beyond(column)? else { continue };
+        wrong.iter().enumerate().filter(|(_, wrong)| *wrong == Some(true)).for_each(|(row, _)| {
+            bad.entry(row).or_insert(field.name());
+        });
+        *column = nullif(column, &wrong).map_err(|bad| failed(&bad))?;
+    }
+    if bad.is_empty() {
+        return Ok((fields.clone(), Vec::new()));
+    }
+    let reject = |(row, field): (&usize, &&str)| RowReject {
+        row: u32::try_from(*row).unwrap_or(u32::MAX),
+        code: "time_out_of_range".to_owned(),
+        message: format!("the field `{field}` holds a time outside of the years 1 to 9999"),
+    };
+    let rejects = bad.iter().map(reject).collect();
+    let nullable = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+    Ok((RecordBatch::try_new(schema, columns).map_err(|bad| failed(&bad))?, rejects))
+}
+
+/// Which values of a column of times are out of range; none where all are in it.
+fn beyond(column: &ArrayRef) -> Result<Option<BooleanArray>> {
+    let a_day: i64 = match column.data_type() {
+        DataType::Date32 => 1,
+        DataType::Timestamp(TimeUnit::Second, _) => 86_400,
+        DataType::Timestamp(TimeUnit::Millisecond, _) | DataType::Date64 => 86_400_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 86_400_000_000,
+        _ => return Ok(None),
+    };
+    let (first, end) = (DAYS.0 * a_day, (DAYS.1 + 1) * a_day);
+    let counts = cast(column, &DataType::Int64).map_err(|bad| failed(&bad))?;
+    let counts = counts.as_primitive::<Int64Type>();
+    let wrong = |count: i64| !(first..end).contains(&count);
+    if !counts.iter().flatten().any(wrong) {
+        return Ok(None);
+    }
+    Ok(Some(counts.iter().map(|count| Some(count.is_some_and(wrong))).collect()))
 }
 
 fn failed(why: &dyn std::fmt::Display) -> Error {
@@ -72,11 +142,9 @@ pub fn with_identity(object: &[u8], id: Id, generation: u64, fence: u64) -> Vec<
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::sync::Arc;
-
     use arrow::{
-        array::{Float64Array, StringArray, TimestampMicrosecondArray},
-        datatypes::{DataType, Field, Schema, TimeUnit},
+        array::{Date32Array, Float64Array, StringArray, TimestampMicrosecondArray},
+        datatypes::Field,
     };
 
     use super::*;
@@ -104,12 +172,41 @@ mod tests {
 
     #[test]
     fn lines_keep_nulls_and_times_are_utc() {
-        let text = String::from_utf8(lines(&fields()).unwrap()).unwrap();
+        let (text, rejects) = lines(&fields()).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(rejects.is_empty());
         let expected = [
             r#"{"a":"x\n\"","b":null,"t":"2013-01-01T12:00:00Z","u":"2013-01-01T12:00:00Z"}"#,
             r#"{"a":null,"b":1.5,"t":"2013-01-01T12:00:00.250Z","u":"2013-01-01T12:00:00.250Z"}"#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_row_with_a_time_that_has_no_text_is_given_back_alone() {
+        let times = [0, i64::MAX, -62_135_596_800_000_000, -62_135_596_800_000_001, 253_402_300_799_999_999, 1];
+        let days = [0, 0, 0, 0, 0, i32::MAX];
+        let schema = Schema::new(vec![
+            Field::new("t", DataType::Timestamp(TimeUnit::Microsecond, None), false),
+            Field::new("d", DataType::Date32, false),
+        ]);
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(TimestampMicrosecondArray::from(times.to_vec())), Arc::new(Date32Array::from(days.to_vec()))];
+        let fields = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let (text, rejects) = lines(&fields).unwrap();
+        assert_eq!(rejects.iter().map(|reject| reject.row).collect::<Vec<_>>(), [1, 3, 5]);
+        assert!(rejects[2].message.contains("`d`"), "{rejects:?}");
+        let expected = [
+            r#"{"t":"1970-01-01T00:00:00Z","d":"1970-01-01"}"#,
+            r#"{"t":"0001-01-01T00:00:00Z","d":"1970-01-01"}"#,
+            r#"{"t":"9999-12-31T23:59:59.999999Z","d":"1970-01-01"}"#,
+        ];
+        assert_eq!(String::from_utf8(text).unwrap().lines().collect::<Vec<_>>(), expected);
+        let mut batch = crate::contract::rows(0..6);
+        batch.fields = fields;
+        let (cells, rejects) = rows(&batch).unwrap();
+        assert_eq!((cells.len(), cells.cell(1), rejects.len()), (6, &b""[..], 3));
+        assert_eq!(cells.cell(2), expected[1].as_bytes());
     }
 
     #[test]

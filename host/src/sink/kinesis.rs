@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
         delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
@@ -65,7 +65,7 @@ impl Service for Stream {
                 builder.partition_key(partition_key(&entry.key)).build().expect("data and key are set")
             });
             let answer = call.set_records(Some(records.collect())).send().await;
-            let answer = answer.map_err(|failed| delivery::call_failed(&failed))?;
+            let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));
             Ok(answer.records().iter().map(|one| outcome(one.error_code(), one.error_message())).collect())
@@ -90,7 +90,7 @@ impl Sink for KinesisSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.delivery.write(batch, self.key.as_deref(), b""))
     }
 

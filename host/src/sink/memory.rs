@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
         id::{Id, Ids},
@@ -69,11 +69,12 @@ impl MemorySink {
         self.writer.as_ref().ok_or_else(|| Error::new(Kind::Internal, message()))
     }
 
-    fn take(&mut self, batch: &Batch) -> Result<()> {
+    fn take(&mut self, batch: &Batch) -> Result<Vec<RowReject>> {
         let ids = self.recovered()?.1.of(batch);
-        let rows = json_lines::rows(batch)?;
-        self.open.extend(ids.into_iter().zip(rows.iter().map(<[u8]>::to_vec)));
-        Ok(())
+        let (rows, rejects) = json_lines::rows(batch)?;
+        let whole = ids.into_iter().zip(rows.iter().map(<[u8]>::to_vec)).filter(|(_, row)| !row.is_empty());
+        self.open.extend(whole);
+        Ok(rejects)
     }
 
     fn stage(&mut self, epoch: u64) -> Result<Prepared> {
@@ -120,7 +121,7 @@ impl Sink for MemorySink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(std::future::ready(self.take(batch)))
     }
 

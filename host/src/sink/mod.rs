@@ -9,7 +9,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, record::Batch, source::Pending};
+use crate::{
+    error::Result,
+    record::{Batch, RowReject},
+    source::Pending,
+};
 
 pub mod delivery;
 pub mod file;
@@ -76,8 +80,9 @@ pub trait Sink: Send {
     /// `epoch` is aborted; `held` is what the last committed `prepare` gave.
     fn recover(&mut self, writer: Writer, epoch: u64, held: &[u8]) -> Pending<'_, Result<()>>;
 
-    /// Takes results. Returns when they are taken, which may wait for the outside.
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>>;
+    /// Takes results. Returns when they are taken, which may wait for the outside. Gives back the rows that this destination can never
+    /// take, whatever is tried (one row too large for it): they become dead letters, and all others are taken.
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>>;
 
     /// The epoch ends: everything written is delivered, or staged durably under the token.
     fn prepare(&mut self, epoch: u64) -> Pending<'_, Result<Prepared>>;

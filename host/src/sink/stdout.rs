@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     error::{Error, Kind, Result},
-    record::Batch,
+    record::{Batch, RowReject},
     sink::{Prepared, Promise, Sink, Token, Writer, json_lines},
     source::Pending,
     task,
@@ -53,12 +53,13 @@ impl Sink for StdoutSink {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         let output = self.0.clone();
         Box::pin(async move {
-            let lines = json_lines::lines(&batch.fields)?;
+            let (lines, rejects) = json_lines::lines(&batch.fields)?;
             let written = task::blocking(move || output(&lines)).await;
             written
+                .map(|()| rejects)
                 .map_err(|failed| Error::new(Kind::Unavailable, format!("standard output cannot be written: {failed}")))
         })
     }

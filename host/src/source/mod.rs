@@ -41,7 +41,7 @@ pub struct Position {
     pub record: Option<(Sequence, u32)>,
     /// the continuation that the stream gave with it: progress even where no record came
     pub continuation: Option<String>,
-    /// when this was true, microseconds since 1970 by our wall clock
+    /// what arrived before this is done, microseconds since 1970 by the clock that stamps arrivals
     pub as_of_us: i64,
 }
 
@@ -80,6 +80,16 @@ pub enum Event {
 pub trait Source: Send + Sync {
     /// The name of the stream or file, for identity.
     fn stream(&self) -> &str;
+
+    /// When the stream was made, microseconds since 1970: one made again under the same name holds other records.
+    fn created_us(&self) -> Option<i64> {
+        None
+    }
+
+    /// Now, by the clock that stamps arrivals, if it is not ours; rather early than late.
+    fn now_us(&self) -> Option<i64> {
+        None
+    }
 
     /// Every shard that can be read now, parents too while they are kept.
     fn shards(&self) -> Pending<'_, Result<Vec<Shard>>>;

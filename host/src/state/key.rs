@@ -4,6 +4,7 @@
 //! numbers of kinds and of the two areas are kept stable: they are on disk.
 
 use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
 
 /// Area of meta rows: manifests, the job record.
 const META: u8 = 0;
@@ -23,6 +24,25 @@ pub fn hash(key: &[u8]) -> [u8; 16] {
     Md5::digest(key).into()
 }
 
+/// A range of hash keys, both ends included: what a partition owns of each of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashRange {
+    /// the first
+    pub from: u128,
+    /// the last
+    pub to: u128,
+}
+
+impl HashRange {
+    /// Every hash key.
+    pub const ALL: Self = Self { from: 0, to: u128::MAX };
+
+    /// Whether this hash lies in it.
+    pub fn contains(&self, hash: [u8; 16]) -> bool {
+        (self.from..=self.to).contains(&u128::from_be_bytes(hash))
+    }
+}
+
 /// A part of a key that says how long it is, so that no two parts run into each other.
 fn part(into: &mut Vec<u8>, bytes: &[u8]) {
     let length = u32::try_from(bytes.len()).expect("keys are bounded far below 4 GiB");
@@ -37,9 +57,8 @@ pub fn step_prefix(step: &str) -> Vec<u8> {
     row
 }
 
-/// A row of keyed state.
-pub fn state(step: &str, kind: Kind, key: &[u8], table: u8, sub_key: &[u8]) -> Vec<u8> {
-    let hash = hash(key);
+/// A row of keyed state. `hash` is where the key stands in the hash space: that of the key itself, or of the partition key within it.
+pub fn state(step: &str, kind: Kind, hash: [u8; 16], key: &[u8], table: u8, sub_key: &[u8]) -> Vec<u8> {
     let mut row = step_prefix(step);
     row.push(hash[0]);
     row.push(kind as u8);
@@ -48,6 +67,20 @@ pub fn state(step: &str, kind: Kind, key: &[u8], table: u8, sub_key: &[u8]) -> V
     row.push(table);
     row.extend_from_slice(sub_key);
     row
+}
+
+/// The hash of a row of keyed state of this step; `None` where the bytes are no such row.
+pub fn hash_of(step: &str, row: &[u8]) -> Option<[u8; 16]> {
+    row.strip_prefix(step_prefix(step).as_slice())?.get(2..18)?.try_into().ok()
+}
+
+/// The rows of one step whose hashes lie in the range stand between these two, among few others: compare with [`hash_of`].
+pub fn step_range(step: &str, range: HashRange) -> (Vec<u8>, Vec<u8>) {
+    let bucket = |hash: u128| hash.to_be_bytes()[0];
+    let (mut from, mut last) = (step_prefix(step), step_prefix(step));
+    from.push(bucket(range.from));
+    last.push(bucket(range.to));
+    (from, after_prefix(&last))
 }
 
 /// Key and sub-key of a row of keyed state of this step; `None` where the bytes are no such row.
@@ -75,6 +108,23 @@ pub fn meta_prefix(partition: &str, name: &str) -> Vec<u8> {
     part(&mut row, partition.as_bytes());
     part(&mut row, name.as_bytes());
     row
+}
+
+/// Meta rows of every partition.
+pub fn all_meta() -> Vec<u8> {
+    vec![META]
+}
+
+/// Partition and name of a meta row.
+pub fn meta_parts(row: &[u8]) -> Option<(&str, &str)> {
+    let (partition, rest) = split_part(row.strip_prefix(&[META])?)?;
+    let (name, _) = split_part(rest)?;
+    Some((std::str::from_utf8(partition).ok()?, std::str::from_utf8(name).ok()?))
+}
+
+fn split_part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
 
 /// The number of a meta row.

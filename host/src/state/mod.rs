@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+pub use key::HashRange;
+
 use crate::error::Result;
 
 pub mod key;
@@ -75,13 +77,34 @@ pub trait StateStore: Send + Sync {
 pub fn scan_prefix(
     store: &dyn StateStore,
     prefix: &[u8],
+    visit: impl FnMut(&[u8], Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    scan_pages(store, prefix.to_vec(), &key::after_prefix(prefix), visit)
+}
+
+/// Every row of a step whose hash lies in the range.
+pub fn scan_step(
+    store: &dyn StateStore,
+    step: &str,
+    range: HashRange,
+    mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<()>,
+) -> Result<()> {
+    let (from, end) = key::step_range(step, range);
+    scan_pages(store, from, &end, |row, value| match key::hash_of(step, row) {
+        Some(hash) if !range.contains(hash) => Ok(()),
+        _ => visit(row, value),
+    })
+}
+
+fn scan_pages(
+    store: &dyn StateStore,
+    mut from: Vec<u8>,
+    end: &[u8],
     mut visit: impl FnMut(&[u8], Vec<u8>) -> Result<()>,
 ) -> Result<()> {
     const PAGE: usize = 4096;
-    let end = key::after_prefix(prefix);
-    let mut from = prefix.to_vec();
     loop {
-        let rows = store.scan(&from, &end, PAGE)?;
+        let rows = store.scan(&from, end, PAGE)?;
         let last = rows.len() < PAGE;
         for (key, value) in rows {
             visit(&key, value)?;

@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io::Write,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -31,7 +32,7 @@ impl RocksStore {
     /// wrote it, or if it is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
         let state = |what: String| Error::new(Kind::State, what);
-        fs::create_dir_all(folder).map_err(|e| {
+        make(folder).map_err(|e| {
             state(format!("cannot make the state directory {}: {e}; check its permissions", folder.display()))
         })?;
         let lock = lock(folder)?;
@@ -55,6 +56,11 @@ impl RocksStore {
     /// Fails with words if another process holds the state in `folder`.
     pub fn check_free(folder: &Path) -> Result<()> {
         lock(folder).map(drop)
+    }
+
+    /// Whether this folder holds a state, perhaps a damaged one.
+    pub fn is_state(folder: &Path) -> bool {
+        folder.join("FORMAT").exists() || folder.join("db").exists() || folder.join("LOCK.pelton").exists()
     }
 
     fn usable(&self) -> Result<()> {
@@ -100,6 +106,8 @@ fn check_format(folder: &Path) -> Result<()> {
                 "the state in {} has format {found}, this version of pelton knows {FORMAT}; use the version that wrote it",
                 folder.display()
             ))),
+            // written in place by an earlier version and lost with the power: nothing was written after it
+            Err(_) if text.is_empty() && !folder.join("db").exists() => write_format(&path),
             Err(_) => Err(state(format!("the file {} is damaged: `{}` is no number", path.display(), text.trim()))),
         },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -109,10 +117,35 @@ fn check_format(folder: &Path) -> Result<()> {
                     folder.display()
                 )));
             }
-            fs::write(&path, format!("{FORMAT}\n")).map_err(|e| state(format!("cannot write {}: {e}", path.display())))
+            write_format(&path)
         }
         Err(e) => Err(state(format!("cannot read {}: {e}", path.display()))),
     }
+}
+
+fn write_format(path: &Path) -> Result<()> {
+    write_whole(path, &format!("{FORMAT}\n"))
+        .map_err(|e| Error::new(Kind::State, format!("cannot write {}: {e}", path.display())))
+}
+
+/// Makes the folder so that a loss of power does not take it away with what is in it.
+fn make(folder: &Path) -> std::io::Result<()> {
+    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for parent in made.into_iter().filter_map(Path::parent) {
+        File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// The file is there with all its bytes or not at all, also after a loss of power.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let next = path.with_extension("next");
+    let mut file = File::create(&next)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&next, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl StateStore for RocksStore {

@@ -68,11 +68,25 @@ fn a_newer_or_damaged_directory_is_refused_with_words() {
 }
 
 #[test]
+fn a_loss_of_power_while_a_directory_is_made_does_no_harm() {
+    for (file, text) in [("FORMAT", ""), ("FORMAT.next", "")] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(file), text).unwrap();
+        drop(RocksStore::open(folder.path()).unwrap());
+        assert_eq!(std::fs::read_to_string(folder.path().join("FORMAT")).unwrap(), "1\n");
+        assert!(!folder.path().join("FORMAT.next").exists(), "written aside and renamed");
+    }
+}
+
+#[test]
 fn a_row_gives_back_its_key_and_no_two_rows_meet() {
-    let row = key::state("per_ad", key::Kind::Window, b"key", 0, b"sub");
+    let row = key::state("per_ad", key::Kind::Window, key::hash(b"key"), b"key", 0, b"sub");
     assert_eq!(key::parse_state("per_ad", &row), Some((1, &b"key"[..], &b"sub"[..])));
     assert_eq!(key::parse_state("per_a", &row), None);
-    assert_ne!(key::state("s", key::Kind::Window, b"ab", 0, b"c"), key::state("s", key::Kind::Window, b"a", 0, b"bc"));
+    assert_ne!(
+        key::state("s", key::Kind::Window, [0; 16], b"ab", 0, b"c"),
+        key::state("s", key::Kind::Window, [0; 16], b"a", 0, b"bc")
+    );
     assert_eq!(key::after_prefix(&[1, 255]), [2]);
 }
 

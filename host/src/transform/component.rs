@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Kind, Result},
     plugin::{Bisected, Call, Emitted, Failure, TransformerInstance},
     random,
-    record::Batch,
+    record::{Batch, Branch},
 };
 
 /// A plugin is asked so often, when it asks for a retry.
@@ -22,13 +22,16 @@ pub struct Component {
     plugin: TransformerInstance,
     /// for each field that the plugin wants, its column in what arrives
     columns: Vec<usize>,
+    /// one an output, for ids
+    branches: Vec<Branch>,
     clock: Arc<dyn Clock>,
 }
 
 impl Component {
-    /// `columns` says which column of the input each wanted field is.
-    pub fn new(plugin: TransformerInstance, columns: Vec<usize>, clock: Arc<dyn Clock>) -> Self {
-        Self { plugin, columns, clock }
+    /// The step of this name; `columns` says which column of the input each wanted field is.
+    pub fn new(step: &str, plugin: TransformerInstance, columns: Vec<usize>, clock: Arc<dyn Clock>) -> Self {
+        let branches = (0..plugin.manifest().outputs.len()).map(|output| Branch::new(step, output)).collect();
+        Self { plugin, columns, branches, clock }
     }
 
     async fn run(&mut self, mut input: Batch, out: &mut Outputs) -> Result<()> {
@@ -38,9 +41,9 @@ impl Component {
         let call = call(&*self.clock, &input);
         let done = self.call(&call, &input).await?;
         input.fields = whole;
-        for (output, emitted) in done.processed.outputs.into_iter().enumerate() {
+        for ((output, emitted), branch) in done.processed.outputs.into_iter().enumerate().zip(&self.branches) {
             if !emitted.source.is_empty() {
-                out.batches.push((output, emitted_rows(&input, emitted)));
+                out.batches.push((output, emitted_rows(&input, emitted, *branch)));
             }
         }
         let mut rejects: Vec<RowReject> = done
@@ -83,16 +86,16 @@ pub fn call(clock: &dyn Clock, batch: &Batch) -> Call {
     Call { now_ms: clock.wall_us() / 1000, seed: random::bits(), watermark_ms: watermark_us / 1000 }
 }
 
-/// The rows that a plugin made, with the origin of the rows they come from.
-fn emitted_rows(input: &Batch, emitted: Emitted) -> Batch {
+/// The rows that a plugin made, with the origin of the rows they come from. A plugin may emit them in any order.
+fn emitted_rows(input: &Batch, emitted: Emitted, branch: Branch) -> Batch {
     let Emitted { source, event_us, fields, .. } = emitted;
     let at = |row: &u32| *row as usize;
+    let mut counts = vec![0u64; input.len()];
     let mut nth = Vec::with_capacity(source.len());
-    let (mut last, mut count) = (None, 0u64);
     for row in &source {
-        count = if last == Some(*row) { count + 1 } else { 0 };
-        last = Some(*row);
-        nth.push(input.nth[at(row)].wrapping_mul(0x1_0000_0001).wrapping_add(count));
+        let count = &mut counts[at(row)];
+        nth.push(branch.nth(input.nth[at(row)], *count));
+        *count += 1;
     }
     Batch {
         origin: input.origin.clone(),
@@ -107,5 +110,32 @@ fn emitted_rows(input: &Batch, emitted: Emitted) -> Batch {
 impl Step for Component {
     fn process<'a>(&'a mut self, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
         Box::pin(self.run(input, out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeSet;
+
+    use arrow::{array::RecordBatch, datatypes::Schema};
+
+    use super::*;
+    use crate::contract;
+
+    #[test]
+    fn rows_of_one_record_are_told_apart_in_whatever_order_they_are_emitted() {
+        let input = contract::rows(0..3);
+        let emit = |source: Vec<u32>| {
+            let fields = RecordBatch::new_empty(Arc::new(Schema::empty()));
+            let emitted =
+                Emitted { fields, source, event_us: None, partition_key: None, payload: None, operation: None };
+            emitted_rows(&input, emitted, Branch::new("split", 0))
+        };
+        let mixed = emit(vec![0, 1, 0, 2, 0]);
+        let ids: BTreeSet<(u32, u64)> = mixed.rows.iter().copied().zip(mixed.nth.iter().copied()).collect();
+        assert_eq!(ids.len(), 5, "{ids:?}");
+        let sorted = emit(vec![0, 0, 0, 1, 2]);
+        assert_eq!(ids, sorted.rows.iter().copied().zip(sorted.nth).collect());
     }
 }

@@ -10,25 +10,15 @@ pub mod relation;
 
 use std::{future::Future, pin::Pin};
 
+pub use crate::record::RowReject;
 use crate::{
     error::Result,
     record::Batch,
-    state::{Delta, StateStore},
+    state::{Delta, HashRange, StateStore},
 };
 
 /// A future of a step; steps of a partition share one thread, so it need not be `Send`.
 pub type LocalPending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// A row that a step could not process.
-#[derive(Clone, Debug)]
-pub struct RowReject {
-    /// the row of `batch`
-    pub row: u32,
-    /// stable, short, snake_case
-    pub code: String,
-    /// in words
-    pub message: String,
-}
 
 /// What a step gives back.
 #[derive(Debug, Default)]
@@ -63,9 +53,9 @@ pub trait Step {
         let _ = delta;
     }
 
-    /// Loads the state that the last commit left.
-    fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
-        let _ = (store, watermark_us);
+    /// Loads the state that the last commit left in this range of hash keys.
+    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
+        let _ = (store, range, watermark_us);
         Ok(())
     }
 }

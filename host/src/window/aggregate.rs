@@ -22,7 +22,7 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     record::{Batch, Firings, MIN_US, Origin},
-    state::{Delta, StateStore, key, scan_prefix},
+    state::{Delta, HashRange, StateStore, key, scan_step},
     transform::{LocalPending, Outputs, RowReject, Step},
 };
 
@@ -48,8 +48,20 @@ pub struct Finished {
     pub rejects: Vec<RowReject>,
 }
 
-/// What a window computes. It keeps an accumulator for each slot that it was given; one that it was never given is a new one.
-pub trait Aggregate {
+/// The accumulators of an aggregate: one for each slot that it was given; one that it was never given is a new one.
+pub trait Accumulators {
+    /// Appends the bytes of an accumulator. They are kept stable.
+    fn save(&self, slot: u32, into: &mut Vec<u8>);
+
+    /// The reverse of [`Accumulators::save`]. `Kind::State` where the bytes are none of this aggregate's.
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<()>;
+
+    /// These accumulators are gone; the next that comes under their slots is a new one.
+    fn clear(&mut self, slots: &[u32]);
+}
+
+/// What a window computes.
+pub trait Aggregate: Accumulators {
     /// The result fields.
     fn fields(&self) -> &[FieldRef];
 
@@ -59,15 +71,6 @@ pub trait Aggregate {
 
     /// Results of these windows, whose accumulators are in `slots`; they stay as they are.
     fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>>;
-
-    /// Appends the bytes of an accumulator. They are kept stable.
-    fn save(&self, slot: u32, into: &mut Vec<u8>);
-
-    /// The reverse of [`Aggregate::save`]. `Kind::State` where the bytes are none of this aggregate's.
-    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<()>;
-
-    /// These accumulators are gone; the next that comes under their slots is a new one.
-    fn clear(&mut self, slots: &[u32]);
 }
 
 /// Which firing of a window a result comes from.
@@ -240,7 +243,7 @@ impl WindowAggregate {
             self.aggregate.clear(&slots);
             // A window that came and went within an epoch was never stored.
             let stored = slots.iter().map(|slot| self.open.get(*slot)).filter(|entry| entry.stored);
-            self.purged.extend(stored.map(|entry| row_key(&self.name, &entry.key, start)));
+            self.purged.extend(stored.map(|entry| row_key(&self.name, &self.codec, &entry.key, start)));
         }
         self.watermark_us = self.watermark_us.max(watermark_us);
         Ok(self.watermark_us)
@@ -279,8 +282,8 @@ fn gone(windows: Tumbling, lateness_us: i64, start_us: i64, watermark_us: i64) -
     windows.end(start_us).saturating_add(lateness_us) <= watermark_us
 }
 
-fn row_key(step: &str, key: &[u8], start_us: i64) -> Vec<u8> {
-    key::state(step, key::Kind::Window, key, 0, &start_us.to_be_bytes())
+fn row_key(step: &str, codec: &KeyCodec, key: &[u8], start_us: i64) -> Vec<u8> {
+    key::state(step, key::Kind::Window, codec.hash(key), key, 0, &start_us.to_be_bytes())
 }
 
 fn result_schema(codec: &KeyCodec, fields: &[FieldRef]) -> SchemaRef {
@@ -335,16 +338,17 @@ impl Step for WindowAggregate {
             value.extend_from_slice(&entry.firings.to_be_bytes());
             value.extend_from_slice(&[u8::from(entry.on_time), u8::from(entry.changed)]);
             self.aggregate.save(slot, &mut value);
-            delta.put(row_key(&self.name, &entry.key, entry.start_us), value);
+            delta.put(row_key(&self.name, &self.codec, &entry.key, entry.start_us), value);
         }
     }
 
-    fn restore(&mut self, store: &dyn StateStore, watermark_us: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         self.watermark_us = watermark_us.unwrap_or(MIN_US);
         let slots: Vec<u32> = self.open.iter().flat_map(|(_, slots)| slots).copied().collect();
         self.aggregate.clear(&slots);
         self.open.clear();
         self.purged.clear();
-        scan_prefix(store, &key::step_prefix(&self.name), |row, value| self.load(row, &value))
+        let name = self.name.clone();
+        scan_step(store, &name, range, |row, value| self.load(row, &value))
     }
 }

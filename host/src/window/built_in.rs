@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use super::{
-    aggregate::{Aggregate, Finished, Folding},
+    aggregate::{Accumulators, Aggregate, Finished, Folding},
     exact::Exact,
 };
 use crate::{
@@ -351,7 +351,9 @@ impl Aggregate for BuiltIn {
             Ok(finished)
         })
     }
+}
 
+impl Accumulators for BuiltIn {
     fn save(&self, slot: u32, into: &mut Vec<u8>) {
         self.columns.iter().for_each(|cells| cells.save(slot as usize, into));
     }

@@ -10,7 +10,7 @@ use arrow::{
 };
 
 use super::{
-    aggregate::{Aggregate, Finished, Folding},
+    aggregate::{Accumulators, Aggregate, Finished, Folding},
     key::KeyCodec,
     slots::Slots,
 };
@@ -203,7 +203,9 @@ impl Aggregate for Component {
     fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>> {
         Box::pin(self.finish_all(windows, slots))
     }
+}
 
+impl Accumulators for Component {
     fn save(&self, slot: u32, into: &mut Vec<u8>) {
         if let Some(accumulator) = self.accumulators.get(slot as usize) {
             into.extend_from_slice(accumulator);

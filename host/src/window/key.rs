@@ -17,6 +17,7 @@ use arrow::{
 use crate::{
     error::{Error, Kind, Result},
     record::{Cells, CellsBuilder},
+    state::key::hash,
 };
 
 /// The `key:` of a step.
@@ -24,12 +25,14 @@ use crate::{
 pub struct KeyCodec {
     columns: Vec<usize>,
     fields: Vec<FieldRef>,
+    /// which of the fields is the partition key of the records' source, where state lies in the hash space of shards
+    hashed_by: Option<usize>,
 }
 
 impl KeyCodec {
     /// Keys made of these columns. `Kind::Config` for a column that is missing or of a type that makes no key.
     pub fn new(schema: &SchemaRef, names: &[String]) -> Result<Self> {
-        let mut codec = Self { columns: Vec::new(), fields: Vec::new() };
+        let mut codec = Self { columns: Vec::new(), fields: Vec::new(), hashed_by: None };
         for name in names {
             let config = |what: String| Error::new(Kind::Config, what);
             let Some((column, field)) = schema.fields().find(name) else {
@@ -54,6 +57,23 @@ impl KeyCodec {
             codec.fields.push(field.clone());
         }
         Ok(codec)
+    }
+
+    /// State of a key lies where this field, the partition key of its records, has its hash.
+    pub fn hashed_by(mut self, field: &str) -> Self {
+        self.hashed_by = self.fields.iter().position(|known| known.name() == field);
+        self
+    }
+
+    /// Where the state of a key lies: the MD5 of the key, or of the partition key within it.
+    pub fn hash(&self, key: &[u8]) -> [u8; 16] {
+        let text = self.hashed_by.and_then(|place| {
+            let mut rest = key;
+            let (before, field) = (&self.fields[..place], &self.fields[place]);
+            before.iter().try_for_each(|field| cell(field.data_type(), &mut rest).map(drop)).ok()?;
+            partition_key_text(field.data_type(), cell(field.data_type(), &mut rest).ok()??)
+        });
+        text.map_or_else(|| hash(key), |text| hash(&text))
     }
 
     /// The key fields, in order.
@@ -160,6 +180,30 @@ fn encode_texts(texts: &StringArray) -> Cells {
         cells.push_parts(&[1, a, b, c, d], text);
     }
     cells.finish()
+}
+
+/// The next cell; none where it is null.
+fn cell<'a>(kind: &DataType, rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>> {
+    if take(rest, 1)? == [0] {
+        return Ok(None);
+    }
+    let length = match kind {
+        DataType::Utf8 | DataType::Binary => u32::from_be_bytes(take(rest, 4)?.try_into().map_err(|_| bad())?) as usize,
+        DataType::Boolean => 1,
+        _ => 8,
+    };
+    take(rest, length).map(Some)
+}
+
+/// A cell as producers write it for a partition key: text as it is, whole numbers in decimal; nothing else makes one.
+fn partition_key_text<'a>(kind: &DataType, cell: &'a [u8]) -> Option<std::borrow::Cow<'a, [u8]>> {
+    match kind {
+        DataType::Utf8 => Some(cell.into()),
+        DataType::Int32 | DataType::Int64 => {
+            Some(i64::from_be_bytes(cell.try_into().ok()?).to_string().into_bytes().into())
+        }
+        _ => None,
+    }
 }
 
 fn bad() -> Error {
@@ -274,10 +318,29 @@ mod tests {
         }
 
         #[test]
+        fn state_lies_where_the_partition_key_has_its_hash(text: String, number: i64, flag: Option<bool>) {
+            let schema = Arc::new(Schema::new(vec![
+                Field::new("b", DataType::Boolean, true), Field::new("s", DataType::Utf8, true), Field::new("i", DataType::Int64, true),
+            ]));
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(BooleanArray::from(vec![flag])),
+                Arc::new(StringArray::from(vec![text.clone()])),
+                Arc::new(Int64Array::from(vec![number])),
+            ];
+            let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
+            let codec = KeyCodec::new(&schema, &["b".into(), "s".into(), "i".into()]).unwrap();
+            let keys = codec.encode(&batch);
+            prop_assert_eq!(codec.hash(keys.cell(0)), hash(keys.cell(0)));
+            prop_assert_eq!(codec.clone().hashed_by("s").hash(keys.cell(0)), hash(text.as_bytes()));
+            prop_assert_eq!(codec.hashed_by("i").hash(keys.cell(0)), hash(number.to_string().as_bytes()));
+        }
+
+        #[test]
         fn hostile_bytes_are_refused_or_read_but_never_panic(key: Vec<u8>) {
             let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Utf8, true), Field::new("i", DataType::Int32, true)]));
             let codec = KeyCodec::new(&schema, &["s".into(), "i".into()]).unwrap();
             let _ = codec.decode([key.as_slice()].into_iter());
+            codec.hashed_by("i").hash(&key);
         }
     }
 }

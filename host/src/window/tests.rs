@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     record::{Batch, Cells, Origin, Records, Sequence, ShardId},
-    state::{Delta, StateStore, memory::MemoryStore},
+    state::{Delta, HashRange, StateStore, memory::MemoryStore},
     transform::{Outputs, Step},
 };
 
@@ -189,7 +189,7 @@ proptest! {
                 store.write(&[delta]).unwrap();
                 if *crash {
                     window = step(lateness_us);
-                    window.restore(&store, Some(clock.watermark_us())).unwrap();
+                    window.restore(&store, HashRange::ALL, Some(clock.watermark_us())).unwrap();
                 }
             }
         }

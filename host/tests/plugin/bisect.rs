@@ -1,5 +1,7 @@
 //! The bad records are found, the others get through.
 
+use std::time::Duration;
+
 use arrow::array::AsArray;
 use pelton::plugin::{Bisected, Failure, Limits, Plugin};
 
@@ -48,13 +50,35 @@ async fn a_record_that_takes_too_long_is_tried_twice() {
 }
 
 #[tokio::test]
-async fn the_search_ends_with_its_budget_and_nothing_comes_of_it() {
+async fn however_many_are_bad_the_search_gets_past_them() {
     let plugin = hostile(quick()).await;
     let mut instance = transformer(&plugin, r#"{"do": "trap_on", "text": "bad"}"#).await;
+    for bad in [vec![7, 2_000, 4_001], (0..4_096).step_by(100).collect(), (0..40).collect()] {
+        let found = instance.process_or_bisect(&CALL, &texts(batch(4_096, &bad))).await.unwrap();
+        check(&found, 4_096, &bad.iter().map(|row| *row as u32).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn two_records_that_never_end_are_found_in_one_batch() {
+    let plugin = hostile(quick()).await;
+    let mut instance = transformer(&plugin, r#"{"do": "loop_on", "text": "bad"}"#).await;
+    let found = instance.process_or_bisect(&CALL, &texts(batch(50, &[3, 30, 31]))).await.unwrap();
+    check(&found, 50, &[3, 30, 31]);
+}
+
+#[tokio::test]
+async fn what_the_search_has_no_time_for_is_rejected_as_not_tried() {
+    let plugin = hostile(Limits { bisect_time: Duration::from_nanos(1), ..quick() }).await;
+    let mut instance = transformer(&plugin, r#"{"do": "trap_on", "text": "bad"}"#).await;
     let all: Vec<usize> = (0..200).collect();
-    let failure = instance.process_or_bisect(&CALL, &texts(batch(200, &all))).await.unwrap_err();
-    assert!(matches!(failure, Failure::Fatal(_)), "{failure}");
-    assert!(failure.to_string().contains("used up its budget"), "{failure}");
+    let found = instance.process_or_bisect(&CALL, &texts(batch(200, &all))).await.unwrap();
+    assert_eq!(found.rejected.iter().map(|rejected| rejected.row).collect::<Vec<_>>(), (0..200).collect::<Vec<_>>());
+    assert!(
+        found.rejected.iter().all(|rejected| rejected.failure.code() == "not_tried"),
+        "{}",
+        found.rejected[0].failure
+    );
 }
 
 #[tokio::test]

@@ -20,6 +20,12 @@ const NEEDS: &[Need] = &[
         present: || run::works("c++", &["--version"]),
     },
     Need { what: "cmake", debian: "cmake", brew: "cmake", present: || run::works("cmake", &["--version"]) },
+    Need {
+        what: "python3 with venv (clients that judge the emulator, and an oracle)",
+        debian: "python3 python3-venv",
+        brew: "python3",
+        present: || run::works("python3", &["-c", "import venv, ensurepip"]),
+    },
     Need { what: "libclang (bindings of RocksDB)", debian: "libclang-dev clang", brew: "llvm", present: has_libclang },
 ];
 

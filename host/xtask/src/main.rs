@@ -13,7 +13,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo      build everything and run the main job on the embedded emulator
-  test      format, lints, laws, all tests, the examples (what CI runs)
+  test      format, lints, laws, all tests, the examples (what CI runs); --all adds the long campaigns
+  chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100), --shard-kills N (100), --seed S
   lint      format and lints alone
   bench     measure speed and memory (--only ROW, --repeat N, --format json)
   guests    build the plugins and test guests for wasm32-wasip2
@@ -25,7 +26,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let done = match command.as_str() {
         "demo" => doctor::mend().and_then(|()| steps::demo(&rest)),
-        "test" => doctor::mend().and_then(|()| steps::test()),
+        "test" => doctor::mend().and_then(|()| steps::test(&rest)),
+        "chaos" => doctor::mend().and_then(|()| steps::chaos(&rest)),
         "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "guests" => doctor::mend().and_then(|()| steps::guests()),

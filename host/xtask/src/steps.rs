@@ -30,6 +30,26 @@ fn with_guests(mut command: Command) -> Command {
     command
 }
 
+/// Clients of other people that judge the emulator, at fixed versions, from the Python package index.
+const JUDGES: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
+
+/// Makes the Python environment of the judges, once.
+fn judges() -> Result<std::path::PathBuf, String> {
+    let folder = run::target().join("judges");
+    let made = folder.join("made-of");
+    if std::fs::read_to_string(&made).is_ok_and(|of| of == JUDGES.join(" ")) {
+        return Ok(folder);
+    }
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(&folder);
+    run::show(create)?;
+    let mut install = Command::new(folder.join("bin/python3"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(JUDGES);
+    run::show(install)?;
+    std::fs::write(&made, JUDGES.join(" ")).map_err(|e| format!("cannot write {}: {e}", made.display()))?;
+    Ok(folder)
+}
+
 /// Puts the plugins that examples name beside their job files.
 fn example_plugins() -> Result<(), String> {
     let folder = run::root().join("examples/flights/plugins");
@@ -42,11 +62,19 @@ fn example_plugins() -> Result<(), String> {
 }
 
 /// Everything that must hold before a change lands.
-pub fn test() -> Result<(), String> {
+pub fn test(rest: &[String]) -> Result<(), String> {
+    let all = match rest {
+        [] => false,
+        [one] if one == "--all" => true,
+        other => return Err(format!("test takes nothing or --all, not `{}`", other.join(" "))),
+    };
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
     guests()?;
-    run::show(with_guests(run::cargo(&["test", "--workspace"])))?;
-    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut test = with_guests(run::cargo(&["test", "--workspace"]));
+    test.env("PELTON_JUDGES", judges()?);
+    run::show(test)?;
+    run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    if all { chaos(&[]) } else { Ok(()) }
 }
 
 /// The main job on the embedded emulator.
@@ -56,6 +84,40 @@ pub fn demo(rest: &[String]) -> Result<(), String> {
     let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
     demo.args(rest);
     run::show(with_guests(demo))
+}
+
+/// Kill loops by hand: so many kills, or a plan again by its seed.
+pub fn chaos(rest: &[String]) -> Result<(), String> {
+    let mut settings = [
+        ("--kills", "PELTON_KILLS", "500"),
+        ("--late-kills", "PELTON_LATE_KILLS", "100"),
+        ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
+        ("--seed", "PELTON_SEED", ""),
+    ]
+    .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
+    for pair in rest.chunks(2) {
+        let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
+        let known = known.ok_or_else(|| {
+            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills and --seed", pair[0])
+        })?;
+        known.2 = pair.get(1).ok_or_else(|| format!("{} needs a number", pair[0]))?.clone();
+    }
+    guests()?;
+    let mut command = with_guests(run::cargo(&[
+        "test",
+        "--package",
+        "pelton",
+        "--test",
+        "main",
+        "chaos",
+        "--",
+        "--nocapture",
+        "--test-threads=1",
+    ]));
+    for (_, variable, value) in settings.iter().filter(|(.., value)| !value.is_empty()) {
+        command.env(variable, value);
+    }
+    run::show(command)
 }
 
 /// Speed and memory, with the profile that is shipped.

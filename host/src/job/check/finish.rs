@@ -14,7 +14,7 @@ use super::{
 };
 use crate::job::{
     diagnostic::Diagnostic,
-    graph::{Edge, Graph, Node, NodeKind, Output, Partitioning, Source},
+    graph::{Edge, Graph, Node, NodeKind, Output, Partitioning, Source, SourceKind},
 };
 
 /// What somebody reads of an output.
@@ -29,6 +29,7 @@ impl<'a> Check<'a> {
     pub(super) fn graph(&self) -> Option<Graph> {
         let job = self.job_name();
         let (registry, dead_letters, epoch) = (self.registry(), self.dead_letters(), self.epoch());
+        self.folders();
         let mut drafts = self.drafts();
         self.connect(&mut drafts);
         let order = self.order(&drafts);
@@ -201,15 +202,25 @@ fn node(
     Some(Node { name: draft.name.to_owned(), kind, inputs, input_schema: schema(input), outputs })
 }
 
-/// A step with state is shard-local if its key holds the source's partition key, unchanged since the source.
+/// A step with state is shard-local if its key holds the partition key of its one source, unchanged since the source, and the shards of
+/// that source hold ranges of keys.
 fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
     let mut carried: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
-    let mut stateful = 0;
+    let mut sources: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut hashed_by: BTreeMap<String, String> = BTreeMap::new();
+    let one = |reason: String| Partitioning::One { reason };
     for index in order {
         let draft = &drafts[*index];
         let arriving = arriving(draft, &carried);
+        let reached =
+            draft.edges.iter().flat_map(|edge| sources.get(&edge.node).into_iter().flatten().copied()).collect();
+        sources.insert(*index, reached);
         match &draft.kind {
             Some(DraftKind::Source(source, _)) => {
+                if matches!(source.from, SourceKind::File { .. }) {
+                    return one(format!("the source `{}` is a file, which has no shards", draft.name));
+                }
+                sources.insert(*index, BTreeSet::from([*index]));
                 carried.insert((*index, 0), source.partition_key.iter().cloned().collect());
             }
             Some(DraftKind::Filter(_)) => {
@@ -221,26 +232,32 @@ fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
                 carried.insert((*index, 0), kept.map(|(name, _)| name.clone()).collect());
             }
             Some(DraftKind::Window(window)) => {
-                stateful += 1;
                 let local: Vec<String> =
                     window.window.key.iter().filter(|key| arriving.contains(key)).cloned().collect();
-                if local.is_empty() {
+                let Some(first) = local.first() else {
                     let key = window.window.key.join(", ");
                     let why = "which is not known to be the partition key of its source: records of one key may lie in several shards";
-                    return Partitioning::One { reason: format!("the step `{}` is keyed by {key}, {why}", draft.name) };
+                    return one(format!("the step `{}` is keyed by {key}, {why}", draft.name));
+                };
+                if sources[index].len() > 1 {
+                    return one(format!(
+                        "the step `{}` reads several sources: their shards do not hold the same keys",
+                        draft.name
+                    ));
                 }
+                hashed_by.insert(draft.name.to_owned(), first.clone());
                 carried.insert((*index, 0), local);
                 carried.insert((*index, 1), arriving);
             }
             _ => {}
         }
     }
-    let reason = if stateful == 0 {
+    let reason = if hashed_by.is_empty() {
         "no step has state".to_owned()
     } else {
         "the key of every step with state holds the partition key of its source".to_owned()
     };
-    Partitioning::PerShard { reason }
+    Partitioning::PerShard { reason, hashed_by }
 }
 
 /// The fields that hold the partition key on every input.

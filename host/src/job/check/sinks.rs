@@ -1,6 +1,10 @@
 //! Sinks, dead letters, and the settings of the job itself.
 
-use std::{ops::Range, path::PathBuf, time::Duration};
+use std::{
+    ops::Range,
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Check,
@@ -70,6 +74,30 @@ impl<'a> Check<'a> {
         Some(Files { path: self.file.folder.join(path), every, size: size.max(1) })
     }
 
+    /// A folder belongs to one sink: whoever reads it could not tell two apart.
+    pub(super) fn folders(&self) {
+        let raw = &self.file.raw;
+        let mut files: Vec<(&'a str, &'a raw::FileSink)> = Vec::new();
+        if let Some((sinks, _)) = self.given(&raw.sinks) {
+            let file = |sink: &'a At<raw::Sink>| sink.value.as_ref()?.file.as_ref()?.value.as_ref();
+            files.extend(sinks.0.iter().filter_map(|(name, sink)| Some((name.value.as_deref()?, file(sink)?))));
+        }
+        let letters =
+            raw.dead_letters.as_ref().and_then(|letters| letters.value.as_ref()?.file.as_ref()?.value.as_ref());
+        files.extend(letters.map(|file| ("dead_letters", file)));
+        let mut known: Vec<(PathBuf, &str, Range<usize>)> = Vec::new();
+        for (name, file) in files {
+            let Some((path, place)) = self.given(&file.path) else { continue };
+            let folder = plain(&self.file.folder.join(path));
+            if let Some((_, first, at)) = known.iter().find(|(other, ..)| *other == folder) {
+                let message = format!("`{first}` and `{name}` write to the same folder `{path}`");
+                let mistake = Diagnostic::new("E0206", place.clone(), message).label("again");
+                self.report(mistake.related(at.clone(), "first here").help("give each a folder of its own"));
+            }
+            known.push((folder, name, place));
+        }
+    }
+
     fn at_least(&self, setting: &'a Option<At<String>>, default: Duration, least: Duration) -> Duration {
         self.quantity(setting, "E0101", default, |text| match duration(text)? {
             short if short < least => Err(format!("`{text}` is too short: at least {}ms", least.as_millis())),
@@ -113,4 +141,19 @@ impl<'a> Check<'a> {
         let (name, place) = self.needed(&self.file.raw.job, "job", &top)?;
         self.name(name, &place).then(|| name.clone())
     }
+}
+
+/// The path without `.` and `..`, by its text alone: the folder need not be there yet.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }

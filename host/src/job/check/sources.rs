@@ -21,7 +21,7 @@ use crate::{
             read::{At, Named},
             read_text,
         },
-        graph::{Aws, Compatibility, FileFormat, Format, Source, SourceKind, Time},
+        graph::{Aws, Compatibility, FileFormat, Format, Misplaced, Source, SourceKind, Time},
     },
     source::Start,
 };
@@ -44,13 +44,19 @@ impl<'a> Check<'a> {
     fn source_kind(&self, source: &'a raw::Source, owner: &Range<usize>) -> Option<DraftKind<'a>> {
         let (format, columns) = self.format(source)?;
         let time = self.time(source, &columns);
-        if let Some((field, place)) = self.given(&source.partition_key) {
-            self.field_of(&columns, field, &place);
+        if let Some((field, place)) = self.given(&source.partition_key)
+            && let Some(found) = self.field_of(&columns, field, &place)
+            && !matches!(found.data_type(), DataType::Utf8 | DataType::Int32 | DataType::Int64)
+        {
+            let message = format!("`{field}` is {}, which is no partition key", type_name(found.data_type()));
+            self.report(Diagnostic::new("E0409", place, message).help("partition keys are text or whole numbers"));
         }
         let from = self.source_from(source, owner)?;
         let partition_key = self.text(&source.partition_key);
         let wanted = Arc::new(Schema::empty());
-        Some(DraftKind::Source(Source { from, format, time, partition_key, wanted }, columns))
+        let misplaced =
+            self.given(&source.explicit_hash_key).map_or_else(Misplaced::default, |(misplaced, _)| *misplaced);
+        Some(DraftKind::Source(Source { from, format, time, partition_key, misplaced, wanted }, columns))
     }
 
     fn source_from(&self, source: &'a raw::Source, owner: &Range<usize>) -> Option<SourceKind> {

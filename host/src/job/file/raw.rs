@@ -80,6 +80,20 @@ pub struct Source {
     pub time: Option<At<Time>>,
     /// The field that producers use as partition key; a record whose key differs is rejected. Steps keyed by it run per shard.
     pub partition_key: Option<At<String>>,
+    /// What happens, where steps run per shard, with a record that an explicit hash key put into a shard that does not hold its partition
+    /// key: `stop` or `dead_letter`. Default: `stop`.
+    pub explicit_hash_key: Option<At<Misplaced>>,
+}
+
+/// What happens with a record that lies in the wrong shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misplaced {
+    /// The job stops.
+    #[default]
+    Stop,
+    /// It goes to the dead letters.
+    DeadLetter,
 }
 
 /// A Kinesis data stream.
@@ -450,9 +464,9 @@ pub struct Test {
     /// Records and watermarks, in order.
     #[schemars(required)]
     pub input: Option<At<Vec<At<TestInput>>>>,
-    /// Expected rows by step or sink; fields that are not named are not compared.
+    /// Expected rows by step or sink, in any order; fields that are not named are not compared.
     pub expect: Option<At<Named<Vec<At<Json>>>>>,
-    /// Expected rejects, in order.
+    /// Expected rejects, in order; a reject that is not expected fails the test.
     pub rejects: Option<At<Vec<At<TestReject>>>>,
 }
 
@@ -462,13 +476,13 @@ pub struct Test {
 pub struct TestInput {
     /// Which source. Default: the only one.
     pub source: Option<At<String>>,
-    /// The record's fields.
+    /// The record's fields, as JSON; those of Avro records too.
     pub record: Option<At<Json>>,
     /// The record's bytes as text, in place of `record`.
     pub text: Option<At<String>>,
-    /// Its partition key. Default: empty.
+    /// Its partition key. Default: the field that `partition_key:` of the source names, else empty.
     pub key: Option<At<String>>,
-    /// Its time of arrival (RFC 3339). Default: that of the record before it.
+    /// Its time of arrival (RFC 3339). Default: that of the record before it; without any, `max_ahead` is not applied.
     pub at: Option<At<String>>,
     /// Event time has come this far (RFC 3339).
     pub watermark: Option<At<String>>,

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 
+use arrow::array::{RecordBatch, StringArray};
 use serde_json::Value;
 
 use super::*;
@@ -113,10 +114,21 @@ async fn a_final_failure_is_said_at_once() {
 
 #[tokio::test]
 async fn a_result_that_is_too_large_is_named() {
-    let (mut delivery, _) = moody(|_, _| false, |_| None);
-    let failed = delivery.write(&contract::rows(0..1), None, &[b' '; 400]).await.unwrap_err();
-    let id = Ids::new("job", "out").of(&contract::rows(0..1))[0];
-    assert!(failed.to_string().contains(&format!("result {id} has")), "{failed}");
+    let (mut delivery, log) = moody(|_, _| false, |_| None);
+    let mut rows = contract::rows(0..3);
+    let schema = rows.fields.schema();
+    let texts = StringArray::from(vec!["a".to_owned(), "b".repeat(400), "c".to_owned()]);
+    rows.fields = RecordBatch::try_new(schema, vec![Arc::new(texts), rows.fields.column(1).clone()]).unwrap();
+    let rejects = delivery.write(&rows, None, b"").await.unwrap();
+    delivery.flush().await.unwrap();
+    assert_eq!(
+        taken(&log).into_iter().map(|(_, number)| number).collect::<Vec<_>>(),
+        [0, 2],
+        "its neighbours get through"
+    );
+    let id = Ids::new("job", "out").of(&rows)[1];
+    assert_eq!((rejects.len(), rejects[0].row, rejects[0].code.as_str()), (1, 1, "result_too_large"));
+    assert!(rejects[0].message.contains(&format!("result {id} has")), "{rejects:?}");
     let failed = delivery.write(&contract::rows(0..1), Some("nix"), b"").await.unwrap_err();
     assert!(failed.to_string().contains("no field `nix`"), "{failed}");
 }
@@ -134,7 +146,7 @@ impl Sink for Plain {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<()>> {
+    fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
         Box::pin(self.0.write(batch, Some("key"), b""))
     }
 

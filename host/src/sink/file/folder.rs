@@ -1,8 +1,10 @@
 //! What the file sink does to the disk: hidden files, their final names, and the record of what was committed.
 //!
-//! The rule: before the first rename of an epoch the record `_pelton/JOB-PARTITION.json` names that epoch and its files, after
+//! The rule: before the first rename of an epoch the record `_pelton/JOB.SINK.PARTITION.json` names that epoch and its files, after
 //! all of them were seen. So a hidden file that is missing later, of an epoch that the record names, was renamed: consumers may
 //! move files away at any moment. Every step is durable before the next one begins.
+//! Every name begins with job, sink and partition, with a dot after each that none of them can hold, so that whoever else writes to the
+//! folder is never touched. Names of a series are used once: a state older than the folder begins a new series.
 //! Left to others: what is written, and when.
 
 use std::{
@@ -42,72 +44,112 @@ pub struct Promised {
 struct Committed {
     epoch: u64,
     files: Vec<String>,
+    /// raised when a state older than the folder was accepted
+    #[serde(default)]
+    series: u32,
 }
 
-/// The folder as one partition of one job sees it.
+/// When a file was begun: what tells its name apart from the others of its sink and partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// see [`Committed`]
+    #[serde(default)]
+    pub series: u32,
+    pub epoch: u64,
+    pub number: u32,
+}
+
+/// What was found at the start.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// the series that new files belong to
+    pub series: u32,
+    /// the held file was shown before the state went back: its rows are there
+    pub held_is_shown: bool,
+}
+
+/// The folder as one partition of one sink of one job sees it.
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
-    job: String,
-    partition: String,
+    /// job, sink and partition, a dot after each
+    prefix: String,
 }
 
 impl Folder {
     pub fn new(options: &Options, writer: &Writer) -> Self {
-        Self { path: options.path.clone(), job: plain(&writer.job), partition: plain(&writer.partition) }
+        let prefix = format!("{}{}.", sink_prefix(&writer.job, &options.name), plain(&writer.partition));
+        Self { path: options.path.clone(), prefix }
     }
 
-    /// The final name of a file.
-    pub fn name(&self, epoch: u64, number: u32) -> String {
-        format!("{}-{epoch:012}-{number:04}.jsonl", self.partition)
+    /// The final name of a file. Files of a later series sort after those of an earlier one.
+    pub fn name(&self, begun: Begun) -> String {
+        let Begun { series, epoch, number } = begun;
+        let series = if series == 0 { String::new() } else { format!("again{series}-") };
+        format!("{}{series}{epoch:012}-{number:04}.jsonl", self.prefix)
     }
 
     /// The name while it is hidden.
-    pub fn staged_name(&self, epoch: u64, number: u32) -> String {
-        hidden(&self.name(epoch, number))
+    pub fn staged_name(&self, begun: Begun) -> String {
+        hidden(&self.name(begun))
     }
 
     /// The name of the record.
     pub fn record_name(&self) -> String {
-        format!("{}-{}.json", self.job, self.partition)
+        format!("{}json", self.prefix)
     }
 
-    /// Removes what was begun after `epoch`, and cuts the held file to what the state knows of it.
-    pub fn recover(&self, epoch: u64, held: Option<(String, u64)>, accept_repeats: bool) -> Result<()> {
+    /// Removes what was begun after `epoch`, and cuts the held file (with its known length) to what the state knows of it.
+    pub fn recover(&self, epoch: u64, held: Option<(Begun, u64)>, accept_repeats: bool) -> Result<Found> {
         let staging = staging(&self.path);
-        fs::create_dir_all(&staging).map_err(|failed| unwritable(&staging, &failed))?;
+        make(&self.path).map_err(|failed| unwritable(&staging, &failed))?;
         let record = self.path.join(OWN).join(self.record_name());
-        let committed = read_record(&record)?;
+        let mut committed = read_record(&record)?;
         if committed.epoch > epoch && !accept_repeats {
             let message = format!(
                 "`{}` names epoch {} as committed, but the state ends at epoch {epoch}: it is older or another one; \
-                 restore it, write to another folder, or accept repeats",
+                 restore it, write to another folder, move the results aside with --fresh, or go on with --accept-repeats, which \
+                 shows results of {} epochs again in new files",
                 record.display(),
-                committed.epoch
+                committed.epoch,
+                committed.epoch - epoch
             );
             return Err(Error::new(Kind::State, message));
         }
         if committed.epoch > epoch {
-            write_record(&record, &Committed { epoch, files: Vec::new() }).map_err(|e| unwritable(&record, &e))?;
+            committed = Committed { epoch, files: Vec::new(), series: committed.series + 1 };
+            write_record(&record, &committed).map_err(|e| unwritable(&record, &e))?;
         }
+        let series = committed.series;
         self.abort(&staging, epoch).map_err(|failed| unwritable(&staging, &failed))?;
-        match held {
-            Some((name, length)) => cut(&staging.join(name), length),
-            None => Ok(()),
+        let Some((begun, length)) = held else { return Ok(Found { series, held_is_shown: false }) };
+        let path = staging.join(self.staged_name(begun));
+        let held_is_shown = begun.series < series && length > 0 && !path.exists();
+        if !held_is_shown {
+            cut(&path, length)?;
         }
+        Ok(Found { series, held_is_shown })
     }
 
     fn abort(&self, staging: &Path, epoch: u64) -> io::Result<()> {
-        let prefix = format!(".{}-", self.partition);
         for entry in staging.read_dir()? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let begun = name.strip_prefix(&prefix).and_then(|rest| rest.get(..12)?.parse::<u64>().ok());
-            if begun.is_some_and(|begun| begun > epoch) {
+            if self.epoch_of(&name).is_some_and(|begun| begun > epoch) {
                 fs::remove_file(entry.path())?;
             }
         }
         sync_folder(staging)
+    }
+
+    /// The epoch in a hidden name; none for the names of others.
+    fn epoch_of(&self, name: &str) -> Option<u64> {
+        let own = name.strip_prefix('.')?.strip_prefix(&self.prefix)?;
+        let own = match own.strip_prefix("again") {
+            Some(series) => series.split_once('-')?.1,
+            None => own,
+        };
+        own.strip_suffix(".jsonl")?.split_once('-')?.0.parse().ok()
     }
 
     /// Writes at this place of a hidden file, which is made if it is not there.
@@ -120,7 +162,7 @@ impl Folder {
             file.seek(SeekFrom::Start(at))?;
             file.write_all(bytes)?;
             if sync {
-                file.sync_all()?;
+                sync_file(&file, &path)?;
                 sync_folder(&staging)?;
             }
             Ok(())
@@ -136,12 +178,14 @@ pub fn commit(path: &Path, epoch: u64, promised: &Promised) -> Result<()> {
         return Err(Error::new(Kind::State, format!("a token for `{}` names files outside of it", path.display())));
     }
     let (staging, record) = (staging(path), path.join(OWN).join(&promised.record));
-    if read_record(&record)?.epoch < epoch {
+    let before = read_record(&record)?;
+    if before.epoch < epoch {
         for file in &promised.files {
             check(path, &staging, file)?;
         }
         let files = promised.files.iter().map(|file| file.name.clone()).collect();
-        write_record(&record, &Committed { epoch, files }).map_err(|failed| unwritable(&record, &failed))?;
+        let committed = Committed { epoch, files, series: before.series };
+        write_record(&record, &committed).map_err(|failed| unwritable(&record, &failed))?;
     }
     for file in &promised.files {
         let (from, to) = (staging.join(hidden(&file.name)), path.join(&file.name));
@@ -182,7 +226,7 @@ fn cut(path: &Path, length: u64) -> Result<()> {
         let whole = file.metadata()?.len() >= length;
         if whole {
             file.set_len(length)?;
-            file.sync_all()?;
+            sync_file(&file, path)?;
         }
         Ok(whole)
     };
@@ -206,6 +250,11 @@ fn staging(path: &Path) -> PathBuf {
 
 fn hidden(name: &str) -> String {
     format!(".{name}")
+}
+
+/// What every name of a sink of a job begins with.
+fn sink_prefix(job: &str, sink: &str) -> String {
+    format!("{}.{}.", plain(job), plain(sink))
 }
 
 /// A name that is one part of a path: everything but letters, digits, `_` and `-` as `%` and two hexadecimal digits.
@@ -234,13 +283,63 @@ fn write_record(path: &Path, committed: &Committed) -> io::Result<()> {
     let next = path.with_extension("next");
     let mut file = File::create(&next)?;
     file.write_all(&serde_json::to_vec(committed)?)?;
-    file.sync_all()?;
+    sync_file(&file, &next)?;
     fs::rename(&next, path)?;
     sync_folder(folder)
 }
 
+/// Makes the folder with what is hidden in it. Durable: a file is lost when the folder that names it is.
+fn make(path: &Path) -> io::Result<()> {
+    let (own, staging) = (path.join(OWN), staging(path));
+    let made: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(&staging)?;
+    for folder in [staging.as_path(), &own, path] {
+        sync_folder(folder)?;
+    }
+    for parent in made.into_iter().filter_map(Path::parent) {
+        sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
+    }
+    Ok(())
+}
+
+/// Moves every file of this sink of this job, hidden and shown, and its records to a folder of their own below `_pelton`; the
+/// records last, so that a crash on the way leaves a folder that is still refused. None where there is nothing.
+pub fn set_aside(path: &Path, job: &str, sink: &str, name: &str) -> Result<Option<PathBuf>> {
+    let prefix = sink_prefix(job, sink);
+    let (own, hidden_prefix) = (path.join(OWN), hidden(&prefix));
+    let aside = own.join(name);
+    let mut moved = false;
+    for (folder, prefix) in [(path, &prefix), (&staging(path), &hidden_prefix), (&own, &prefix)] {
+        let failed = |e: io::Error| unwritable(folder, &e);
+        let entries = match folder.read_dir() {
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(failed)?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(prefix.as_str()) {
+                fs::create_dir_all(&aside).map_err(failed)?;
+                fs::rename(entry.path(), aside.join(name)).map_err(failed)?;
+                moved = true;
+            }
+        }
+        if moved {
+            sync_folder(&aside).and_then(|()| sync_folder(folder)).map_err(failed)?;
+        }
+    }
+    Ok(moved.then_some(aside))
+}
+
 fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    sync_file(&File::open(path)?, path)
+}
+
+fn sync_file(file: &File, path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    super::tests::synced(path, file.metadata()?.len());
+    let _ = path;
+    file.sync_all()
 }
 
 fn unwritable(path: &Path, failed: &io::Error) -> Error {

@@ -2,14 +2,26 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
+    collections::BTreeMap,
     path::Path,
-    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    sync::{
+        Mutex,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
 };
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::contract::{self, SinkRig};
+
+/// What a loss of power would leave of files and folders, by path.
+static SYNCED: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
+
+/// Told by the sink whenever it syncs.
+pub fn synced(path: &Path, length: u64) {
+    SYNCED.lock().unwrap().insert(path.to_owned(), length);
+}
 
 #[derive(Debug, Default)]
 struct Hands(AtomicI64);
@@ -47,8 +59,23 @@ impl Rig {
         Ok(sink)
     }
 
+    /// A sink of another name, job or partition in the same folder.
+    async fn other(&self, name: &str, job: &str, partition: &str) -> FileSink {
+        let mut sink = self.sink();
+        sink.options.name = name.into();
+        sink.recover(Writer { job: job.into(), partition: partition.into(), ..writer() }, 0, b"").await.unwrap();
+        sink
+    }
+
     fn files(&self) -> Vec<String> {
         names(self.folder.path())
+    }
+
+    fn lines(&self) -> usize {
+        self.files()
+            .iter()
+            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap().lines().count())
+            .sum()
     }
 
     fn staged(&self) -> Vec<String> {
@@ -104,7 +131,7 @@ async fn a_file_is_held_until_it_is_old_or_the_run_ends() {
     rig.clock.0.store(60_000_000, Relaxed);
     let old = sink.prepare(2).await.unwrap();
     sink.commit(&old.token.unwrap()).await.unwrap();
-    assert_eq!(rig.files(), ["s%2F0-000000000001-0000.jsonl"]);
+    assert_eq!(rig.files(), ["job.out.s%2F0.000000000001-0000.jsonl"]);
     sink.write(&contract::rows(2..4)).await.unwrap();
     sink.close();
     let last = sink.prepare(3).await.unwrap();
@@ -159,7 +186,123 @@ async fn a_state_behind_the_folder_is_refused_unless_repeats_are_accepted() {
     let mut again = rig.sink();
     again.options.accept_repeats = true;
     again.recover(writer(), 0, b"").await.unwrap();
-    rig.recovered(0, b"").await.unwrap();
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(5..6)).await.unwrap();
+    show(&mut sink, 1).await;
+    let names = ["job.out.s%2F0.000000000001-0000.jsonl", "job.out.s%2F0.again1-000000000001-0000.jsonl"];
+    assert_eq!((rig.files(), rig.lines()), (names.map(str::to_owned).to_vec(), 2), "no name is used twice");
+}
+
+/// Ends the epoch and shows what it promised.
+async fn show(sink: &mut FileSink, epoch: u64) {
+    let token = sink_token(sink, epoch).await;
+    sink.commit(&token).await.unwrap();
+}
+
+async fn sink_token(sink: &mut FileSink, epoch: u64) -> Token {
+    sink.prepare(epoch).await.unwrap().token.unwrap()
+}
+
+#[tokio::test]
+async fn a_held_file_that_was_shown_since_is_not_shown_again_by_a_state_that_went_back() {
+    for rows in [2, 10_000] {
+        let rig = Rig::new(1 << 30);
+        let mut sink = rig.recovered(0, b"").await.unwrap();
+        sink.write(&contract::rows(0..rows)).await.unwrap();
+        let held = sink.prepare(1).await.unwrap().held;
+        sink.write(&contract::rows(rows..rows + 2)).await.unwrap();
+        sink.close();
+        show(&mut sink, 2).await;
+        let mut back = rig.sink();
+        back.options.accept_repeats = true;
+        back.recover(writer(), 1, &held).await.unwrap();
+        back.write(&contract::rows(rows..rows + 2)).await.unwrap();
+        back.close();
+        show(&mut back, 2).await;
+        assert_eq!(rig.files().len(), 2);
+        // of few rows nothing was on disk, so they come again; of many it was, and they are known to be shown
+        let repeated = if rows == 2 { 4 } else { 2 };
+        assert_eq!(rig.lines() as u64, rows + 2 + repeated);
+    }
+}
+
+#[tokio::test]
+async fn sinks_jobs_and_partitions_in_one_folder_leave_each_other_alone() {
+    let rig = Rig::new(1);
+    let writers = [
+        ("out", "job", "x"),
+        ("in", "job", "x"),
+        ("out", "other", "x"),
+        ("out", "job", "x-000000000005"),
+        ("b.x", "a", "x"),
+        ("x", "a.b", "x"),
+    ];
+    let mut sinks = Vec::new();
+    for (name, job, partition) in writers {
+        let mut sink = rig.other(name, job, partition).await;
+        sink.write(&contract::rows(0..1)).await.unwrap();
+        let token = sink_token(&mut sink, 1).await;
+        sinks.push((sink, token));
+    }
+    // whoever comes back aborts what it had not promised, and nothing else
+    rig.other("out", "job", "x").await;
+    assert_eq!(rig.staged().len(), writers.len() - 1);
+    for (sink, token) in sinks.iter_mut().skip(1) {
+        sink.commit(token).await.unwrap();
+    }
+    assert_eq!((rig.files().len(), rig.lines()), (writers.len() - 1, writers.len() - 1));
+    assert_eq!(writers.len() - 1, names(&rig.folder.path().join("_pelton")).len(), "a record each");
+}
+
+#[tokio::test]
+async fn only_the_files_of_one_sink_of_one_job_are_set_aside() {
+    let rig = Rig::new(1);
+    for (name, job) in [("out", "job"), ("out", "other"), ("more", "job")] {
+        let mut sink = rig.other(name, job, "x").await;
+        sink.write(&contract::rows(0..1)).await.unwrap();
+        show(&mut sink, 1).await;
+    }
+    rig.other("out", "job", "y").await;
+    let aside = set_aside(rig.folder.path(), "job", "out", "before-1").unwrap().unwrap();
+    assert_eq!(names(&aside), ["job.out.x.000000000001-0000.jsonl", "job.out.x.json"]);
+    assert_eq!(rig.files(), ["job.more.x.000000000001-0000.jsonl", "other.out.x.000000000001-0000.jsonl"]);
+    assert_eq!(set_aside(rig.folder.path(), "job", "out", "before-2").unwrap(), None);
+    assert_eq!(set_aside(&rig.folder.path().join("nix"), "job", "out", "before-2").unwrap(), None);
+    rig.other("out", "job", "x").await;
+}
+
+#[tokio::test]
+async fn what_the_manifest_knows_of_a_held_file_survives_a_loss_of_power() {
+    let rig = Rig::new(1 << 30);
+    // a folder that is new, and whose parents are
+    let home = tempfile::tempdir_in(rig.folder.path()).unwrap();
+    let path = home.path().join("a/b");
+    let mut sink = rig.sink();
+    sink.options.path = path.clone();
+    sink.recover(writer(), 0, b"").await.unwrap();
+    let staging = path.join("_pelton/staging");
+    let mut rows = 0;
+    while names(&staging).is_empty() {
+        sink.write(&contract::rows(rows..rows + 1_000)).await.unwrap();
+        rows += 1_000;
+    }
+    let held = sink.prepare(1).await.unwrap().held;
+    assert!(held.len() < HELD, "the end is in the manifest, {} bytes", held.len());
+    for name in names(&staging) {
+        let known = SYNCED.lock().unwrap().get(&staging.join(&name)).copied().unwrap_or(0);
+        std::fs::OpenOptions::new().write(true).open(staging.join(&name)).unwrap().set_len(known).unwrap();
+    }
+    for folder in [home.path(), &home.path().join("a"), &path, &path.join("_pelton"), &staging] {
+        assert!(SYNCED.lock().unwrap().contains_key(folder), "{} was not synced", folder.display());
+    }
+    let mut sink = rig.sink();
+    sink.options.path = path.clone();
+    sink.recover(writer(), 1, &held).await.unwrap();
+    sink.close();
+    show(&mut sink, 2).await;
+    let shown = names(&path);
+    let text = std::fs::read_to_string(path.join(&shown[0])).unwrap();
+    assert_eq!(text.lines().count() as u64, rows);
 }
 
 #[tokio::test]
@@ -177,6 +320,6 @@ async fn damage_is_named() {
     let held = br#"{"epoch":1,"number":9,"length":5,"since_us":0}"#;
     let gone = rig.recovered(1, &[&held[..], b"\n"].concat()).await.err().unwrap();
     assert!(gone.to_string().contains("staged file is gone"), "{gone}");
-    std::fs::write(rig.folder.path().join("_pelton/job-s%2F0.json"), "{").unwrap();
+    std::fs::write(rig.folder.path().join("_pelton/job.out.s%2F0.json"), "{").unwrap();
     assert!(rig.recovered(1, b"").await.err().unwrap().to_string().contains("damaged"));
 }

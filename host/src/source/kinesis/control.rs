@@ -40,6 +40,8 @@ pub struct Summary {
     pub arn: String,
     /// when it was created, microseconds since 1970: a stream made again under the same name holds other records
     pub created_us: i64,
+    /// how long it keeps records, microseconds
+    pub keeps_us: i64,
 }
 
 /// Describes the stream.
@@ -53,7 +55,8 @@ pub async fn summary(client: &Client, stream: &str) -> Result<Summary> {
     let summary = answer.stream_description_summary.ok_or_else(lacking)?;
     let created = summary.stream_creation_timestamp;
     let created_us = created.secs().saturating_mul(1_000_000) + i64::from(created.subsec_nanos() / 1_000);
-    Ok(Summary { arn: summary.stream_arn, created_us })
+    let keeps_us = i64::from(summary.retention_period_hours).saturating_mul(3_600_000_000);
+    Ok(Summary { arn: summary.stream_arn, created_us, keeps_us })
 }
 
 /// Every shard that is kept.

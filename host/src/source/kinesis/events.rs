@@ -18,6 +18,7 @@ use crate::{
 pub struct Context<'a> {
     pub stream: &'a Arc<str>,
     pub shard: &'a ShardId,
+    /// by the service's clock
     pub wall_us: i64,
     pub done: Option<(Sequence, u32)>,
 }
@@ -30,7 +31,8 @@ pub fn translate(event: SubscribeToShardEvent, context: &Context<'_>) -> Result<
     let behind_ms = u64::try_from(event.millis_behind_latest).unwrap_or(0);
     let ended = event.continuation_sequence_number.is_empty();
     let continuation = (!ended).then_some(event.continuation_sequence_number);
-    let position = |record| Position { record, continuation, as_of_us: context.wall_us };
+    let as_of_us = as_of_us(context.wall_us, event.millis_behind_latest);
+    let position = |record| Position { record, continuation, as_of_us };
     let batch = raw(&event.records, context)?;
     let Some(batch) = resume::after(&batch, context.done) else {
         let progress = Event::Progress { position: position(context.done), behind_ms };
@@ -39,6 +41,11 @@ pub fn translate(event: SubscribeToShardEvent, context: &Context<'_>) -> Result<
     let done = resume::last(&batch);
     let event = Event::Records { batch, position: position(done), behind_ms: Some(behind_ms) };
     Ok(Some((event, done)))
+}
+
+/// What arrived before this is done, once an event is that is so far behind the end of its shard.
+pub fn as_of_us(wall_us: i64, behind_ms: i64) -> i64 {
+    wall_us.saturating_sub(behind_ms.max(0).saturating_mul(1_000))
 }
 
 fn raw(records: &[Record], context: &Context<'_>) -> Result<RawBatch> {
@@ -129,7 +136,7 @@ mod tests {
         assert_eq!((batch.data.cell(0), batch.len()), (&b"b"[..], 1));
         assert_eq!(batch.records.arrival_us, [3_005_000]);
         assert_eq!(done, Some((Sequence::from_u64(2), 0)));
-        assert_eq!(position, Position { record: done, continuation: Some("5".into()), as_of_us: 9 });
+        assert_eq!(position, Position { record: done, continuation: Some("5".into()), as_of_us: 9 - 7_000 });
     }
 
     #[test]

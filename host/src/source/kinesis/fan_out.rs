@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aws_sdk_kinesis::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::subscribe_to_shard::SubscribeToShardError,
     primitives::{DateTime, event_stream::EventReceiver},
     types::{
@@ -17,14 +17,17 @@ use aws_sdk_kinesis::{
     },
 };
 use tokio::sync::mpsc::Sender;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{
     control::{self, Listing},
     events,
     machine::{Failure, Machine, Place, Step, Timing},
+    retention::Retention,
+    service_clock::ServiceClock,
 };
 use crate::{
+    aws,
     clock::{self, Clock},
     error::{Error, Kind, Result},
     random,
@@ -48,6 +51,10 @@ pub struct FanOut {
     pub shard: ShardId,
     /// time
     pub clock: Arc<dyn Clock>,
+    /// the time by which records arrive
+    pub service_clock: ServiceClock,
+    /// what the stream keeps
+    pub retention: Retention,
     /// the waits
     pub timing: Timing,
 }
@@ -61,6 +68,8 @@ struct Running {
     machine: Machine,
     subscription: Option<Subscription>,
     done: Option<(Sequence, u32)>,
+    /// what arrived before this is done or handed over; none where nothing was promised yet
+    as_of_us: Option<i64>,
     to: Sender<Result<Event>>,
 }
 
@@ -68,11 +77,11 @@ impl FanOut {
     /// Reads until the shard ends, the queue's reader is dropped, or the stream says what cannot be mended.
     pub async fn read(self, from: From, to: Sender<Result<Event>>) {
         let machine = Machine::new(&from, self.timing, random::jitter);
-        let done = match &from {
-            From::After(position) => position.record,
-            From::Start(_) => None,
+        let (done, as_of_us) = match &from {
+            From::After(position) => (position.record, Some(position.as_of_us)),
+            From::Start(_) => (None, None),
         };
-        let mut running = Running { shard: self, machine, subscription: None, done, to };
+        let mut running = Running { shard: self, machine, subscription: None, done, as_of_us, to };
         while running.step().await.is_ok() {}
     }
 
@@ -81,10 +90,11 @@ impl FanOut {
         Ok(call.starting_position(starting_position(place)).send().await?.event_stream)
     }
 
-    /// What a "not found" means: the shard was trimmed (it ends), or stream or consumer are gone (a failure, not an end).
-    async fn gone(&self) -> Result<Event> {
+    /// What a "not found" means: the shard was trimmed, or stream or consumer are gone (a failure, not an end). A trimmed shard ends;
+    /// where something of it was read before, what was not read of it is lost.
+    fn gone(&self, listing: Listing, is_begun: bool) -> Result<Event> {
         let (stream, shard) = (&self.stream, &self.shard);
-        match control::list(&self.control, stream).await? {
+        match listing {
             Listing::NoStream => Err(Error::new(
                 Kind::Unavailable,
                 format!("stream `{stream}` is gone: it was deleted while being read"),
@@ -97,6 +107,9 @@ impl FanOut {
                 Err(Error::new(Kind::Unavailable, message))
             }
             Listing::Shards(shards) => {
+                if is_begun {
+                    self.retention.lost(shard, "read in part, but the stream keeps nothing of it any more")?;
+                }
                 let children = shards.into_iter().filter(|listed| listed.parents.contains(shard)).collect();
                 Ok(Event::Ended { children })
             }
@@ -114,7 +127,7 @@ impl Running {
             Step::Call(place) => self.call(&place).await,
             Step::Receive => self.receive().await,
             Step::Gone => {
-                let last = self.shard.gone().await;
+                let last = self.shard.gone(self.listing().await?, self.as_of_us.is_some());
                 self.finish(last).await
             }
             Step::Invalid => {
@@ -127,7 +140,40 @@ impl Running {
         }
     }
 
+    /// The listing of the stream, asked for until it comes: one call that failed ends no job.
+    async fn listing(&self) -> std::result::Result<Listing, Over> {
+        let Timing { pause, refused_pause, .. } = self.shard.timing;
+        for attempt in 0.. {
+            match control::list(&self.shard.control, &self.shard.stream).await {
+                Ok(listing) => return Ok(listing),
+                Err(failed) => self.note(&failed),
+            }
+            tokio::select! {
+                () = clock::sleep(random::back_off(attempt, pause, refused_pause)) => {}
+                () = self.to.closed() => return Err(Over),
+            }
+        }
+        Err(Over)
+    }
+
+    /// Whether the place that is asked for next is kept; false where it is not and the oldest that is kept is asked for instead.
+    async fn is_kept(&mut self) -> Result<bool> {
+        let Some(as_of_us) = self.as_of_us else { return Ok(true) };
+        let now_us = self.shard.service_clock.wall_us();
+        let holds = self.shard.retention.holds(&self.shard.shard, as_of_us, now_us).await?;
+        if !holds {
+            self.as_of_us = None;
+            self.machine.skip_to_horizon();
+        }
+        Ok(holds)
+    }
+
     async fn call(&mut self, place: &Place) -> std::result::Result<(), Over> {
+        match self.is_kept().await {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(lost) => return self.finish(Err(lost)).await,
+        }
         let answer = tokio::select! {
             answer = clock::timeout(self.shard.timing.silence, self.shard.subscribe(place)) => answer,
             () = self.to.closed() => return Err(Over),
@@ -137,10 +183,13 @@ impl Running {
             Some(Ok(subscription)) => {
                 debug!(stream = %self.shard.stream, shard = %self.shard.shard, ?place, "subscribed");
                 self.subscription = Some(subscription);
-                self.machine.opened(now, self.shard.clock.wall_us());
+                self.machine.opened(now, self.shard.service_clock.wall_us());
             }
             Some(Err(refused)) => {
-                self.note(&DisplayErrorContext(&refused));
+                match refusal(&refused) {
+                    Failure::InUse => self.note_in_use(),
+                    _ => self.note(&aws::said(&refused)),
+                }
                 self.machine.failed(now, refusal(&refused));
             }
             None => {
@@ -169,7 +218,7 @@ impl Running {
                 Ok(())
             }
             Some(Err(broken)) => {
-                self.note(&DisplayErrorContext(&broken));
+                self.note(&aws::said(&broken));
                 self.close(breakage(&broken));
                 Ok(())
             }
@@ -190,9 +239,10 @@ impl Running {
         let context = events::Context {
             stream: &self.shard.stream,
             shard: &self.shard.shard,
-            wall_us: self.shard.clock.wall_us(),
+            wall_us: self.shard.service_clock.wall_us(),
             done: self.done,
         };
+        let as_of_us = events::as_of_us(context.wall_us, event.millis_behind_latest);
         let ended = event.continuation_sequence_number.is_empty();
         let continuation = event.continuation_sequence_number.clone();
         let children = events::children(event.child_shards.as_deref().unwrap_or_default());
@@ -209,6 +259,7 @@ impl Running {
             return self.finish(end).await;
         }
         self.machine.accepted(&continuation);
+        self.as_of_us = Some(as_of_us);
         Ok(())
     }
 
@@ -232,6 +283,16 @@ impl Running {
         // a reader that is gone needs no last word
         let _ = self.to.send(last).await;
         Err(Over)
+    }
+
+    /// The rule of the service that a second run meets soon after a first one.
+    fn note_in_use(&self) {
+        info!(
+            "stream {}, {}: an earlier reader's subscription still stands; waiting up to {} s for the service to let this one in",
+            self.shard.stream,
+            self.shard.shard,
+            (self.shard.timing.after_success + self.shard.timing.pause).as_secs_f32().ceil()
+        );
     }
 
     fn note(&self, why: &dyn std::fmt::Display) {

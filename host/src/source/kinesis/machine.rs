@@ -129,7 +129,7 @@ impl Machine {
         }
     }
 
-    /// The call succeeded. `latest` stops to move here: who subscribes again must not lose what arrived in between.
+    /// The call succeeded, at this time by the service's clock. `latest` stops to move here: who subscribes again must not lose what arrived in between.
     pub fn opened(&mut self, now: Duration, wall_us: i64) {
         self.state = State::Open;
         self.opened = Some(now);
@@ -142,6 +142,11 @@ impl Machine {
     pub fn accepted(&mut self, continuation: &str) {
         self.place = Place::After(continuation.to_owned());
         self.failures = 0;
+    }
+
+    /// What came after the last place is not kept any more, and that is accepted: the oldest that is kept comes next.
+    pub fn skip_to_horizon(&mut self) {
+        self.place = Place::Start(Start::TrimHorizon);
     }
 
     /// The subscription ended by itself, as each does after some minutes.

@@ -26,8 +26,12 @@ mod control;
 mod events;
 mod fan_out;
 mod machine;
+mod retention;
+mod service_clock;
 
 pub use machine::Timing;
+use retention::Retention;
+use service_clock::ServiceClock;
 
 /// Shards that share a client: two that are not read for a while leave room for a third in the connection's window.
 const SHARDS_PER_CLIENT: usize = 2;
@@ -45,6 +49,8 @@ pub struct Options {
     pub aws: Settings,
     /// the waits of a subscription
     pub timing: Timing,
+    /// go on where records are not kept any more that were never read
+    pub accept_loss: bool,
 }
 
 /// A stream with its consumer registered.
@@ -52,43 +58,45 @@ pub struct Kinesis {
     stream: Arc<str>,
     consumer_arn: Arc<str>,
     created_us: i64,
+    retention: Retention,
     aws: Aws,
     control: Client,
     clients: Mutex<Vec<Arc<Client>>>,
     runtime: Handle,
     clock: Arc<dyn Clock>,
+    service_clock: ServiceClock,
     timing: Timing,
 }
 
 impl Kinesis {
     /// Finds the stream and registers the consumer, waiting until it may read.
     pub async fn connect(options: Options, runtime: Handle, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Options { stream, consumer, aws, timing } = options;
-        let name = stream.clone();
+        let Options { stream, consumer, aws, timing, accept_loss } = options;
+        let service_clock = ServiceClock::new(clock.clone());
+        let (name, seer) = (stream.clone(), service_clock.clone());
         let asked = task::spawn(&runtime, async move {
             let aws = aws.load().await?;
-            let control = aws.kinesis_client();
+            let control = aws.kinesis_client_seen_by(seer);
             let summary = control::summary(&control, &name).await?;
             let consumer_arn = control::consumer(&control, &summary.arn, &consumer).await?;
             Ok::<_, Error>((aws, control, summary, consumer_arn))
         });
         let (aws, control, summary, consumer_arn) = asked.join().await?;
+        let stream: Arc<str> = stream.into();
+        let retention = Retention::new(control.clone(), stream.clone(), summary.keeps_us, accept_loss);
         Ok(Self {
-            stream: stream.into(),
+            stream,
             consumer_arn: consumer_arn.into(),
             created_us: summary.created_us,
+            retention,
             aws,
             control,
             clients: Mutex::default(),
             runtime,
             clock,
+            service_clock,
             timing,
         })
-    }
-
-    /// When the stream was created, microseconds since 1970.
-    pub fn created_us(&self) -> i64 {
-        self.created_us
     }
 
     /// A client that is used by few other shards.
@@ -98,7 +106,7 @@ impl Kinesis {
         if let Some(client) = clients.iter().find(|client| Arc::strong_count(client) <= SHARDS_PER_CLIENT) {
             return client.clone();
         }
-        let client = Arc::new(self.aws.kinesis_client());
+        let client = Arc::new(self.aws.kinesis_client_seen_by(self.service_clock.clone()));
         clients.push(client.clone());
         client
     }
@@ -107,6 +115,14 @@ impl Kinesis {
 impl Source for Kinesis {
     fn stream(&self) -> &str {
         &self.stream
+    }
+
+    fn created_us(&self) -> Option<i64> {
+        Some(self.created_us)
+    }
+
+    fn now_us(&self) -> Option<i64> {
+        Some(self.service_clock.wall_us())
     }
 
     fn shards(&self) -> Pending<'_, Result<Vec<Shard>>> {
@@ -129,6 +145,8 @@ impl Source for Kinesis {
                 consumer_arn: self.consumer_arn.clone(),
                 shard: shard.clone(),
                 clock: self.clock.clone(),
+                service_clock: self.service_clock.clone(),
+                retention: self.retention.clone(),
                 timing: self.timing,
             };
             let (to, events) = mpsc::channel(QUEUE);

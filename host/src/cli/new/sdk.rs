@@ -1,0 +1,144 @@
+//! The source of the SDK, carried in the binary, so that a new plugin builds outside this repository.
+//!
+//! The rule: every file of `sdk/rust` and `wit` that a build needs is in [`FILES`] (a test compares), and manifests are written with the
+//! versions of this workspace in them, because there is no workspace where they go. Left to others: the project around it.
+
+/// The workspace's manifest: the one version table.
+const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
+
+/// Where the SDK's sources and the interface stand in the repository, and where in a project: `../../wit` must be the same seen from both.
+pub const PLACES: [(&str, &str); 2] = [("sdk/rust", "sdk/rust/pelton-sdk"), ("wit", "sdk/wit")];
+
+macro_rules! files {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../", $path)))),*]
+    };
+}
+
+/// Path in the repository, and text.
+pub const FILES: &[(&str, &str)] = files![
+    "sdk/rust/Cargo.toml",
+    "sdk/rust/README.md",
+    "sdk/rust/macros/Cargo.toml",
+    "sdk/rust/macros/src/accumulator.rs",
+    "sdk/rust/macros/src/attribute.rs",
+    "sdk/rust/macros/src/config.rs",
+    "sdk/rust/macros/src/fields.rs",
+    "sdk/rust/macros/src/lib.rs",
+    "sdk/rust/macros/src/output.rs",
+    "sdk/rust/src/accumulator.rs",
+    "sdk/rust/src/aggregate.rs",
+    "sdk/rust/src/batch.rs",
+    "sdk/rust/src/bindings.rs",
+    "sdk/rust/src/cell.rs",
+    "sdk/rust/src/config.rs",
+    "sdk/rust/src/export.rs",
+    "sdk/rust/src/lib.rs",
+    "sdk/rust/src/log.rs",
+    "sdk/rust/src/metrics.rs",
+    "sdk/rust/src/out.rs",
+    "sdk/rust/src/rows.rs",
+    "sdk/rust/src/testing/batch.rs",
+    "sdk/rust/src/testing/cases.rs",
+    "sdk/rust/src/testing/mod.rs",
+    "sdk/rust/src/testing/results.rs",
+    "sdk/rust/src/transform.rs",
+    "sdk/rust/src/value.rs",
+    "wit/aggregate.wit",
+    "wit/enrich.wit",
+    "wit/keyed.wit",
+    "wit/lifecycle.wit",
+    "wit/log.wit",
+    "wit/metrics.wit",
+    "wit/migrate-state.wit",
+    "wit/on-timers.wit",
+    "wit/state.wit",
+    "wit/transform.wit",
+    "wit/types.wit",
+    "wit/world.wit",
+];
+
+/// Path in a project, and text.
+pub fn files() -> impl Iterator<Item = (String, String)> {
+    FILES.iter().map(|(path, text)| {
+        let place = |(from, to): &(&str, &str)| Some(format!("{to}{}", path.strip_prefix(from)?));
+        let path = PLACES.iter().find_map(place).expect("every file stands in one of the places");
+        let text = if path.ends_with("Cargo.toml") { standalone(text) } else { (*text).to_owned() };
+        (path, text)
+    })
+}
+
+/// A manifest of the workspace as it must be outside of it.
+fn standalone(manifest: &str) -> String {
+    let mut section = "";
+    let mut text = String::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            section = line;
+        }
+        if section == "[lints]" {
+            continue;
+        }
+        match line.strip_suffix(".workspace = true") {
+            None => text.push_str(line),
+            Some(name) => {
+                let table = if section == "[package]" { "[workspace.package]" } else { "[workspace.dependencies]" };
+                let value = inherited(table, name).expect("what a package of the workspace inherits is in its tables");
+                text.push_str(&format!("{name} = {}", value.replace("\"sdk/rust/", "\"")));
+            }
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+/// What a table of the workspace says of a name.
+fn inherited(table: &str, name: &str) -> Option<&'static str> {
+    let rows = WORKSPACE.lines().skip_while(|line| *line != table).skip(1).take_while(|line| !line.starts_with('['));
+    rows.filter_map(|line| line.split_once('=')).find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::path::Path;
+
+    use super::*;
+
+    fn walk(root: &Path, path: &str, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(root.join(path)).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+            match entry.file_type().unwrap().is_dir() {
+                true => walk(root, &path, found),
+                false => found.push(path),
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_sdk_is_carried() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut found = Vec::new();
+        PLACES.iter().for_each(|(from, _)| walk(&root, from, &mut found));
+        found.retain(|path| !path.starts_with("sdk/rust/tests/") && !path.contains("/target/"));
+        found.sort();
+        let carried: Vec<&str> = FILES.iter().map(|(path, _)| *path).collect();
+        assert_eq!(carried, found, "add the file to FILES in cli/new/sdk.rs");
+    }
+
+    #[test]
+    fn a_manifest_stands_alone() {
+        let manifests: Vec<_> = files().filter(|(path, _)| path.ends_with("Cargo.toml")).collect();
+        assert_eq!(manifests.len(), 2);
+        for (path, text) in manifests {
+            assert!(!text.contains("workspace"), "{path}: {text}");
+            assert!(text.contains("edition = \"2024\""), "{path}: {text}");
+        }
+        let sdk = files().find(|(path, _)| path == "sdk/rust/pelton-sdk/Cargo.toml").unwrap().1;
+        assert!(sdk.contains("pelton-sdk-macros = { path = \"macros\" }"), "{sdk}");
+        assert!(sdk.contains("serde = { version ="), "{sdk}");
+    }
+}

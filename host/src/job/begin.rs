@@ -1,0 +1,146 @@
+//! Where a job begins: the job record of this run, made of the one that is known and of what its sources say.
+//!
+//! Keeps rule 0: the time at which each source was first read is by the clock that stamps its records, taken before its shards are
+//! listed, so that nothing falls between the two. A source that is added later begins when it is added.
+//! Left to others: whether the change is accepted (`run`), and what the times mean for a shard (`intake`).
+
+use std::collections::BTreeMap;
+
+use super::build::Connected;
+use crate::{
+    checkpoint::manifest::{Began, JobRecord},
+    clock::Clock,
+    error::{Error, Kind, Result},
+};
+
+/// The record of this generation; the known one where nothing has changed.
+pub async fn record(
+    job: &str,
+    known: Option<JobRecord>,
+    generation: u64,
+    digests: BTreeMap<String, String>,
+    sources: &[Connected],
+    clock: &dyn Clock,
+) -> Result<JobRecord> {
+    let record = known.unwrap_or_else(|| JobRecord {
+        job: job.to_owned(),
+        generation: 0,
+        digests: BTreeMap::new(),
+        created_us: clock.wall_us(),
+        starts: BTreeMap::new(),
+        began: BTreeMap::new(),
+    });
+    refuse_made_again(&record, sources)?;
+    if record.generation == generation {
+        return Ok(record);
+    }
+    let JobRecord { mut starts, mut began, .. } = record.clone();
+    for source in sources {
+        if !starts.contains_key(&source.name) {
+            let at_us = source.source.now_us().unwrap_or_else(|| clock.wall_us());
+            let stream_made_us = source.source.created_us();
+            starts.insert(source.name.clone(), (source.start, source.source.shards().await?));
+            began.insert(source.name.clone(), Began { at_us, stream_made_us });
+        }
+    }
+    Ok(JobRecord { generation, digests, starts, began, ..record })
+}
+
+/// Positions in a stream say nothing about another one of its name.
+fn refuse_made_again(record: &JobRecord, sources: &[Connected]) -> Result<()> {
+    for source in sources {
+        let (Some(began), Some(now_us)) = (record.began.get(&source.name), source.source.created_us()) else {
+            continue;
+        };
+        if began.stream_made_us.is_some_and(|then_us| then_us != now_us) {
+            let message = format!(
+                "the stream `{}` of source `{}` was deleted and made again since this job first read it: its records are others, and \
+                 what was not read of the old ones is lost; start over with --fresh, or rename the source and run with \
+                 --accept-change, which keeps the state and reads the new stream as one that was never read",
+                source.source.stream(),
+                source.name
+            );
+            return Err(Error::new(Kind::DataLoss, message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        record::ShardId,
+        source::{From, Pending, Reader, Shard, Source, Start},
+    };
+
+    #[derive(Debug)]
+    struct At(i64);
+
+    impl Clock for At {
+        fn wall_us(&self) -> i64 {
+            self.0
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    /// A stream without shards: when it was made, and what its clock says.
+    struct Stream(i64, i64);
+
+    impl Source for Stream {
+        fn stream(&self) -> &str {
+            "clicks"
+        }
+
+        fn created_us(&self) -> Option<i64> {
+            Some(self.0)
+        }
+
+        fn now_us(&self) -> Option<i64> {
+            Some(self.1)
+        }
+
+        fn shards(&self) -> Pending<'_, Result<Vec<Shard>>> {
+            Box::pin(std::future::ready(Ok(Vec::new())))
+        }
+
+        fn open<'a>(&'a self, shard: &'a ShardId, _: From) -> Pending<'a, Result<Box<dyn Reader>>> {
+            panic!("{shard} is not opened here")
+        }
+    }
+
+    fn source(name: &str, made_us: i64, now_us: i64) -> Connected {
+        Connected { name: name.into(), source: Arc::new(Stream(made_us, now_us)), start: Start::Latest }
+    }
+
+    async fn at(known: Option<JobRecord>, generation: u64, sources: &[Connected], wall_us: i64) -> Result<JobRecord> {
+        record("job", known, generation, BTreeMap::new(), sources, &At(wall_us)).await
+    }
+
+    #[tokio::test]
+    async fn each_source_begins_when_it_was_added_by_the_clock_of_its_service() {
+        let first = at(None, 1, &[source("a", 5, 1_000)], 31_000).await.unwrap();
+        assert_eq!((first.generation, first.began_us("a")), (1, 1_000));
+        let again = at(Some(first.clone()), 1, &[source("a", 5, 2_000)], 32_000).await.unwrap();
+        assert_eq!(again, first);
+        let added = at(Some(first), 2, &[source("a", 5, 3_000), source("b", 6, 3_001)], 33_000).await.unwrap();
+        assert_eq!((added.generation, added.began_us("a"), added.began_us("b")), (2, 1_000, 3_001));
+        assert_eq!(added.created_us, 31_000);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_was_made_again_is_data_loss() {
+        let first = at(None, 1, &[source("a", 5, 1_000)], 1_000).await.unwrap();
+        for generation in [1, 2] {
+            let failed = at(Some(first.clone()), generation, &[source("a", 7, 2_000)], 2_000).await.unwrap_err();
+            assert!(failed.kind() == Kind::DataLoss && failed.to_string().contains("made again"), "{failed}");
+        }
+        at(Some(first), 2, &[source("renamed", 7, 2_000)], 2_000).await.unwrap();
+    }
+}

@@ -1,0 +1,150 @@
+//! `pelton run`: against an emulator of its own, ended by signals, with metrics.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use super::{bad, good, output, pelton, text};
+
+fn results(folder: &Path) -> usize {
+    let files = fs::read_dir(folder.join("out")).unwrap().map(|file| file.unwrap().path());
+    files.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap().lines().count()).sum()
+}
+
+const RUN: &[&str] = &["run", "job.yaml", "--emulator", "--data", "clicks=data/clicks.jsonl"];
+
+#[test]
+fn a_new_job_passes_its_tests_and_runs_and_runs_again() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "job", "clicks-per-ad"]);
+    let folder = folder.path().join("clicks-per-ad");
+    good(&folder, &["check", "job.yaml"]);
+    assert!(good(&folder, &["test", "job.yaml"]).starts_with("ok "));
+    let bounded: Vec<&str> = RUN.iter().copied().chain(["--until-caught-up"]).collect();
+    let first = output(&folder, &bounded);
+    assert!(first.status.success(), "{}", text(&first.stderr));
+    assert!(text(&first.stderr).contains("60 records, "), "{}", text(&first.stderr));
+    let rows = results(&folder);
+    assert!(rows > 4, "{rows}");
+    good(&folder, &[&bounded[..], &["--shards", "3"]].concat());
+    assert_eq!(results(&folder), rows, "results do not depend on the number of shards");
+    let aside = |name: &str| name.starts_with("before-");
+    let own = fs::read_dir(folder.join("out/_pelton")).unwrap();
+    let kept = own.filter(|entry| aside(&entry.as_ref().unwrap().file_name().to_string_lossy()));
+    assert_eq!(kept.count(), 1, "what an earlier run made is kept");
+}
+
+#[test]
+fn a_fresh_start_leaves_other_things_in_a_folder_of_results_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "job", "j"]);
+    let folder = folder.path().join("j");
+    fs::create_dir(folder.join("out")).unwrap();
+    fs::write(folder.join("out/notes.txt"), "mine").unwrap();
+    for _ in 0..2 {
+        good(&folder, &[RUN, &["--until-caught-up"]].concat());
+    }
+    assert_eq!(fs::read_to_string(folder.join("out/notes.txt")).unwrap(), "mine");
+}
+
+/// A running job and the address of its metrics.
+struct Running {
+    child: Child,
+    address: String,
+    stderr: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start(folder: &Path) -> Running {
+    let arguments = [RUN, &["--metrics=127.0.0.1:0"]].concat();
+    let mut child = pelton(folder, &arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut running = Running { child, address: String::new(), stderr };
+    let mut said = String::new();
+    while running.address.is_empty() {
+        let mut line = String::new();
+        assert!(running.stderr.read_line(&mut line).unwrap() > 0, "it ended: {said}");
+        if let Some((_, rest)) = line.split_once("metrics: http://") {
+            running.address = rest.split('/').next().unwrap().to_owned();
+        }
+        said.push_str(&line);
+    }
+    running
+}
+
+impl Running {
+    /// Status and body.
+    fn get(&self, path: &str) -> (String, String) {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    fn wait_for(&mut self, path: &str, part: &str) {
+        let mut tries = 0;
+        while !{
+            let (status, body) = self.get(path);
+            (status + &body).contains(part)
+        } {
+            assert!(self.child.try_wait().unwrap().is_none(), "the job ended");
+            tries += 1;
+            assert!(tries < 600, "{path} never said {part}: {:?}", self.get(path));
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = std::process::Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+#[test]
+fn a_signal_ends_the_epoch_and_commits_and_metrics_say_what_happened() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        good(folder.path(), &["new", "job", "j"]);
+        let folder = folder.path().join("j");
+        let job = fs::read_to_string(folder.join("job.yaml")).unwrap().replace("every: 1s", "every: 1h");
+        fs::write(folder.join("job.yaml"), job).unwrap();
+        let mut running = start(&folder);
+        running.wait_for("/readyz", "200 OK");
+        assert!(running.get("/livez").0.contains("200"));
+        running.wait_for("/metrics", "pelton_records_total{job=\"j\"} 60");
+        assert!(running.get("/metrics").1.contains("pelton_epoch{job=\"j\"} 0"), "no epoch has ended yet");
+        running.signal(signal);
+        let status = running.child.wait().unwrap();
+        let mut rest = String::new();
+        running.stderr.read_to_string(&mut rest).unwrap();
+        assert_eq!(status.code(), Some(0), "{signal}: {rest}");
+        assert!(rest.contains("60 records") && rest.contains("epoch 1"), "{signal}: {rest}");
+    }
+}
+
+#[test]
+fn metrics_refuse_other_machines_and_taken_ports_with_words() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "job", "j"]);
+    let folder = folder.path().join("j");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = format!("--metrics={}", taken.local_addr().unwrap());
+    let said = bad(&folder, &["run", "job.yaml", "--emulator", "--until-caught-up", &at], 78);
+    assert!(said.contains("cannot serve metrics on 127.0.0.1"), "{said}");
+    let said = bad(&folder, &["run", "job.yaml", "--emulator", "--metrics=0.0.0.0:0"], 78);
+    assert!(said.contains("not on this machine"), "{said}");
+}
