@@ -13,6 +13,7 @@ use super::flow::Rejected;
 use crate::{
     decode::Reject,
     record::{Batch, Branch, Origin, RawBatch},
+    sink::json_lines,
 };
 
 /// Fields of a dead letter.
@@ -57,7 +58,7 @@ pub fn of_rejected(rejected: &Rejected, raw: Option<&RawBatch>, generation: u64)
             (Origin::Records(records), Some(raw)) if Arc::ptr_eq(records, &raw.records) => {
                 letters.record(&rejected.step, &reject.code, &reject.message, raw, origin_row as usize, generation);
             }
-            _ => letters.bare(&rejected.step, &reject.code, &reject.message, generation),
+            _ => letters.row(&rejected.step, &reject.code, &reject.message, &rejected.batch, row, generation),
         }
     }
     letters.batch(rejected.batch.origin.clone(), rows, nth)
@@ -90,11 +91,13 @@ impl Letters {
         self.payload.append_value(raw.data.cell(row));
     }
 
-    fn bare(&mut self, step: &str, code: &str, message: &str, generation: u64) {
+    /// A row that no record of the stream stands behind, such as a window's result: its fields as JSON are the payload.
+    fn row(&mut self, step: &str, code: &str, message: &str, batch: &Batch, row: usize, generation: u64) {
         self.head(step, code, message, generation);
         self.text[3..].iter_mut().for_each(StringBuilder::append_null);
         self.sub_sequence.append_null();
-        self.payload.append_null();
+        let fields = batch.fields.slice(row, 1);
+        self.payload.append_option(json_lines::lines(&fields).ok().map(|(line, _)| line.trim_ascii_end().to_vec()));
     }
 
     fn batch(mut self, origin: Origin, rows: Vec<u32>, nth: Vec<u64>) -> Batch {

@@ -6,11 +6,11 @@
 //! ends, each changed one once.
 //! Left to others: what is durable (`checkpoint`), which slot a key has (`slots`).
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array},
-    compute::{take, take_record_batch},
+    array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array},
+    compute::{filter, take, take_record_batch},
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
 };
 
@@ -48,6 +48,18 @@ pub struct Finished {
     pub rejects: Vec<RowReject>,
 }
 
+impl Finished {
+    /// Takes out the results of windows that were refused.
+    fn drop_refused(&mut self) -> std::result::Result<(), arrow::error::ArrowError> {
+        let refused: HashSet<u32> = self.rejects.iter().map(|reject| reject.row).collect();
+        let keep: BooleanArray = self.source.iter().map(|window| Some(!refused.contains(window))).collect();
+        self.columns =
+            self.columns.iter().map(|column| filter(column, &keep)).collect::<std::result::Result<_, _>>()?;
+        self.source.retain(|window| !refused.contains(window));
+        Ok(())
+    }
+}
+
 /// The accumulators of an aggregate: one for each slot that it was given; one that it was never given is a new one.
 pub trait Accumulators {
     /// Appends the bytes of an accumulator. They are kept stable.
@@ -69,15 +81,23 @@ pub trait Aggregate: Accumulators {
     /// with other columns, and comes back as it was.
     fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
 
-    /// Results of these windows, whose accumulators are in `slots`; they stay as they are.
-    fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>>;
+    /// Results of these windows, whose accumulators are in `slots`; they stay as they are. What the rows of rejects count is windows.
+    fn finish<'a>(
+        &'a mut self,
+        windows: &'a Firings,
+        slots: &'a [u32],
+        firing: Firing,
+    ) -> LocalPending<'a, Result<Finished>>;
 }
 
 /// Which firing of a window a result comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Firing {
+pub enum Firing {
+    /// before the watermark passed the end
     Early,
+    /// when it did
     OnTime,
+    /// after that, for a change within the allowed lateness
     Late,
 }
 
@@ -114,6 +134,9 @@ impl std::fmt::Debug for WindowAggregate {
     }
 }
 
+/// So many windows fire in one call: what a plugin may take and give back in a call is bounded.
+const MOST_AT_ONCE: usize = 4096;
+
 /// Output 0: results. Output 1: records that came too late.
 pub const LATE_OUTPUT: usize = 1;
 
@@ -149,7 +172,7 @@ impl WindowAggregate {
     async fn fold(&mut self, mut input: Batch, out: &mut Outputs) -> Result<()> {
         let keys = self.codec.encode(&input.fields);
         let (windows, lateness_us, reached) = (self.windows, self.allowed_lateness_us, self.watermark_us);
-        let Placed { rows, slots, late } =
+        let Placed { rows, slots, late, new } =
             self.open.place(&input, &keys, |start, before| gone(windows, lateness_us, start, before.max(reached)));
         if !late.is_empty() {
             out.late += late.len() as u64;
@@ -161,18 +184,34 @@ impl WindowAggregate {
         let folding = Folding { rows: &rows, slots: &slots, windows: &self.open };
         let rejects = self.aggregate.fold(&mut input, folding).await?;
         if !rejects.is_empty() {
+            self.forget_empty(&rows, &slots, &new, &rejects);
             out.rejects.push((input, rejects));
         }
         Ok(())
     }
 
-    /// Fires these slots as one batch.
+    /// A window whose only records were rejected has none: it must not fire.
+    fn forget_empty(&mut self, rows: &[u32], slots: &[u32], new: &[u32], rejects: &[RowReject]) {
+        let refused: HashSet<u32> = rejects.iter().map(|reject| reject.row).collect();
+        let taken = rows.iter().zip(slots).filter(|(row, _)| !refused.contains(row));
+        let taken: HashSet<u32> = taken.map(|(_, slot)| *slot).collect();
+        let empty: Vec<u32> = new.iter().copied().filter(|slot| !taken.contains(slot)).collect();
+        self.aggregate.clear(&empty);
+        empty.into_iter().for_each(|slot| self.open.remove(slot));
+    }
+
+    /// Fires these slots, so many at once.
     async fn fire(&mut self, slots: &[u32], firing: Firing, out: &mut Outputs) -> Result<()> {
-        if slots.is_empty() {
-            return Ok(());
+        for some in slots.chunks(MOST_AT_ONCE) {
+            self.fire_some(some, firing, out).await?;
         }
+        Ok(())
+    }
+
+    /// Fires these slots as one batch. A window that the aggregate refuses gives no result, but a reject with its key.
+    async fn fire_some(&mut self, slots: &[u32], firing: Firing, out: &mut Outputs) -> Result<()> {
         let windows = Arc::new(self.open.firings(slots));
-        let finished = self.aggregate.finish(&windows, slots).await?;
+        let mut finished = self.aggregate.finish(&windows, slots, firing).await?;
         for slot in slots {
             let entry = self.open.get_mut(*slot);
             entry.firings += 1;
@@ -180,42 +219,54 @@ impl WindowAggregate {
             entry.changed = false;
             entry.dirty = true;
         }
-        let rows = finished.source.len();
-        let fields = self.result(&windows, firing, &finished)?;
-        let event_us = finished.source.iter().map(|w| windows.end_us[*w as usize] - 1).collect();
-        let batch = Batch {
-            origin: Origin::Firings(windows),
-            rows: finished.source,
-            nth: vec![0; rows],
-            event_us,
-            watermark_us: vec![self.watermark_us; rows],
-            fields,
-        };
         if !finished.rejects.is_empty() {
-            out.rejects.push((batch.clone(), finished.rejects));
+            let every: Vec<u32> = (0..slots.len() as u32).collect();
+            let head = self.head(&windows, firing, &every)?;
+            let fields = self.schema.project(&(0..head.len()).collect::<Vec<_>>()).map_err(|e| self.internal(e))?;
+            let fields = RecordBatch::try_new(Arc::new(fields), head).map_err(|e| self.internal(e))?;
+            finished.drop_refused().map_err(|e| self.internal(e))?;
+            out.rejects.push((self.batch(&windows, every, fields), std::mem::take(&mut finished.rejects)));
         }
-        out.batches.push((0, batch));
+        let mut columns = self.head(&windows, firing, &finished.source)?;
+        columns.extend(finished.columns);
+        let fields = RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| self.internal(e))?;
+        out.batches.push((0, self.batch(&windows, finished.source, fields)));
         Ok(())
     }
 
-    fn result(&self, windows: &Firings, firing: Firing, finished: &Finished) -> Result<RecordBatch> {
-        let internal = |e: arrow::error::ArrowError| Error::new(Kind::Internal, format!("step {}: {e}", self.name));
-        let source = UInt32Array::from(finished.source.clone());
+    fn internal(&self, e: arrow::error::ArrowError) -> Error {
+        Error::new(Kind::Internal, format!("step {}: {e}", self.name))
+    }
+
+    /// Rows that come from these windows.
+    fn batch(&self, windows: &Arc<Firings>, source: Vec<u32>, fields: RecordBatch) -> Batch {
+        let rows = source.len();
+        Batch {
+            origin: Origin::Firings(windows.clone()),
+            event_us: source.iter().map(|w| windows.end_us[*w as usize] - 1).collect(),
+            rows: source,
+            nth: vec![0; rows],
+            watermark_us: vec![self.watermark_us; rows],
+            fields,
+        }
+    }
+
+    /// What the host adds to a result: the key, the window, the firing.
+    fn head(&self, windows: &Firings, firing: Firing, source: &[u32]) -> Result<Vec<ArrayRef>> {
+        let of = UInt32Array::from(source.to_vec());
         let mut columns = Vec::with_capacity(self.schema.fields().len());
         for column in self.codec.decode((0..windows.key.len()).map(|row| windows.key.cell(row)))? {
-            columns.push(take(&column, &source, None).map_err(internal)?);
+            columns.push(take(&column, &of, None).map_err(|e| self.internal(e))?);
         }
         let time = |of: &[i64]| -> ArrayRef {
-            let values = finished.source.iter().map(|w| of[*w as usize]);
+            let values = source.iter().map(|w| of[*w as usize]);
             Arc::new(TimestampMicrosecondArray::from_iter_values(values).with_timezone("UTC"))
         };
         columns.push(time(&windows.start_us));
         columns.push(time(&windows.end_us));
-        columns.push(Arc::new(StringArray::from_iter_values(finished.source.iter().map(|_| firing.name()))));
-        columns
-            .push(Arc::new(UInt32Array::from_iter_values(finished.source.iter().map(|w| windows.number[*w as usize]))));
-        columns.extend(finished.columns.iter().cloned());
-        RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)
+        columns.push(Arc::new(StringArray::from_iter_values(source.iter().map(|_| firing.name()))));
+        columns.push(Arc::new(UInt32Array::from_iter_values(source.iter().map(|w| windows.number[*w as usize]))));
+        Ok(columns)
     }
 
     async fn advance_to(&mut self, watermark_us: i64, out: &mut Outputs) -> Result<i64> {

@@ -2,28 +2,29 @@
 //!
 //! A batch that fails is folded again in halves, so that only the record at fault is rejected and no accumulator is half changed.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
-    array::RecordBatch,
+    array::{Array, RecordBatch, new_empty_array},
+    compute::concat,
     datatypes::{FieldRef, Schema},
 };
 
 use super::{
-    aggregate::{Accumulators, Aggregate, Finished, Folding},
+    aggregate::{self, Accumulators, Aggregate, Finished, Folding},
     key::KeyCodec,
     slots::Slots,
 };
 use crate::{
     clock::Clock,
     error::{Error, Kind, Result},
-    plugin::{AggregatorInstance, Call, Closing, Failure, Firing, KeySet, Windows},
+    plugin::{AggregatorInstance, Call, Closing, Failure, Firing, KeySet, RecordError, Windows},
     random,
     record::{Batch, Cells, CellsBuilder, Firings},
     transform::{LocalPending, RowReject},
 };
 
-/// So many calls a batch may cost when records are looked for that break the plugin.
+/// So many calls may bring nothing when records are looked for that break the plugin: enough to find one in the largest batch.
 const SEARCH: u32 = 32;
 
 /// A plugin that computes windows.
@@ -133,6 +134,7 @@ impl Component {
             let (rows, of_row) = (&folding.rows[from..to], &groups.of_row[from..to]);
             match self.plugin.fold(&call, batch, &windows, rows, of_row, &cells).await {
                 Ok(folded) => {
+                    calls = 0;
                     for (slot, cell) in groups.slots.iter().zip(folded.accumulators.iter()) {
                         let accumulator = &mut self.accumulators[*slot as usize];
                         accumulator.clear();
@@ -149,6 +151,7 @@ impl Component {
                 }
                 Err(failure) if calls >= SEARCH => return Err(Error::new(Kind::Step, failure.to_string())),
                 Err(failure) if to - from == 1 => {
+                    calls = 0;
                     rejects.push(RowReject {
                         row: rows[0],
                         code: failure.code().to_owned(),
@@ -166,23 +169,94 @@ impl Component {
         Ok(rejects)
     }
 
-    async fn finish_all(&mut self, firings: &Firings, slots: &[u32]) -> Result<Finished> {
+    /// Finishes windows; those that break the plugin are looked for by halves, so that the others get through.
+    async fn finish_all(&mut self, firings: &Firings, slots: &[u32], firing: aggregate::Firing) -> Result<Finished> {
+        let mut done: Vec<Finished> = Vec::new();
+        let mut rejects = Vec::new();
+        let mut parts = vec![0..slots.len()];
+        while let Some(part) = parts.pop() {
+            match self.finish_part(firings, slots, part.clone(), firing).await? {
+                Ok(finished) => done.push(finished),
+                Err(failure) if part.len() == 1 => rejects.push(RowReject {
+                    row: part.start as u32,
+                    code: failure.code().to_owned(),
+                    message: failure.to_string(),
+                }),
+                Err(_) => {
+                    let middle = part.start + part.len() / 2;
+                    parts.push(middle..part.end);
+                    parts.push(part.start..middle);
+                }
+            }
+        }
+        let mut whole = joined(&self.fields, done)?;
+        whole.rejects.extend(rejects);
+        whole.rejects.sort_by_key(|reject| reject.row);
+        Ok(whole)
+    }
+
+    /// One call. The inner error is the windows' fault, the outer one is not.
+    async fn finish_part(
+        &mut self,
+        firings: &Firings,
+        slots: &[u32],
+        part: Range<usize>,
+        firing: aggregate::Firing,
+    ) -> Result<std::result::Result<Finished, Failure>> {
+        let first = part.start as u32;
+        let some = Firings {
+            step: firings.step.clone(),
+            key: part.clone().map(|window| firings.key.cell(window)).collect(),
+            start_us: firings.start_us[part.clone()].to_vec(),
+            end_us: firings.end_us[part.clone()].to_vec(),
+            number: firings.number[part.clone()].to_vec(),
+        };
+        let firing = match firing {
+            aggregate::Firing::Early => Firing::Early,
+            aggregate::Firing::OnTime => Firing::OnTime,
+            aggregate::Firing::Late => Firing::Late,
+        };
         let closing = Closing {
-            groups: self.finished(firings)?,
-            firing: vec![Firing::OnTime; firings.key.len()],
-            firing_number: firings.number.clone(),
-            accumulators: self.cells(slots),
+            groups: self.finished(&some)?,
+            firing: vec![firing; part.len()],
+            firing_number: some.number,
+            accumulators: self.cells(&slots[part]),
         };
         let call = self.call();
-        let processed =
-            self.plugin.finish(&call, &closing).await.map_err(|failure| Error::new(Kind::Step, failure.to_string()))?;
-        let rejects =
-            processed.errors.into_iter().map(|e| RowReject { row: e.row, code: e.code, message: e.message }).collect();
+        let processed = match self.plugin.finish(&call, &closing).await {
+            Ok(processed) => processed,
+            Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => {
+                return Err(Error::new(Kind::Step, failure.to_string()));
+            }
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let reject = |e: RecordError| RowReject { row: first + e.row, code: e.code, message: e.message };
+        let rejects = processed.errors.into_iter().map(reject).collect();
         let Some(emitted) = processed.outputs.into_iter().next() else {
             return Err(Error::new(Kind::Internal, "a checked aggregator has one output"));
         };
-        Ok(Finished { source: emitted.source, columns: emitted.fields.columns().to_vec(), rejects })
+        let source = emitted.source.iter().map(|window| first + window).collect();
+        Ok(Ok(Finished { source, columns: emitted.fields.columns().to_vec(), rejects }))
     }
+}
+
+/// The results of all parts, in the order of the windows.
+fn joined(fields: &[FieldRef], parts: Vec<Finished>) -> Result<Finished> {
+    let internal = |e: arrow::error::ArrowError| Error::new(Kind::Internal, e.to_string());
+    let mut whole = Finished::default();
+    for (place, field) in fields.iter().enumerate() {
+        let of_parts: Vec<&dyn Array> = parts.iter().map(|part| &*part.columns[place] as &dyn Array).collect();
+        whole.columns.push(match of_parts.as_slice() {
+            [] => new_empty_array(field.data_type()),
+            [_] => parts[0].columns[place].clone(),
+            several => concat(several).map_err(internal)?,
+        });
+    }
+    for part in parts {
+        whole.source.extend(part.source);
+        whole.rejects.extend(part.rejects);
+    }
+    Ok(whole)
 }
 
 impl Aggregate for Component {
@@ -200,8 +274,13 @@ impl Aggregate for Component {
         })
     }
 
-    fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32]) -> LocalPending<'a, Result<Finished>> {
-        Box::pin(self.finish_all(windows, slots))
+    fn finish<'a>(
+        &'a mut self,
+        windows: &'a Firings,
+        slots: &'a [u32],
+        firing: aggregate::Firing,
+    ) -> LocalPending<'a, Result<Finished>> {
+        Box::pin(self.finish_all(windows, slots, firing))
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Placed {
     pub slots: Vec<u32>,
     /// rising
     pub late: Vec<u32>,
+    /// slots that this batch was the first to give out
+    pub new: Vec<u32>,
 }
 
 impl Slots {
@@ -95,8 +97,8 @@ impl Slots {
     /// The slot of every row that is not late, new ones where there are none. A row is late when `gone(start of its window, watermark
     /// before it)`.
     pub fn place(&mut self, batch: &Batch, keys: &Cells, gone: impl Fn(i64, i64) -> bool) -> Placed {
-        let mut placed =
-            Placed { rows: Vec::with_capacity(batch.len()), slots: Vec::with_capacity(batch.len()), late: Vec::new() };
+        let (rows, slots) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        let mut placed = Placed { rows, slots, ..Placed::default() };
         let Self { windows, entries, free, open, hasher, .. } = self;
         let (mut known, mut window) = (None, None);
         for (row, (event_us, watermark_us)) in batch.event_us.iter().zip(&batch.watermark_us).enumerate() {
@@ -113,7 +115,11 @@ impl Slots {
                 (known, window) = (Some(start), Some(open.entry(start).or_default()));
             }
             let window = window.as_mut().expect("it was set with the start that is known");
+            let before = window.slots.len();
             let slot = window.slot(keys.cell(row), start, entries, free, hasher);
+            if window.slots.len() > before {
+                placed.new.push(slot);
+            }
             let entry = &mut entries[slot as usize];
             (entry.changed, entry.dirty) = (true, true);
             placed.rows.push(row as u32);
@@ -133,6 +139,21 @@ impl Slots {
         let slots = self.open.remove(&start_us).map(|open| open.slots).unwrap_or_default();
         self.free.extend(slots.iter().rev());
         slots
+    }
+
+    /// Takes one key of a window away, as if no record of it had come.
+    pub fn remove(&mut self, slot: u32) {
+        let Self { entries, free, open, hasher, .. } = self;
+        let entry = &entries[slot as usize];
+        let Some(window) = open.get_mut(&entry.start_us) else { return };
+        if let Ok(found) = window.table.find_entry(hasher.hash_one(&*entry.key), |(_, known)| *known == slot) {
+            found.remove();
+        }
+        window.slots.retain(|known| *known != slot);
+        if window.slots.is_empty() {
+            open.remove(&entry.start_us);
+        }
+        free.push(slot);
     }
 
     /// Takes everything away.

@@ -5,21 +5,24 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type},
+    datatypes::{
+        DataType, Field, FieldRef, Float64Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType, UInt32Type,
+    },
 };
 use proptest::prelude::*;
 
 use super::{
-    aggregate::{LATE_OUTPUT, WindowAggregate},
+    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding, LATE_OUTPUT, WindowAggregate},
     assign::Tumbling,
     built_in::{BuiltIn, Function, Wanted},
     event_time::{ShardClock, TimeRule},
     key::KeyCodec,
 };
 use crate::{
-    record::{Batch, Cells, Origin, Records, Sequence, ShardId},
+    error::Result,
+    record::{Batch, Cells, Firings, Origin, Records, Sequence, ShardId},
     state::{Delta, HashRange, StateStore, memory::MemoryStore},
-    transform::{Outputs, Step},
+    transform::{LocalPending, Outputs, RowReject, Step},
 };
 
 const LENGTH_US: i64 = 10;
@@ -208,4 +211,127 @@ proptest! {
         store.write(&[delta]).unwrap();
         prop_assert_eq!(store.scan(&[], &[0xff; 8], 10).unwrap(), Vec::new());
     }
+}
+
+/// Counts rows, refuses rows without a value, and refuses to finish windows of `key9`.
+struct Picky {
+    fields: Vec<FieldRef>,
+    counts: BTreeMap<u32, i64>,
+    asked: Vec<(usize, Firing)>,
+}
+
+impl Accumulators for Picky {
+    fn save(&self, slot: u32, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.counts.get(&slot).copied().unwrap_or(0).to_be_bytes());
+    }
+
+    fn load(&mut self, slot: u32, bytes: &[u8]) -> Result<()> {
+        self.counts.insert(slot, i64::from_be_bytes(bytes.try_into().unwrap()));
+        Ok(())
+    }
+
+    fn clear(&mut self, slots: &[u32]) {
+        self.counts.retain(|slot, _| !slots.contains(slot));
+    }
+}
+
+fn refused(row: u32) -> RowReject {
+    RowReject { row, code: "picky".into(), message: "it does not please".into() }
+}
+
+impl Aggregate for Picky {
+    fn fields(&self) -> &[FieldRef] {
+        &self.fields
+    }
+
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+        let whole = batch.fields.column(2).is_null_mask();
+        let (bad, good): (Vec<_>, Vec<_>) =
+            folding.rows.iter().zip(folding.slots).partition(|(row, _)| whole[**row as usize]);
+        good.into_iter().for_each(|(_, slot)| *self.counts.entry(*slot).or_default() += 1);
+        Box::pin(async move { Ok(bad.into_iter().map(|(row, _)| refused(*row)).collect()) })
+    }
+
+    fn finish<'a>(
+        &'a mut self,
+        windows: &'a Firings,
+        slots: &'a [u32],
+        firing: Firing,
+    ) -> LocalPending<'a, Result<Finished>> {
+        self.asked.push((slots.len(), firing));
+        let counts: Int64Array = slots.iter().map(|slot| Some(self.counts[slot])).collect();
+        let nine = (0..slots.len()).filter(|window| windows.key.cell(*window).ends_with(b"key9"));
+        let rejects = nine.map(|window| refused(window as u32)).collect();
+        let source = (0..slots.len() as u32).collect();
+        Box::pin(async move { Ok(Finished { source, columns: vec![Arc::new(counts)], rejects }) })
+    }
+}
+
+/// Which rows are null.
+trait Nulls {
+    fn is_null_mask(&self) -> Vec<bool>;
+}
+
+impl Nulls for arrow::array::ArrayRef {
+    fn is_null_mask(&self) -> Vec<bool> {
+        (0..self.len()).map(|row| self.is_null(row)).collect()
+    }
+}
+
+fn picky() -> WindowAggregate {
+    let fields = vec![Arc::new(Field::new("n", DataType::Int64, false))];
+    let picky = Picky { fields, counts: BTreeMap::new(), asked: Vec::new() };
+    let codec = KeyCodec::new(&schema(), &["key".to_owned()]).unwrap();
+    WindowAggregate::new("w", codec, Tumbling { length_us: LENGTH_US }, 0, Box::new(picky))
+}
+
+fn keys(batch: &Batch) -> Vec<&str> {
+    batch.fields.column_by_name("key").unwrap().as_string::<i32>().iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_window_whose_only_records_were_refused_does_not_fire() {
+    let (mut step, mut out) = (picky(), Outputs::default());
+    let clicks = [(1, 0, Some(1)), (2, 1, None), (3, 2, Some(1)), (3, 3, None)];
+    step.process(batch(&clicks, &mut ShardClock::new(&rule(), None, None)), &mut out).await.unwrap();
+    assert_eq!(out.rejects[0].1.iter().map(|reject| reject.row).collect::<Vec<_>>(), [1, 3]);
+    let mut fired = Outputs::default();
+    step.advance(LENGTH_US, &mut fired).await.unwrap();
+    assert_eq!(keys(&fired.batches[0].1), ["key1", "key3"]);
+    // the slot of the refused key is given out again, as new
+    let mut delta = Delta::default();
+    step.freeze(&mut delta);
+    let late = [(2, LENGTH_US + 1, Some(1))];
+    step.process(batch(&late, &mut ShardClock::new(&rule(), None, None)), &mut out).await.unwrap();
+    let mut fired = Outputs::default();
+    step.advance(2 * LENGTH_US, &mut fired).await.unwrap();
+    assert_eq!(keys(&fired.batches[0].1), ["key2"]);
+}
+
+#[tokio::test]
+async fn a_window_that_is_refused_gives_a_reject_with_its_key_and_no_result() {
+    let (mut step, mut out) = (picky(), Outputs::default());
+    let clicks = [(9, 0, Some(1)), (1, 1, Some(1))];
+    step.process(batch(&clicks, &mut ShardClock::new(&rule(), None, None)), &mut out).await.unwrap();
+    let mut fired = Outputs::default();
+    step.advance(LENGTH_US, &mut fired).await.unwrap();
+    assert_eq!(keys(&fired.batches[0].1), ["key1"]);
+    let (groups, rejects) = &fired.rejects[0];
+    assert_eq!(keys(groups)[rejects[0].row as usize], "key9");
+    assert!(groups.fields.column_by_name("window_start").is_some());
+}
+
+#[tokio::test]
+async fn a_crowd_of_windows_fires_in_parts() {
+    let (mut step, mut clock) = (step(0), ShardClock::new(&rule(), None, None));
+    let mut out = Outputs::default();
+    // 40 windows of 250 keys: all are due at once
+    for window in 0..40 {
+        let clicks: Vec<Click> = (0..250).map(|key| (key, window * LENGTH_US, Some(1))).collect();
+        step.process(batch(&clicks, &mut clock), &mut out).await.unwrap();
+    }
+    let mut fired = Outputs::default();
+    step.advance(i64::MAX / 2, &mut fired).await.unwrap();
+    let sizes: Vec<usize> = fired.batches.iter().filter(|(output, _)| *output == 0).map(|(_, b)| b.len()).collect();
+    assert_eq!(sizes, [4096, 4096, 40 * 250 - 8192]);
 }
