@@ -32,9 +32,7 @@ pub enum Until {
 impl Until {
     fn reached(&self, given: u64) -> bool {
         match self {
-            Self::Epochs(epochs, live, clock) => {
-                live.now().epoch >= *epochs && clock.elapsed().as_secs() >= *epochs
-            }
+            Self::Epochs(epochs, live, clock) => live.now().epoch >= *epochs && clock.elapsed().as_secs() >= *epochs,
             Self::Records(records) => given >= *records,
         }
     }
