@@ -79,7 +79,8 @@ impl Settings {
         }
         let mut config = loader.load().await;
         if config.region().is_none() {
-            let message = "no AWS region is known: set `region:` in the job file or AWS_REGION in the environment";
+            let message = "no AWS region is known: set `region:` in the job file or AWS_REGION in the environment; for an emulator, \
+                           give its address with --endpoint";
             return Err(Error::new(Kind::Config, message));
         }
         if let Some(role) = &self.role {
@@ -94,26 +95,35 @@ impl Settings {
 impl Aws {
     /// A client of Kinesis Data Streams with connections of its own.
     pub fn kinesis_client(&self) -> aws_sdk_kinesis::Client {
-        aws_sdk_kinesis::Client::new(&self.one_client())
+        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().build())
     }
 
     /// The same, with somebody who sees every call.
     pub fn kinesis_client_seen_by(&self, seer: impl Intercept + 'static) -> aws_sdk_kinesis::Client {
-        let config = aws_sdk_kinesis::config::Builder::from(&self.one_client()).interceptor(seer).build();
-        aws_sdk_kinesis::Client::from_conf(config)
+        aws_sdk_kinesis::Client::from_conf(self.kinesis_config().interceptor(seer).build())
     }
 
     /// A client of Firehose with connections of its own.
     pub fn firehose_client(&self) -> aws_sdk_firehose::Client {
-        aws_sdk_firehose::Client::new(&self.one_client())
+        let mut config = aws_sdk_firehose::config::Builder::from(&self.one_client());
+        if let Some(endpoint) = &self.settings.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        aws_sdk_firehose::Client::from_conf(config.build())
     }
 
-    /// The configuration of one client: endpoint and certificate authority go here, not to the calls for credentials.
+    /// An endpoint that somebody named goes here, where no variable of the environment (`AWS_ENDPOINT_URL_KINESIS`) overrides it.
+    fn kinesis_config(&self) -> aws_sdk_kinesis::config::Builder {
+        let mut config = aws_sdk_kinesis::config::Builder::from(&self.one_client());
+        if let Some(endpoint) = &self.settings.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        config
+    }
+
+    /// The configuration of one client: the certificate authority goes here, not to the calls for credentials.
     fn one_client(&self) -> SdkConfig {
         let mut builder = self.config.clone().into_builder();
-        if let Some(endpoint) = &self.settings.endpoint {
-            builder.set_endpoint_url(Some(endpoint.clone()));
-        }
         if let Some(pem) = &self.settings.ca_pem {
             builder.set_http_client(Some(trusting(pem)));
         }

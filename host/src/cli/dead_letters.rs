@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::Output;
+use super::{Output, line};
 use crate::error::{Error, Kind, Result};
 
 /// Look at records that could not be processed.
@@ -115,27 +115,27 @@ fn list(folder: &Path, filter: &Filter, limit: usize, format: Output) -> Result<
         }
     })?;
     if format == Output::Json {
-        newest.into_iter().for_each(|letter| println!("{}", letter.into_json()));
+        newest.into_iter().for_each(|letter| line(letter.into_json()));
         return Ok(());
     }
     if newest.is_empty() {
-        println!("no dead letters in {}", folder.display());
+        line(format_args!("no dead letters in {}", folder.display()));
         return Ok(());
     }
-    println!("{:<10}{:<18}{:<22}{:<28}message", "letter", "step", "code", "partition key");
+    line(format_args!("{:<10}{:<18}{:<22}{:<28}message", "letter", "step", "code", "partition key"));
     for letter in &newest {
         let cell = |name: &str, width: usize| fit(&letter.text(name), width);
-        println!(
+        line(format_args!(
             "{:<10}{:<18}{:<22}{:<28}{}",
             letter.name,
             cell("step", 16),
             cell("code", 20),
             cell("partition_key", 26),
             cell("message", 100)
-        );
+        ));
     }
     if count > newest.len() {
-        println!("the newest {} of {count}; --limit shows more", newest.len());
+        line(format_args!("the newest {} of {count}; --limit shows more", newest.len()));
     }
     Ok(())
 }
@@ -163,8 +163,8 @@ fn show(folder: &Path, name: &str, full: bool, format: Output) -> Result<()> {
         return refuse(format!("`{name}` begins several: {}", names.join(", ")));
     }
     match format {
-        Output::Json => println!("{}", letter.into_json()),
-        Output::Text => print!("{}", letter.page(full)),
+        Output::Json => line(letter.into_json()),
+        Output::Text => line(letter.page(full).trim_end()),
     }
     Ok(())
 }

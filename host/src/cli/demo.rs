@@ -209,7 +209,7 @@ fn chart(out: &Path) -> Result<()> {
     for file in result_files(out)? {
         for row in file.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
             let firing = row["firing_number"].as_u64().unwrap_or(0);
-            let window = format!("{}/{}/{}", row["window_start"], row["origin"], row["carrier"]);
+            let window = window_of(&row);
             let last = windows.entry(window).or_insert_with(|| (firing, row.clone()));
             if firing >= last.0 {
                 *last = (firing, row);
@@ -236,6 +236,14 @@ fn chart(out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Key and start of a result's window: the fields up to `window_start`, whatever the job is keyed by.
+fn window_of(row: &serde_json::Value) -> String {
+    let fields = row.as_object().into_iter().flatten();
+    let mut ended = false;
+    let head = fields.take_while(|(name, _)| !std::mem::replace(&mut ended, name.as_str() == "window_start"));
+    head.map(|(name, value)| format!("{name}={value} ")).collect()
+}
+
 fn result_files(out: &Path) -> Result<Vec<String>> {
     let bad =
         |e: std::io::Error| Error::new(Kind::Internal, format!("cannot read the results in {}: {e}", out.display()));
@@ -254,7 +262,7 @@ fn next(dir: &Path) -> String {
     format!(
         "\nWhat to try next:\n\
          - look at the results: head -3 {dir}/out/*.jsonl\n\
-         - let a flight count as late from 30 minutes on: set `late: 30` in {dir}/job.yaml\n\
+         - group by how late they were: set `key: [origin, delay_class]` in {dir}/job.yaml, and run again\n\
          - change the plugin: in {dir}/plugin/src/lib.rs, drop flights of less than 500 miles, say; then `cargo xtask demo` again\n\
          - compare with the run before, which is kept in {dir}/.pelton/out-before\n\
          - check every window against the CSV: python3 {dir}/check.py {dir}/data/flights-2013-01.csv.gz {dir}/out"

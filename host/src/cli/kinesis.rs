@@ -4,15 +4,15 @@ use std::{collections::VecDeque, io::Read, path::PathBuf};
 
 use aws_sdk_kinesis::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::{PutRecordsRequestEntry, ShardIteratorType},
 };
 use clap::{Args, Subcommand};
 
-use super::{Output, avro::AvroEncoder};
+use super::{Output, avro::AvroEncoder, line};
 use crate::{
-    aws::Settings,
+    aws::{self, Settings},
     clock,
     error::{Error, Kind, Result},
     random,
@@ -145,11 +145,15 @@ pub fn stream(arguments: &Arguments) -> Result<()> {
 const MOST_ENTRIES: usize = 500;
 
 fn print(json: bool, value: serde_json::Value, text: &str) {
-    if json { println!("{value}") } else { println!("{text}") }
+    if json { line(value) } else { line(text) }
 }
 
-fn failed<E: std::error::Error + 'static, R: std::fmt::Debug + 'static>(error: SdkError<E, R>) -> Error {
-    Error::new(Kind::Unavailable, DisplayErrorContext(&error).to_string())
+fn failed<E, R>(error: SdkError<E, R>) -> Error
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    Error::new(Kind::Unavailable, aws::said(&error))
 }
 
 /// The objects of a file, one JSON text each.

@@ -94,6 +94,17 @@ pub fn main() -> ExitCode {
 /// `docs/reference/cli.md`.
 pub use reference::reference;
 
+/// Prints a line of results. Whoever reads them may stop reading, as `head` does: that ends the command, and is no failure.
+pub(crate) fn line(text: impl std::fmt::Display) {
+    use std::io::Write;
+    if let Err(e) = writeln!(std::io::stdout().lock(), "{text}") {
+        if e.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("pelton: cannot write to standard output: {e}");
+        }
+        std::process::exit(i32::from(e.kind() != std::io::ErrorKind::BrokenPipe));
+    }
+}
+
 /// The shared runtime of a command.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().build();

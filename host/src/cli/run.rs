@@ -48,7 +48,7 @@ pub struct Arguments {
     /// go on when too many records are rejected
     #[arg(long)]
     accept_rejects: bool,
-    /// Kinesis and Firehose for every node without an `endpoint:` of its own
+    /// Kinesis and Firehose for every node without an `endpoint:` of its own; AWS_ENDPOINT_URL_KINESIS without it
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// run against a Kinesis, a Firehose and a schema registry of its own, with the streams of the job; always fresh
@@ -66,6 +66,11 @@ pub struct Arguments {
     /// how figures and mistakes of the job file are printed
     #[arg(long, value_enum, default_value_t)]
     format: Output,
+}
+
+/// What every tool of AWS takes as the address of Kinesis.
+fn named() -> Option<String> {
+    std::env::var("AWS_ENDPOINT_URL_KINESIS").ok().filter(|url| !url.is_empty())
 }
 
 /// Runs the command.
@@ -89,7 +94,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         accept_repeats: arguments.accept_repeats,
         accept_loss: arguments.accept_loss,
         accept_rejects: arguments.accept_rejects,
-        endpoint: local.as_ref().map(Local::endpoint).or_else(|| arguments.endpoint.clone()),
+        endpoint: local.as_ref().map(Local::endpoint).or_else(|| arguments.endpoint.clone()).or_else(named),
     };
     let live = Arc::new(Live::default());
     let serve = |at| metrics::serve(runtime.handle(), at, &checked.graph.job, live.clone());

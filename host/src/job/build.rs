@@ -10,9 +10,8 @@ use tokio::runtime::Handle;
 use super::{
     flow::{Action, Flow, Node},
     graph::{self, Graph, NodeKind},
-    intake::Input,
     live::Live,
-    locality::Locality,
+    partition::{intake::Input, locality::Locality},
 };
 use crate::{
     aws::Settings as AwsSettings,

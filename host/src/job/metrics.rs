@@ -78,7 +78,7 @@ pub const METRICS: &[Metric] = &[
     Metric {
         name: "epoch",
         unit: None,
-        help: "The highest durable epoch of the job's partitions; it stands still while nothing arrives",
+        help: "The highest durable epoch of the job's partitions; it grows slowly while nothing arrives",
         figure: Figure::Gauge(|live| Some(live.now().epoch as f64)),
     },
     Metric {

@@ -2,19 +2,24 @@
 //!
 //! Cites the rules of `checkpoint`: a batch is handed out only between epochs' ends, and has flowed through every step before the next
 //! event is looked at (rules 1 and 2); positions move only in [`Partition::end_epoch`], with the effects of what they cover (rule 4).
-//! Left to others: the order of durable writes (`checkpoint::epoch`), the shards (`intake`), the steps (`flow`).
+//! Left to others: the order of durable writes (`checkpoint::epoch`), the shards (`intake`), what each record is checked and given before
+//! steps see it (`locality`, `timing`), the form of a dead letter (`letters`), the steps (`flow`).
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use super::{
-    flow::Flow,
-    intake::{Input, Intake, LaneId},
-    letters,
-    live::Live,
-    timing::timed,
-};
+pub mod intake;
+pub mod letters;
+pub mod locality;
+#[cfg(test)]
+mod rules;
+pub mod timing;
+
+use intake::{Input, Intake, LaneId};
+use timing::timed;
+
+use super::{flow::Flow, live::Live};
 use crate::{
     checkpoint::{
         committer::Committer,
@@ -231,7 +236,7 @@ impl Partition {
         });
     }
 
-    fn lane(&mut self, id: &LaneId) -> &mut super::intake::Lane {
+    fn lane(&mut self, id: &LaneId) -> &mut intake::Lane {
         self.intake.lanes.get_mut(id).expect("an event comes from a lane that is open")
     }
 
@@ -330,8 +335,7 @@ impl Partition {
             self.event_clock.set(&lane_name(&id), lane.clock.watermark_us(), false);
             let ended: Vec<LaneId> = lane.progress.parents.iter().map(|parent| (id.0, parent.clone())).collect();
             for parent in ended {
-                let waits =
-                    |l: &super::intake::Lane| !l.open && !l.progress.ended && l.progress.parents.contains(&parent.1);
+                let waits = |l: &intake::Lane| !l.open && !l.progress.ended && l.progress.parents.contains(&parent.1);
                 if !self.intake.lanes.values().any(|lane| lane.input == id.0 && waits(lane)) {
                     self.event_clock.remove(&lane_name(&parent));
                 }
@@ -379,8 +383,9 @@ impl Partition {
         if close {
             self.flow.close(&mut self.outlets).await?;
             self.take_rejected(None).await?;
-            self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         }
+        // Whoever stops a job looks at its results next: nothing stays behind in a file that is still open.
+        self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         self.counted.changed = true;
         self.end_epoch().await?;
         self.epochs.close(&mut self.outlets).await?;

@@ -11,9 +11,12 @@ use std::{
 
 use tokio::{runtime::Handle, sync::watch};
 
+mod aside;
+mod begin;
+
+use aside::set_aside;
+
 use super::{
-    aside::set_aside,
-    begin,
     build::{Builder, Given},
     graph::{Graph, NodeKind, Partitioning},
     live::Live,

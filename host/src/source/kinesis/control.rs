@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{describe_stream_consumer::DescribeStreamConsumerError, list_shards::ListShardsOutput},
     types::ConsumerStatus,
 };
 
 use super::events;
 use crate::{
-    clock,
+    aws, clock,
     error::{Error, Kind, Result},
     random,
     source::Shard,
@@ -146,7 +146,8 @@ pub fn no_stream(stream: &str) -> Error {
 
 fn unavailable<E, R>(what: String, failed: &SdkError<E, R>) -> Error
 where
-    SdkError<E, R>: std::error::Error,
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
 {
-    Error::new(Kind::Unavailable, format!("{what}: {}", DisplayErrorContext(failed)))
+    Error::new(Kind::Unavailable, format!("{what}: {}", aws::said(failed)))
 }

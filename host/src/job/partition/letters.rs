@@ -9,7 +9,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 
-use super::flow::Rejected;
+use crate::job::flow::Rejected;
 use crate::{
     decode::Reject,
     record::{Batch, Branch, Origin, RawBatch},

@@ -14,13 +14,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    flow::{Action, Flow, Node},
-    intake::Input,
-    live::Live,
-    locality::Locality,
-    partition::{Ending, Partition, Parts, Settings},
-};
+use super::{Ending, Partition, Parts, Settings, intake::Input, locality::Locality};
 use crate::{
     checkpoint::{
         MOST_UNCOMMITTED,
@@ -32,6 +26,10 @@ use crate::{
     clock::SystemClock,
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField},
     error::{Error, Kind, Result},
+    job::{
+        flow::{Action, Flow, Node},
+        live::Live,
+    },
     record::{Batch, Cells, RawBatch, Records, RowReject, Sequence, ShardId},
     sink::{
         Prepared, Promise, Sink, Token, Writer,

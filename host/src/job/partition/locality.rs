@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{DataType, Int32Type, Int64Type},
 };
 
-use super::graph::Misplaced;
+use crate::job::graph::Misplaced;
 use crate::{
     decode::{Decoded, Reject},
     error::{Error, Kind, Result},

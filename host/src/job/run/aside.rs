@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
+use crate::job::{
     build::DEAD_LETTERS,
     graph::{Files, Graph, NodeKind, SinkKind},
 };

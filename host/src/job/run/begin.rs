@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::Connected;
+use crate::job::build::Connected;
 use crate::{
     checkpoint::manifest::{Began, JobRecord},
     clock::Clock,
