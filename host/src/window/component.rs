@@ -173,7 +173,7 @@ impl Component {
     async fn finish_all(&mut self, firings: &Firings, slots: &[u32], firing: aggregate::Firing) -> Result<Finished> {
         let mut done: Vec<Finished> = Vec::new();
         let mut rejects = Vec::new();
-        let mut parts = vec![0..slots.len()];
+        let mut parts = Vec::from_iter(std::iter::once(0..slots.len()));
         while let Some(part) = parts.pop() {
             match self.finish_part(firings, slots, part.clone(), firing).await? {
                 Ok(finished) => done.push(finished),
