@@ -173,19 +173,19 @@ impl Component {
     async fn finish_all(&mut self, firings: &Firings, slots: &[u32], firing: aggregate::Firing) -> Result<Finished> {
         let mut done: Vec<Finished> = Vec::new();
         let mut rejects = Vec::new();
-        let mut parts = Vec::from_iter(std::iter::once(0..slots.len()));
-        while let Some(part) = parts.pop() {
-            match self.finish_part(firings, slots, part.clone(), firing).await? {
+        let mut parts = vec![(0, slots.len())];
+        while let Some((from, to)) = parts.pop() {
+            match self.finish_part(firings, slots, from..to, firing).await? {
                 Ok(finished) => done.push(finished),
-                Err(failure) if part.len() == 1 => rejects.push(RowReject {
-                    row: part.start as u32,
+                Err(failure) if to - from == 1 => rejects.push(RowReject {
+                    row: from as u32,
                     code: failure.code().to_owned(),
                     message: failure.to_string(),
                 }),
                 Err(_) => {
-                    let middle = part.start + part.len() / 2;
-                    parts.push(middle..part.end);
-                    parts.push(part.start..middle);
+                    let middle = from + (to - from) / 2;
+                    parts.push((middle, to));
+                    parts.push((from, middle));
                 }
             }
         }
