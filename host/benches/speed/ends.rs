@@ -36,6 +36,14 @@ impl Until {
             Self::Records(records) => given >= *records,
         }
     }
+
+    /// The last durable epoch, where it is watched: the figures of a shard's partition are gone when the shard has ended.
+    fn epochs(&self) -> u64 {
+        match self {
+            Self::Epochs(_, live, _) => live.now().epoch,
+            Self::Records(_) => 0,
+        }
+    }
 }
 
 /// How far the source is, for whoever started it.
@@ -43,6 +51,8 @@ impl Until {
 pub struct Progress {
     pub records: AtomicU64,
     pub passes: AtomicU64,
+    /// durable when the source ended
+    pub epochs: AtomicU64,
     /// resident memory in KiB at the first batch after so many records
     pub resident: Mutex<Vec<(u64, u64)>>,
 }
@@ -104,6 +114,7 @@ impl Repeater {
             self.next = 0;
             self.progress.passes.fetch_add(1, Relaxed);
             if self.until.reached(given) {
+                self.progress.epochs.store(self.until.epochs(), Relaxed);
                 return Ok(Event::Ended { children: Vec::new() });
             }
         }

@@ -111,7 +111,9 @@ pub fn repeated(job: Job, records: Option<u64>, watched: Vec<u64>) -> Result<Ran
     let should = expected(job.work(), progress.passes.load(Relaxed));
     check(digest, should)?;
     let resident = progress.resident.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(ran(&live, spent, digest, resident))
+    let mut ran = ran(&live, spent, digest, resident);
+    ran.epochs = ran.epochs.max(progress.epochs.load(Relaxed));
+    Ok(ran)
 }
 
 /// Runs a job over a stream of the emulator that holds exactly the first pass.
