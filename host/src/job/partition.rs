@@ -5,7 +5,7 @@
 //! Left to others: the order of durable writes (`checkpoint::epoch`), the shards (`intake`), what each record is checked and given before
 //! steps see it (`locality`, `timing`), the form of a dead letter (`letters`), the steps (`flow`).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -19,7 +19,11 @@ pub mod timing;
 use intake::{Input, Intake, LaneId};
 use timing::timed;
 
-use super::{flow::Flow, live::Live};
+use super::{
+    flow::{Flow, Rejected},
+    graph::OnError,
+    live::Live,
+};
 use crate::{
     checkpoint::{
         committer::Committer,
@@ -54,6 +58,8 @@ pub struct Settings {
     pub until_caught_up: bool,
     /// go on when too many records are rejected
     pub accept_rejects: bool,
+    /// what steps that say so do with a record that they reject; the others make dead letters
+    pub on_error: BTreeMap<String, OnError>,
 }
 
 /// What a partition is made of.
@@ -275,6 +281,14 @@ impl Partition {
     /// Letters for what steps rejected since the last time.
     async fn take_rejected(&mut self, raw: Option<&RawBatch>) -> Result<()> {
         for rejected in std::mem::take(&mut self.flow.rejected) {
+            match self.settings.on_error.get(&rejected.step).copied().unwrap_or_default() {
+                OnError::DeadLetter => {}
+                OnError::Stop => return Err(stopped(&rejected)),
+                OnError::Drop => {
+                    Live::add(&self.live.rejects, rejected.rows.len() as u64);
+                    continue;
+                }
+            }
             let letters = letters::of_rejected(&rejected, raw, self.record.generation);
             let words = rejected.rows.iter().map(|r| format!("{}: {}: {}", rejected.step, r.code, r.message));
             self.reject(letters, words).await?;
@@ -401,6 +415,16 @@ impl Partition {
         self.live.forget(&self.settings.name);
         Ok(Ending::Sealed)
     }
+}
+
+/// A step that says `on_error: stop` has rejected a record.
+fn stopped(rejected: &Rejected) -> Error {
+    let why = rejected.rows.first().map_or_else(String::new, |row| format!("{}: {}", row.code, row.message));
+    let words = format!(
+        "step {} has rejected a record, and its `on_error` is `stop`; nothing of this epoch was delivered: {why}",
+        rejected.step
+    );
+    Error::new(Kind::Step, words)
 }
 
 /// A row whose key was inherited is late against the watermark that its range had reached, where that is further than its shard's.

@@ -18,7 +18,7 @@ use aside::set_aside;
 
 use super::{
     build::{Builder, Given},
-    graph::{Graph, NodeKind, Partitioning},
+    graph::{Aggregate, Graph, NodeKind, OnError, Partitioning, Window},
     live::Live,
     partition::Settings,
     worker::Worker,
@@ -129,6 +129,7 @@ pub fn run_with(
             bytes: EPOCH_BYTES,
             until_caught_up: options.until_caught_up,
             accept_rejects: options.accept_rejects,
+            on_error: on_error(graph),
         };
         let (committer, thread) = Committer::start(store.clone())?;
         let (written, figures) = (committer.written(), around.live.clone());
@@ -198,6 +199,16 @@ fn generation(
             changed.join(", ")
         ),
     ))
+}
+
+/// What plugins' steps do with a record that they reject.
+fn on_error(graph: &Graph) -> BTreeMap<String, OnError> {
+    let policy = |kind: &NodeKind| match kind {
+        NodeKind::Transform(plugin) => Some(plugin.on_error),
+        NodeKind::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin.on_error),
+        _ => None,
+    };
+    graph.nodes.iter().filter_map(|node| Some((node.name.clone(), policy(&node.kind)?))).collect()
 }
 
 /// What names the deployed job: its checked file and every plugin.

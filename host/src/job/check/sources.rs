@@ -183,6 +183,10 @@ impl<'a> Check<'a> {
             );
             self.report(mistake.help("add `registry: { confluent: { url: \"http://localhost:8081\" } }`"));
         }
+        if let Some((_, place)) = self.given(&avro.compatibility) {
+            let mistake = Diagnostic::new("E0104", place, "compatibility modes are not enforced yet");
+            self.report(mistake.help("leave `compatibility` out"));
+        }
         let compatibility = self.given(&avro.compatibility).map_or(Compatibility::Backward, |(mode, _)| *mode);
         let reader = match &avro.schema {
             Some(schema) => Some(self.reader_schema(schema)?),

@@ -328,6 +328,7 @@ impl World {
             bytes: u64::MAX,
             until_caught_up: true,
             accept_rejects: false,
+            on_error: BTreeMap::new(),
         };
         let record = JobRecord {
             job: "job".into(),
