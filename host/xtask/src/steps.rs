@@ -81,8 +81,10 @@ pub fn test(rest: &[String]) -> Result<(), String> {
 pub fn demo(rest: &[String]) -> Result<(), String> {
     guests()?;
     example_plugins()?;
-    let mut demo = run::cargo(&["run", "--quiet", "--package", "pelton", "--", "demo"]);
-    demo.args(rest);
+    // The whole workspace is named, as for the tests: else cargo settles on other features, and compiles half of everything twice.
+    run::show(run::cargo(&["build", "--workspace", "--bins"]))?;
+    let mut demo = Command::new(run::target().join("debug/pelton"));
+    demo.arg("demo").args(rest).current_dir(run::root());
     run::show(with_guests(demo))
 }
 
