@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
     error::{Error, Kind, Result},
-    plugin::{Context, Plugins},
+    plugin::{Context, Identity, Manifest, Plugins},
     sink::{
         Sink, file, firehose, kinesis as kinesis_sink,
         memory::{MemorySink, Shown},
@@ -321,6 +321,7 @@ impl Builder<'_> {
             NodeKind::Transform(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.transformer(self.context(node, plugin)).await?;
+                refuse_unused(instance.manifest())?;
                 let columns = columns_of(schema, plugin)?;
                 Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
             }
@@ -364,6 +365,22 @@ impl Builder<'_> {
             generation: self.generation,
         }
     }
+}
+
+/// What an output sets beside its event time would be lost on the way to the sinks.
+fn refuse_unused(manifest: &Manifest) -> Result<()> {
+    for output in &manifest.outputs {
+        let Identity { partition_key, payload, operation, .. } = output.sets;
+        let unused = [(partition_key, "the partition key"), (payload, "the payload"), (operation, "the operation")];
+        if let Some((_, what)) = unused.into_iter().find(|(sets, _)| *sets) {
+            let words = format!(
+                "the plugin's output `{}` sets {what}, which no sink uses yet: let it set fields only",
+                output.name
+            );
+            return Err(Error::new(Kind::Config, words));
+        }
+    }
+    Ok(())
 }
 
 /// A silent shard no longer holds the watermark back after this, where the job says nothing about time.
