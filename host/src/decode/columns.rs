@@ -15,8 +15,14 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, i256},
 };
 
-use super::{Kind, WantedField};
-use crate::error::{Error, Kind as ErrorKind, Result};
+use super::{Decoded, Kind, Reject, WantedField};
+use crate::{
+    error::{Error, Kind as ErrorKind, Result},
+    record::RawBatch,
+};
+
+/// Why a record makes no row: the code and the words of its reject.
+pub type Refusal = (&'static str, String);
 
 /// The most bytes that the text or binary cells of one column of a batch may have together.
 const MOST_BYTES: usize = 1 << 30;
@@ -286,6 +292,28 @@ impl Columns {
             }
             _ => true,
         })
+    }
+
+    /// Every record of a batch as a row or a reject: what `append` refuses is taken back.
+    pub fn fill(
+        mut self,
+        batch: &RawBatch,
+        mut append: impl FnMut(&[u8], &mut Self) -> std::result::Result<(), Refusal>,
+    ) -> Result<Decoded> {
+        let (mut rows, mut rejects) = (Vec::with_capacity(batch.len()), Vec::new());
+        for (row, record) in (0u32..).zip(batch.data.iter()) {
+            match append(record, &mut self) {
+                Ok(()) => {
+                    self.keep();
+                    rows.push(row);
+                }
+                Err((code, message)) => {
+                    self.drop_row();
+                    rejects.push(Reject { row, code, message });
+                }
+            }
+        }
+        Ok(Decoded { fields: self.finish()?, rows, rejects })
     }
 
     /// The batch.

@@ -6,8 +6,8 @@
 use arrow::datatypes::SchemaRef;
 
 use super::{
-    Decoded, Decoder, Kind, Reject, WantedField,
-    columns::{Columns, arrow_schema},
+    Decoded, Decoder, Kind, WantedField,
+    columns::{Columns, Refusal, arrow_schema},
     gzip,
     suggest::did_you_mean,
 };
@@ -47,7 +47,7 @@ impl PlainDecoder {
         Ok(Self { schema, wanted: wanted.to_vec(), is_text, limit: gzip_limit, buffer: Vec::new() })
     }
 
-    fn append(&mut self, record: &[u8], columns: &mut Columns) -> std::result::Result<(), (&'static str, String)> {
+    fn append(&mut self, record: &[u8], columns: &mut Columns) -> std::result::Result<(), Refusal> {
         let mut bytes = record;
         if self.is_text {
             if gzip::is_gzip(record) {
@@ -66,21 +66,8 @@ impl PlainDecoder {
     }
 
     fn run(&mut self, batch: &RawBatch) -> Result<Decoded> {
-        let mut columns = Columns::new(&self.schema, &self.wanted, batch.len());
-        let (mut rows, mut rejects) = (Vec::with_capacity(batch.len()), Vec::new());
-        for (row, record) in (0u32..).zip(batch.data.iter()) {
-            match self.append(record, &mut columns) {
-                Ok(()) => {
-                    columns.keep();
-                    rows.push(row);
-                }
-                Err((code, message)) => {
-                    columns.drop_row();
-                    rejects.push(Reject { row, code, message });
-                }
-            }
-        }
-        Ok(Decoded { fields: columns.finish()?, rows, rejects })
+        let columns = Columns::new(&self.schema, &self.wanted, batch.len());
+        columns.fill(batch, |record, columns| self.append(record, columns))
     }
 }
 

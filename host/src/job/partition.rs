@@ -13,7 +13,7 @@ pub mod intake;
 pub mod letters;
 pub mod locality;
 #[cfg(test)]
-mod rules;
+mod tests;
 pub mod timing;
 
 use intake::{Input, Intake, LaneId};

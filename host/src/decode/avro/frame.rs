@@ -2,14 +2,13 @@
 //!
 //! The rule: what is no such frame is refused by what it seems to be. Left to others: what the id means (`registry`).
 
+use crate::decode::columns::Refusal;
+
 /// Bytes before the body.
 pub const HEAD: usize = 5;
 
-/// Why there is no frame: the code and the words of the reject.
-pub type NoFrame = (&'static str, String);
-
 /// The schema id of a record, from its first five bytes or all there are.
-pub fn schema_id(record: &[u8]) -> Result<u32, NoFrame> {
+pub fn schema_id(record: &[u8]) -> Result<u32, Refusal> {
     let other = match record {
         [0, a, b, c, d, ..] => return Ok(u32::from_be_bytes([*a, *b, *c, *d])),
         [] => return Err(("empty", "the record is empty".to_owned())),

@@ -20,7 +20,7 @@ pub use self::{
 use self::{program::Program, types::Shape};
 use super::{
     Decoded, Decoder, Kind, Reject, Tree, WantedField,
-    columns::{Columns, arrow_schema},
+    columns::{Columns, Refusal, arrow_schema},
     gzip,
     registry::{Found, Registry},
 };
@@ -102,9 +102,6 @@ pub struct AvroDecoder {
     body: Vec<u8>,
     text: Vec<u8>,
 }
-
-/// Code and words of a reject.
-type Refusal = (&'static str, String);
 
 impl AvroDecoder {
     /// A decoder. With a reader's schema, what is wanted is checked against it at once.

@@ -12,8 +12,8 @@ use serde_json::{Value, error::Category};
 
 use self::cell::Cell;
 use super::{
-    Decoded, Decoder, FieldPath, Kind, Reject, Tree, WantedField,
-    columns::{Column, Columns, arrow_schema},
+    Decoded, Decoder, FieldPath, Kind, Tree, WantedField,
+    columns::{Column, Columns, Refusal, arrow_schema},
     gzip,
 };
 use crate::{error::Result, record::RawBatch, source::Pending};
@@ -55,9 +55,6 @@ impl Branch {
     }
 }
 
-/// Code and words of a reject.
-type Refusal = (&'static str, String);
-
 impl JsonDecoder {
     /// A decoder. Any object can have any field, so only malformed paths are refused.
     pub fn new(wanted: &[WantedField], gzip_limit: usize) -> Result<Self> {
@@ -96,21 +93,8 @@ impl JsonDecoder {
     }
 
     fn run(&mut self, batch: &RawBatch) -> Result<Decoded> {
-        let mut columns = Columns::new(&self.schema, &self.wanted, batch.len());
-        let (mut rows, mut rejects) = (Vec::with_capacity(batch.len()), Vec::new());
-        for (row, record) in (0u32..).zip(batch.data.iter()) {
-            match self.append(record, &mut columns) {
-                Ok(()) => {
-                    columns.keep();
-                    rows.push(row);
-                }
-                Err((code, message)) => {
-                    columns.drop_row();
-                    rejects.push(Reject { row, code, message });
-                }
-            }
-        }
-        Ok(Decoded { fields: columns.finish()?, rows, rejects })
+        let columns = Columns::new(&self.schema, &self.wanted, batch.len());
+        columns.fill(batch, |record, columns| self.append(record, columns))
     }
 }
 
