@@ -103,6 +103,22 @@ impl Aws {
         aws_sdk_kinesis::Client::from_conf(self.kinesis_config().interceptor(seer).build())
     }
 
+    /// The region that clients use.
+    pub fn region(&self) -> String {
+        self.config.region().map_or_else(|| LOOPBACK_REGION.to_owned(), ToString::to_string)
+    }
+
+    /// Where a service is that no client of the SDK is made for, if not where it is by default; `variable` is how the environment names it.
+    pub fn endpoint(&self, variable: &str) -> Option<String> {
+        let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        self.settings.endpoint.clone().or_else(|| named(variable)).or_else(|| named("AWS_ENDPOINT_URL"))
+    }
+
+    /// What requests are signed with, asked for again as it expires.
+    pub fn credentials(&self) -> Option<SharedCredentialsProvider> {
+        self.config.credentials_provider()
+    }
+
     /// A client of Firehose with connections of its own.
     pub fn firehose_client(&self) -> aws_sdk_firehose::Client {
         let mut config = aws_sdk_firehose::config::Builder::from(&self.one_client());

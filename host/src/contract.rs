@@ -9,8 +9,10 @@ use crate::{
     source::{self, Event, From, Position, Source, Start},
 };
 
+mod objects;
 mod sinks;
 
+pub use objects::objects;
 pub use sinks::{SinkRig, rows, sink};
 
 /// Which promise is broken, and how.

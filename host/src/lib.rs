@@ -8,7 +8,9 @@
 //! - `window`: records become groups in event time
 //! - `sink`: where results go
 //! - `state`: what is remembered per key
+//! - `objects`: what every worker of a fleet reaches
 //! - `checkpoint`: the commit protocol, what is durable
+//! - `lease`: who runs what in a fleet
 //! - `plugin`: the WebAssembly boundary
 //! - `job`: the job file, the graph, the running partition
 //! - `cli`: what users type
@@ -27,7 +29,11 @@ pub mod sink;
 
 pub mod state;
 
+pub mod objects;
+
 pub mod checkpoint;
+
+pub mod lease;
 
 pub mod plugin;
 
@@ -39,5 +45,6 @@ pub mod aws;
 pub mod clock;
 pub mod contract;
 pub mod error;
+pub mod permit;
 pub mod random;
 pub mod task;

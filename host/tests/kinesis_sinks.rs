@@ -144,5 +144,11 @@ async fn a_stream_that_does_not_exist_is_said_at_once() {
 }
 
 fn writer() -> Writer {
-    Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 }
+    Writer {
+        job: "job".into(),
+        partition: "p".into(),
+        generation: 1,
+        fence: 1,
+        permit: pelton::permit::Permit::unlimited(),
+    }
 }

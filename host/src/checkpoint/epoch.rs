@@ -1,15 +1,13 @@
 //! The life of a partition, epoch by epoch, in the order of the rules: claim, recover, then prepare, commit and publish again and again.
 //!
-//! The only caller of the ledger, the committer and of `prepare`, `commit` and `recover` of sinks. It owns no records and no state:
+//! The only caller of `Ledger::commit` and of `prepare`, `commit` and `recover` of sinks. It owns no records and no state:
 //! whoever runs the partition drains (rules 1 and 2) and hands over what changed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    MOST_UNCOMMITTED,
-    committer::{Committer, Durable, gone},
-    kill,
-    ledger::Ledger,
+    MOST_UNCOMMITTED, kill,
+    ledger::{Durable, Ledger},
     manifest::{Manifest, ShardProgress},
 };
 use crate::{
@@ -41,10 +39,13 @@ pub struct Done {
     pub watermarks: BTreeMap<String, i64>,
 }
 
+/// So many earlier owners are remembered.
+const LINEAGE: usize = 64;
+
 /// The epochs of one partition, from the claim on.
 pub struct Epochs {
-    ledger: Ledger,
-    committer: Committer,
+    ledger: Arc<dyn Ledger>,
+    partition: Arc<str>,
     /// the newest manifest that was formed; durable unless `pending`
     manifest: Manifest,
     pending: Option<Durable>,
@@ -53,12 +54,51 @@ pub struct Epochs {
 }
 
 impl Epochs {
-    /// Rule 0. `first` is what an unknown partition begins with.
-    pub fn claim(ledger: Ledger, committer: Committer, first: Manifest) -> Result<Self> {
-        let manifest = ledger.claim(first)?;
-        tracing::debug!(partition = ledger.partition(), fence = manifest.fence, epoch = manifest.epoch, "claimed");
-        let unpublished = manifest.tokens.clone();
-        Ok(Self { ledger, committer, manifest, pending: None, unpublished })
+    /// Rule 0: the next manifest with the same content, the next fence, and the generation of `first`, which is also what an unknown
+    /// partition begins with. A sealed partition cannot be claimed.
+    /// Rule 6: a store that is behind `reached`, the highest epoch known to be committed, is refused.
+    pub async fn claim(
+        ledger: Arc<dyn Ledger>,
+        partition: &str,
+        first: Manifest,
+        reached: Option<u64>,
+    ) -> Result<Self> {
+        let generation = first.generation;
+        let mut claim = ledger.newest(partition).await?.unwrap_or(first);
+        if let Some(reached) = reached.filter(|reached| *reached > claim.epoch) {
+            return Err(behind(partition, claim.epoch, reached));
+        }
+        if claim.sealed.is_some() {
+            let words = format!("partition {partition} is sealed: its shard was read to the end");
+            return Err(Error::new(Kind::Fenced, words));
+        }
+        if claim.generation > generation {
+            let words = format!(
+                "partition {partition} runs generation {} of the job, this worker knows {generation}",
+                claim.generation
+            );
+            return Err(Error::new(Kind::Fenced, words));
+        }
+        if claim.lineage.last().is_none_or(|(_, epoch)| claim.epoch > *epoch) && claim.epoch > 0 {
+            claim.lineage.push((claim.fence, claim.epoch));
+            let old = claim.lineage.len().saturating_sub(LINEAGE);
+            claim.lineage.drain(..old);
+        }
+        claim.generation = generation;
+        claim.number += 1;
+        claim.fence += 1;
+        claim.nonce = random::bits();
+        kill::point("before-claim");
+        ledger.commit(partition, &mut claim, Delta::default()).await?.await?;
+        kill::point("after-claim");
+        tracing::debug!(partition, fence = claim.fence, epoch = claim.epoch, "claimed");
+        let unpublished = claim.tokens.clone();
+        Ok(Self { ledger, partition: Arc::from(partition), manifest: claim, pending: None, unpublished })
+    }
+
+    /// Rule 6, after the claim: the worker's store holds the state of the manifest.
+    pub async fn load(&self) -> Result<()> {
+        self.ledger.load(&self.partition, &self.manifest).await
     }
 
     /// The newest manifest that was formed.
@@ -110,9 +150,7 @@ impl Epochs {
             }
         }
         kill::point("after-prepare");
-        let mut delta = done.delta;
-        delta.extend(self.ledger.row(&next));
-        self.pending = Some(self.committer.commit(delta).await?);
+        self.pending = Some(self.ledger.commit(&self.partition, &mut next, done.delta).await?);
         self.manifest = next;
         Ok(())
     }
@@ -127,7 +165,7 @@ impl Epochs {
         match &mut self.pending {
             None => std::future::pending().await,
             Some(pending) => {
-                let written = pending.await.unwrap_or_else(|_| Err(gone()));
+                let written = pending.await;
                 self.pending = None;
                 self.unpublished.clone_from(&self.manifest.tokens);
                 written
@@ -188,7 +226,7 @@ impl Epochs {
         last.number += 1;
         last.shards.values_mut().flat_map(BTreeMap::values_mut).for_each(|shard| shard.ended = true);
         kill::point("before-seal");
-        self.pending = Some(self.committer.commit(self.ledger.row(&last)).await?);
+        self.pending = Some(self.ledger.commit(&self.partition, &mut last, Delta::default()).await?);
         self.manifest = last;
         self.durable().await?;
         kill::point("after-seal");
@@ -207,6 +245,14 @@ impl Epochs {
             attempt += 1;
         }
     }
+}
+
+fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
+    let stands = if epoch == 0 { "knows nothing of it".to_owned() } else { format!("ends with epoch {epoch}") };
+    let words = format!(
+        "partition {partition} has committed epoch {reached}, as its lease row says, but the checkpoint store {stands}: it is another one, or it          was emptied or set back; name the right one, restore it, or go on from what is there with --accept-repeats"
+    );
+    Error::new(Kind::State, words)
 }
 
 fn epochs_of(tokens: &[Token]) -> usize {
@@ -231,10 +277,9 @@ fn undelivered(sink: &str, has: &str) -> Error {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
+        checkpoint::{committer::Committer, ledger::LocalLedger},
         sink::memory::{MemorySink, Shown},
         state::memory::MemoryStore,
     };
@@ -245,8 +290,15 @@ mod tests {
         let first = Manifest { held, ..Manifest::default() };
         let store = Arc::new(MemoryStore::default());
         let (committer, _thread) = Committer::start(store.clone()).unwrap();
-        let mut epochs = Epochs::claim(Ledger::new(store, "all"), committer, first).unwrap();
-        let writer = Writer { job: "job".into(), partition: "all".into(), generation: 1, fence: 1 };
+        let ledger = Arc::new(LocalLedger::new(store, committer));
+        let mut epochs = Epochs::claim(ledger, "all", first, None).await.unwrap();
+        let writer = Writer {
+            job: "job".into(),
+            partition: "all".into(),
+            generation: 1,
+            fence: 1,
+            permit: crate::permit::Permit::unlimited(),
+        };
         let outlet = |name: &str| Outlet { name: name.into(), sink: Box::new(MemorySink::new(name, Shown::default())) };
         let failed = epochs.recover(&writer, &mut [outlet("out")]).await.unwrap_err();
         assert!(failed.kind() == Kind::State && failed.to_string().contains("for sink `renamed`"), "{failed}");

@@ -2,9 +2,13 @@
 //!
 //! `PELTON_KILL_AT=NAME:N` kills at the Nth time the place is passed (1 is the first). Without it a place costs one relaxed load.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Every place that each partition passes, in the order in which an epoch passes them.
@@ -27,6 +31,9 @@ pub const POINTS: &[&str] = &[
 /// Places that only the partition of a shard passes, when its shard ends.
 pub const SEAL_POINTS: &[&str] = &["before-seal", "after-seal"];
 
+/// Places that only a partition whose state is in a remote store passes.
+pub const REMOTE_POINTS: &[&str] = &["after-block", "before-manifest", "after-manifest"];
+
 struct Armed {
     name: String,
     left: AtomicU64,
@@ -43,9 +50,26 @@ fn armed() -> Option<&'static Armed> {
         .as_ref()
 }
 
+type Watch = Rc<dyn Fn(&'static str)>;
+
+thread_local! {
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+}
+
+/// The simulator looks on: it is told of every place that this thread passes.
+pub fn watch(watch: Option<Watch>) {
+    WATCH.set(watch);
+}
+
 /// Passes a place; the process ends here at once, as with SIGKILL, if a test has armed it.
 pub fn point(name: &'static str) {
-    debug_assert!(POINTS.contains(&name) || SEAL_POINTS.contains(&name), "{name} is not in the list of kill points");
+    debug_assert!(
+        [POINTS, SEAL_POINTS, REMOTE_POINTS].iter().any(|list| list.contains(&name)),
+        "{name} is not in the list of kill points"
+    );
+    if let Some(watch) = WATCH.with_borrow(Clone::clone) {
+        watch(name);
+    }
     if let Some(armed) = armed()
         && armed.name == name
         && armed.left.fetch_sub(1, Ordering::SeqCst) == 1

@@ -56,6 +56,12 @@ pub struct Manifest {
     pub held: BTreeMap<String, Vec<u8>>,
     /// the output watermark of every step, by name, microseconds since 1970
     pub watermarks: BTreeMap<String, i64>,
+    /// where state lies in a remote store, in the order in which it applies
+    #[serde(default)]
+    pub state: Vec<BlockRef>,
+    /// the epochs of earlier owners, oldest first: (fence, last epoch)
+    #[serde(default)]
+    pub lineage: Vec<(u64, u64)>,
     /// what the partition owns of the hash space
     #[serde(default = "all")]
     pub range: HashRange,
@@ -79,10 +85,41 @@ impl Default for Manifest {
             tokens: Vec::new(),
             held: BTreeMap::new(),
             watermarks: BTreeMap::new(),
+            state: Vec::new(),
+            lineage: Vec::new(),
             range: HashRange::ALL,
             floors: Vec::new(),
             sealed: None,
         }
+    }
+}
+
+/// A block of state in a remote store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRef {
+    /// the object
+    pub name: String,
+    /// its length
+    pub bytes: u64,
+    /// changes in it
+    pub rows: u64,
+    /// first 16 bytes of its SHA-256, as hexadecimal digits
+    pub digest: String,
+    /// the partition that wrote it
+    pub of: String,
+    /// the first and last epoch of that partition whose changes it holds
+    pub epochs: (u64, u64),
+    /// it holds everything that its writer had: what stands before it was replaced by it
+    pub is_whole: bool,
+    /// rows outside are not meant
+    pub range: HashRange,
+}
+
+impl Manifest {
+    /// Whether what a store had after this epoch of the owner with this fence is a part of this manifest's past.
+    pub fn follows(&self, fence: u64, epoch: u64) -> bool {
+        let by_another = self.lineage.iter().any(|(owner, last)| *owner == fence && epoch <= *last);
+        by_another || (self.fence == fence && epoch <= self.epoch)
     }
 }
 

@@ -19,16 +19,20 @@
 //! **Reshard.** The partition of a shard ends with a sealed manifest; nothing may follow it. It is sealed only when nothing is left to
 //! finish. A child is claimed only after the seals of all its parents, and begins with what `reshard` makes of them.
 //!
-//! Locally manifests and the job record are rows of the job's store, written in one synced batch with the state. Tests cite the
-//! numbers. What the rows hold is in `manifest`; who writes them is `committer`; the order of a partition's life is in
-//! `epoch`, which is the only caller of both.
+//! **Where.** Alone, manifests and job records are rows of the worker's store, written in one synced batch with the state. In a fleet they are
+//! numbered objects that every worker reaches, made only if absent; state lies beside them in blocks, and the worker's store is a copy.
+//!
+//! Tests cite the numbers. What a manifest holds is in `manifest`; where it is made durable, `ledger`; who writes the worker's store,
+//! `committer`; the order of a partition's life, `epoch`; blocks of remote state, `chain` and `upkeep`.
 
+pub mod chain;
 pub mod committer;
 pub mod epoch;
 pub mod kill;
 pub mod ledger;
 pub mod manifest;
 pub mod reshard;
+pub mod upkeep;
 
 /// Rule 4: so many epochs may have tokens that are not committed; then the partition waits.
 pub const MOST_UNCOMMITTED: usize = 4;

@@ -2,12 +2,12 @@
 //!
 //! The rule: a key's records are late in the child exactly if they would have been late in the parent that held the key. So each range
 //! that is inherited keeps its parent's watermark as a floor; the child's own clock begins at the lowest of them. State needs no
-//! copying: rows lie in the hash space, and the child reads those in its range.
+//! copying: rows lie in the hash space, and the child reads those in its range, of the worker's store or of its parents' blocks.
 //! Left to others: when a child may begin (`job::worker`).
 
 use std::collections::BTreeMap;
 
-use super::manifest::{Floor, Manifest, ShardProgress};
+use super::manifest::{BlockRef, Floor, Manifest, ShardProgress};
 use crate::{record::MIN_US, source::Shard, state::HashRange};
 
 /// Name under which a partition's own watermark stands among those of steps.
@@ -32,7 +32,8 @@ pub fn begin(generation: u64, source: &str, shard: &Shard, parents: &[Manifest])
         ..ShardProgress::default()
     };
     let shards = BTreeMap::from([(source.to_owned(), BTreeMap::from([(shard.id.clone(), progress)]))]);
-    Manifest { generation, shards, watermarks, range, floors, ..Manifest::default() }
+    let state = parents.iter().flat_map(|parent| &parent.state).filter_map(|block| within(block, range)).collect();
+    Manifest { generation, shards, watermarks, state, range, floors, ..Manifest::default() }
 }
 
 /// How far event time had come in each part of a parent's range.
@@ -40,6 +41,12 @@ fn inheritance(parent: &Manifest) -> Vec<Floor> {
     let own = parent.watermarks.get(PARTITION).copied().unwrap_or(MIN_US);
     let all = Floor { range: parent.range, watermark_us: own };
     std::iter::once(all).chain(parent.floors.iter().copied()).collect()
+}
+
+/// What of a parent's block the child has.
+fn within(block: &BlockRef, range: HashRange) -> Option<BlockRef> {
+    let range = HashRange { from: block.range.from.max(range.from), to: block.range.to.min(range.to) };
+    (range.from <= range.to).then(|| BlockRef { range, ..block.clone() })
 }
 
 fn cut(floor: Floor, to: HashRange) -> Option<Floor> {

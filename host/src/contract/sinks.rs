@@ -103,7 +103,13 @@ impl Run<'_> {
 
     async fn recover(&mut self) -> Result<Box<dyn Sink>> {
         self.fence += 1;
-        let writer = Writer { job: "job".into(), partition: "p/0".into(), generation: 1, fence: self.fence };
+        let writer = Writer {
+            job: "job".into(),
+            partition: "p/0".into(),
+            generation: 1,
+            fence: self.fence,
+            permit: crate::permit::Permit::unlimited(),
+        };
         let mut sink = self.rig.open().await?;
         for token in &self.manifest.tokens {
             sink.commit(token).await?;

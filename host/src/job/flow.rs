@@ -230,7 +230,13 @@ mod tests {
 
     async fn outlet(to: &Shown) -> Outlet {
         let mut sink = Box::new(MemorySink::new("out", to.clone())) as Box<dyn Sink>;
-        let writer = Writer { job: "job".into(), partition: "p".into(), generation: 1, fence: 1 };
+        let writer = Writer {
+            job: "job".into(),
+            partition: "p".into(),
+            generation: 1,
+            fence: 1,
+            permit: crate::permit::Permit::unlimited(),
+        };
         sink.recover(writer, 0, b"").await.unwrap();
         Outlet { name: "out".into(), sink }
     }

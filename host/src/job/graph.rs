@@ -43,11 +43,37 @@ pub struct Graph {
     pub state_dir: PathBuf,
     /// where records go that could not be processed; none: a folder below the state directory
     pub dead_letters: Option<Files>,
+    /// what every worker of a fleet reaches; none: state is in the folder alone. No part of what is deployed
+    #[serde(skip)]
+    pub store: Option<Store>,
+    /// how workers share the work; none: there is one. No part of what is deployed
+    #[serde(skip)]
+    pub leases: Option<Leases>,
     /// how the job is cut
     pub partitioning: Partitioning,
     /// inline tests: no part of what is deployed
     #[serde(skip)]
     pub tests: Vec<Test>,
+}
+
+/// Where manifests and state lie for every worker of a fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// a folder that all workers reach
+    Folder(PathBuf),
+    /// a bucket
+    S3 { bucket: String, prefix: String, aws: Aws },
+}
+
+/// How workers share the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leases {
+    /// the table; none: the job's name
+    pub table: Option<String>,
+    /// how DynamoDB is reached
+    pub aws: Aws,
+    /// a lease that was not renewed for so long is free
+    pub duration: Duration,
 }
 
 /// One partition a shard, or one for all.

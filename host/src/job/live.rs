@@ -30,6 +30,7 @@ pub struct Live {
     /// bytes of rows in them
     pub written: AtomicU64,
     partitions: Mutex<BTreeMap<String, Now>>,
+    restarts: Mutex<BTreeMap<String, (u64, String)>>,
 }
 
 /// What is true of a partition now.
@@ -64,6 +65,19 @@ impl Live {
             Some(now) => change(now),
             None => change(partitions.entry(partition.to_owned()).or_default()),
         }
+    }
+
+    /// A partition has failed and begins again, or waits.
+    pub fn restarted(&self, partition: &str, why: &str) {
+        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = restarts.entry(partition.to_owned()).or_default();
+        entry.0 += 1;
+        why.clone_into(&mut entry.1);
+    }
+
+    /// By partition: how often it began again, and why the last time.
+    pub fn restarts(&self) -> BTreeMap<String, (u64, String)> {
+        self.restarts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A partition is sealed: its figures are no longer shown.

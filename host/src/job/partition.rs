@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     checkpoint::{
-        committer::Committer,
         epoch::{Done, Epochs, Outlet},
         ledger::Ledger,
         manifest::{Floor, JobRecord, Manifest},
@@ -34,6 +33,8 @@ use crate::{
     },
     clock::{self, Clock},
     error::{Error, Kind, Result},
+    lease::{Checkpoint, Progress},
+    permit::Permit,
     record::{Batch, RawBatch, Records},
     sink::Writer,
     source::{Event, Position, Reader, Shard},
@@ -74,12 +75,32 @@ pub struct Parts {
     pub dead_letters: Option<usize>,
     /// where state is
     pub store: Arc<dyn StateStore>,
-    /// who writes it
-    pub committer: Committer,
+    /// where it becomes durable
+    pub ledger: Arc<dyn Ledger>,
+    /// what it runs under
+    pub holding: Holding,
     /// time
     pub clock: Arc<dyn Clock>,
     /// figures
     pub live: Arc<Live>,
+}
+
+/// What a partition runs under.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    /// until when it may act
+    pub permit: Permit,
+    /// who is told how far it is
+    pub progress: Option<Progress>,
+    /// the highest epoch that its lease row knows to be committed
+    pub reached: Option<u64>,
+}
+
+impl Holding {
+    /// Nobody else can run it.
+    pub fn alone() -> Self {
+        Self { permit: Permit::unlimited(), progress: None, reached: None }
+    }
 }
 
 /// Too many rejects: this many in an epoch, and this share of its records.
@@ -113,6 +134,7 @@ pub struct Partition {
     dead_letters: Option<usize>,
     intake: Intake,
     epochs: Epochs,
+    holding: Holding,
     event_clock: PartitionClock,
     clock: Arc<dyn Clock>,
     live: Arc<Live>,
@@ -126,16 +148,18 @@ pub struct Partition {
 impl Partition {
     /// Rules 0 and 6: claims, recovers, and opens the shards. `first` is what it begins with where nothing is known of it.
     pub async fn claim(settings: Settings, record: JobRecord, first: Manifest, parts: Parts) -> Result<Self> {
-        let Parts { inputs, mut flow, mut outlets, dead_letters, store, committer, clock, live } = parts;
-        let mut epochs = Epochs::claim(Ledger::new(store.clone(), &settings.name), committer, first)?;
+        let Parts { inputs, mut flow, mut outlets, dead_letters, store, ledger, holding, clock, live } = parts;
+        let mut epochs = Epochs::claim(ledger, &settings.name, first, holding.reached).await?;
         let manifest = epochs.manifest().clone();
         let writer = Writer {
             job: Arc::from(record.job.as_str()),
             partition: Arc::from(settings.name.as_str()),
             generation: record.generation,
             fence: manifest.fence,
+            permit: holding.permit.clone(),
         };
         epochs.recover(&writer, &mut outlets).await?;
+        epochs.load().await?;
         flow.restore(&*store, manifest.range, &manifest.watermarks)?;
         let intake = Intake::new(inputs, &manifest, settings.one_shard).await?;
         let event_clock = PartitionClock::new(manifest.watermarks.get(PARTITION).copied());
@@ -150,6 +174,7 @@ impl Partition {
             dead_letters,
             intake,
             epochs,
+            holding,
             event_clock,
             clock,
             live,
@@ -171,6 +196,7 @@ impl Partition {
     /// this returns without an error; after an error the last commit is what counts.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ending> {
         loop {
+            self.holding.permit.pulse();
             if let Some(children) = self.ended.take() {
                 return self.seal(children).await;
             }
@@ -234,7 +260,25 @@ impl Partition {
         behind_ms == 0 && limit.is_some_and(|limit| silent >= limit)
     }
 
+    /// Rule 5: what is durable and published goes to the lease row.
+    fn tell(&self) {
+        let Some(progress) = &self.holding.progress else { return };
+        if self.epochs.is_pending() || !self.epochs.unpublished().is_empty() {
+            return;
+        }
+        let manifest = self.epochs.manifest();
+        let position =
+            if self.settings.one_shard { manifest.shards.values().flat_map(BTreeMap::values).next() } else { None };
+        let record = position.and_then(|shard| shard.position.as_ref()?.record);
+        let checkpoint = record.map_or(Checkpoint::TrimHorizon, |(sequence, sub_sequence)| Checkpoint::At {
+            sequence,
+            sub_sequence: u64::from(sub_sequence),
+        });
+        progress.tell(checkpoint, manifest.epoch);
+    }
+
     fn show(&self) {
+        self.tell();
         let (epoch, behind_ms) = (self.epochs.manifest().epoch, self.intake.behind_ms());
         self.live.update(&self.settings.name, |now| {
             now.epoch = epoch;

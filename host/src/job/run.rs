@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 mod aside;
 mod begin;
+mod shared;
 
 use aside::set_aside;
 
@@ -21,17 +22,18 @@ use super::{
     graph::{Aggregate, Graph, NodeKind, OnError, Partitioning, Window},
     live::Live,
     partition::Settings,
-    worker::Worker,
+    worker::{Worker, fleet::Fleet},
 };
 use crate::{
     checkpoint::{
         committer::Committer,
-        ledger::{job_record, write_job_record},
+        ledger::{Ledger, Records},
         manifest::JobRecord,
     },
     clock::Clock,
     decode::registry::Registry,
     error::{Error, Kind, Result},
+    lease::{LeaseTable, keeper},
     plugin::Plugins,
     state::{StateStore, rocksdb::RocksStore},
 };
@@ -75,6 +77,8 @@ pub struct Surroundings {
 const CUT: &str = "the cut into partitions";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
+/// So many workers of one fleet may run on one machine.
+const MOST_WORKERS: usize = 256;
 
 /// Runs until stopped or, in a bounded run, until everything was read. Blocks the calling thread, which becomes the worker's.
 pub fn run(graph: &Graph, options: &RunOptions, around: Surroundings, stop: watch::Receiver<bool>) -> Result<()> {
@@ -92,56 +96,131 @@ pub fn run_with(
     if options.fresh {
         set_aside(graph, &options.state_dir, &*around.clock)?;
     }
-    let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&options.state_dir)?);
+    if graph.leases.is_some() && options.until_caught_up {
+        let words = "a job with `leases` runs until it is stopped: leave --until-caught-up out, or take `leases` out of the job file";
+        return Err(Error::new(Kind::Config, words));
+    }
+    let (store, letters) = open_state(graph, options)?;
     let worker = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Error::new(Kind::Internal, format!("cannot start the worker's executor: {e}")))?;
     worker.block_on(async {
-        let digests = digests(graph);
-        let known = job_record(&*store)?;
-        let generation = generation(known.as_ref(), &graph.job, &digests, options)?;
-        let builder = Builder {
-            graph,
-            given: Some(given),
-            generation,
-            plugins: around.plugins,
-            registry: around.registry,
-            runtime: around.runtime,
-            clock: around.clock.clone(),
-            live: around.live.clone(),
-            endpoint: options.endpoint.clone(),
-            accept_repeats: options.accept_repeats,
-            accept_loss: options.accept_loss,
-            memory: None,
-        };
-        let sources = builder.sources().await?;
-        let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
-        let record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
-        if is_new {
-            write_job_record(&*store, &record)?;
-        }
-        let settings = Settings {
-            name: String::new(),
-            one_shard: false,
-            closed: false,
-            every: graph.epoch,
-            bytes: EPOCH_BYTES,
-            until_caught_up: options.until_caught_up,
-            accept_rejects: options.accept_rejects,
-            on_error: on_error(graph),
-        };
         let (committer, thread) = Committer::start(store.clone())?;
         let (written, figures) = (committer.written(), around.live.clone());
-        let (clock, live, state_dir) = (around.clock, around.live, options.state_dir.clone());
-        let worker = Worker { builder, sources, record, settings, state_dir, store, committer, clock, live };
-        let ended = worker.run(stop).await;
-        drop(worker);
+        let ended = match shared::place(graph, options, &around, store, committer, letters).await {
+            Ok(place) => work(graph, options, around, given, place, stop).await,
+            Err(failed) => Err(failed),
+        };
         thread.join().map_err(|_| Error::new(Kind::Internal, "the committer's thread panicked"))?;
         figures.syncs.store(written.syncs.load(Relaxed), Relaxed);
         figures.written.store(written.bytes.load(Relaxed), Relaxed);
         ended
     })
+}
+
+/// Lease tables, by the name of their source.
+pub type Tables = Vec<(String, Arc<dyn LeaseTable>)>;
+
+/// Where a worker keeps what it does.
+pub struct Place {
+    /// its own copy of the state
+    pub store: Arc<dyn StateStore>,
+    /// where manifests become durable
+    pub ledger: Arc<dyn Ledger>,
+    /// where the job record is
+    pub records: Arc<dyn Records>,
+    /// lease tables by source, and how leases are kept; none where it is alone
+    pub leases: Option<(Tables, keeper::Options)>,
+    /// folder of dead letters, where the job names none
+    pub letters: PathBuf,
+}
+
+/// One worker, from the job record to its end, on the executor of the caller.
+pub async fn work(
+    graph: &Graph,
+    options: &RunOptions,
+    around: Surroundings,
+    given: &Given,
+    place: Place,
+    stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let digests = digests(graph);
+    let known = place.records.record().await?;
+    let generation = generation(known.as_ref(), &graph.job, &digests, options)?;
+    let runtime = around.runtime.clone();
+    let builder = Builder {
+        graph,
+        given: Some(given),
+        generation,
+        plugins: around.plugins,
+        registry: around.registry,
+        runtime: around.runtime,
+        clock: around.clock.clone(),
+        live: around.live.clone(),
+        endpoint: options.endpoint.clone(),
+        accept_repeats: options.accept_repeats,
+        accept_loss: options.accept_loss,
+        memory: None,
+    };
+    let sources = builder.sources().await?;
+    let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
+    let mut record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
+    if is_new {
+        let ours = record.digests.clone();
+        record = place.records.deploy(&record).await?;
+        if record.digests != ours {
+            let words = format!(
+                "another worker has deployed another version of the job `{}` as generation {generation}",
+                graph.job
+            );
+            return Err(Error::new(Kind::State, words));
+        }
+    }
+    let settings = Settings {
+        name: String::new(),
+        one_shard: false,
+        closed: false,
+        every: graph.epoch,
+        bytes: EPOCH_BYTES,
+        until_caught_up: options.until_caught_up,
+        accept_rejects: options.accept_rejects,
+        on_error: on_error(graph),
+    };
+    let Place { store, ledger, leases, letters, .. } = place;
+    let (clock, live) = (around.clock, around.live);
+    let worker = Worker { builder, sources, record, settings, letters, store, ledger, clock, live };
+    match leases {
+        None => worker.run(stop).await,
+        Some((tables, keep)) => {
+            let fleet = Fleet::join(tables, &keep, &worker.clock, &runtime);
+            worker.run_in(fleet, stop).await
+        }
+    }
+}
+
+/// The worker's own copy of the state, and the folder of dead letters. The workers of a fleet that share a machine have a folder each,
+/// the first that is free.
+fn open_state(graph: &Graph, options: &RunOptions) -> Result<(Arc<dyn StateStore>, PathBuf)> {
+    let letters = options.state_dir.join("dead-letters");
+    if graph.leases.is_none() {
+        return Ok((Arc::new(RocksStore::open(&options.state_dir)?), letters));
+    }
+    let mut last = None;
+    for number in 0..MOST_WORKERS {
+        let folder = options.state_dir.join(format!("worker-{number}"));
+        match RocksStore::open(&folder) {
+            Ok(store) => {
+                tracing::info!("this worker keeps its copy of the state in {}", folder.display());
+                return Ok((Arc::new(store), letters));
+            }
+            Err(_) if RocksStore::check_free(&folder).is_err() => {}
+            Err(failed) => return Err(failed),
+        }
+        last = Some(folder);
+    }
+    let words = format!("{MOST_WORKERS} workers share {} already, up to {:?}", options.state_dir.display(), last);
+    Err(Error::new(Kind::State, words))
 }
 
 /// The generation that runs now: the known one, or a higher one where the job has changed and that is accepted.

@@ -1,32 +1,46 @@
-//! The partitions of a worker: one for the whole job, or one for each shard, parents before children.
+//! The partitions of a worker: one for the whole job, or one for each shard, parents before children; all of them, or those that the
+//! worker holds a lease for.
 //!
-//! The rules: a partition is claimed only here; the partition of a shard is claimed only after the seals of all its parents that were ever
-//! read; when one partition fails, all stop where they are, and the last commits are what counts.
-//! Left to others: the life of a partition (`partition`), what a child begins with (`checkpoint::reshard`).
+//! The rules: a partition is claimed only here; two lives of one partition never overlap in a worker. Alone, when one partition fails, all
+//! stop where they are, and the last commits are what counts. In a fleet a partition that fails for want of something outside begins
+//! again after a while, and one that nobody but a person can mend waits with words; the others go on.
+//! Left to others: the life of a partition (`partition`), what may begin (`shards`), leases (`fleet`), what a child begins with
+//! (`checkpoint::reshard`).
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+};
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{
+    future::{AbortHandle, abortable},
+    stream::{FuturesUnordered, StreamExt},
+};
 use tokio::sync::watch;
+
+pub mod fleet;
+pub mod shards;
+
+use fleet::Fleet;
+use shards::{Id, Shards, name};
 
 use super::{
     build::{Builder, Built, Connected},
     graph::Partitioning,
     live::Live,
-    partition::{Ending, Partition, Parts, Settings},
+    partition::{Ending, Holding, Partition, Parts, Settings},
 };
 use crate::{
     checkpoint::{
-        committer::Committer,
-        ledger::{Ledger, partitions},
+        ledger::{Ledger, newest_of_all},
         manifest::{JobRecord, Manifest},
         reshard,
     },
-    clock::Clock,
-    error::Result,
+    clock::{self, Clock},
+    error::{Kind, Result},
     record::ShardId,
-    source::Shard,
-    state::{HashRange, StateStore},
+    state::StateStore,
 };
 
 /// The name of the partition of a job that is one partition.
@@ -42,169 +56,271 @@ pub struct Worker<'a> {
     pub record: JobRecord,
     /// how they run; each gets a name of its own
     pub settings: Settings,
-    /// folder of the state
-    pub state_dir: std::path::PathBuf,
+    /// folder of dead letters
+    pub letters: std::path::PathBuf,
     /// where state is
     pub store: Arc<dyn StateStore>,
-    /// who writes it
-    pub committer: Committer,
+    /// where it becomes durable
+    pub ledger: Arc<dyn Ledger>,
     /// time
     pub clock: Arc<dyn Clock>,
     /// figures
     pub live: Arc<Live>,
 }
 
-/// A shard of a source, by the source's name.
-type Id = (String, ShardId);
-
-/// A shard as the worker knows it.
-struct Known {
-    shard: Shard,
-    state: State,
+/// A partition that is under way in this worker.
+struct Active {
+    stop: watch::Sender<bool>,
+    abort: AbortHandle,
 }
 
-enum State {
-    /// its parents are not sealed yet
-    Waits,
-    /// it runs, or it did and has nothing more to do
-    Begun,
-    /// this was its last manifest
-    Sealed(Box<Manifest>),
+/// What became of a partition; none where it was dropped.
+type Ended = (Id, Option<Result<Ending>>);
+type Running<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 'a>>>;
+
+/// Everything that is under way.
+#[derive(Default)]
+struct Under<'a> {
+    running: Running<'a>,
+    active: BTreeMap<Id, Active>,
 }
 
-type Running<'a> = Pin<Box<dyn Future<Output = (Id, Result<Ending>)> + 'a>>;
+impl<'a> Under<'a> {
+    fn begin(&mut self, id: Id, life: impl Future<Output = Result<Ending>> + 'a, stop: watch::Sender<bool>) {
+        let (life, abort) = abortable(life);
+        self.active.insert(id.clone(), Active { stop, abort });
+        self.running.push(Box::pin(async move { (id, life.await.ok()) }));
+    }
+
+    async fn ended(&mut self) -> Ended {
+        match self.running.next().await {
+            None => std::future::pending().await,
+            Some(ended) => {
+                self.active.remove(&ended.0);
+                ended
+            }
+        }
+    }
+
+    fn stop_all(&self) {
+        self.active.values().for_each(|active| {
+            active.stop.send_replace(true);
+        });
+    }
+}
 
 impl Worker<'_> {
-    /// Runs until stopped or, in a bounded run, until everything was read.
-    pub async fn run(&self, stop: watch::Receiver<bool>) -> Result<()> {
-        match &self.builder.graph.partitioning {
-            Partitioning::One { .. } => {
-                let built = self.builder.build(&self.state_dir, &self.sources).await?;
-                let first = Manifest { generation: self.record.generation, ..Manifest::default() };
-                self.live(Settings { name: ONE.to_owned(), ..self.settings.clone() }, first, built, stop)
-                    .await
-                    .map(drop)
-            }
-            Partitioning::PerShard { .. } => self.per_shard(stop).await,
-        }
-    }
-
-    /// The whole life of one partition.
-    async fn live(
-        &self,
-        settings: Settings,
-        first: Manifest,
-        built: Built,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Ending> {
-        let Built { inputs, flow, outlets, dead_letters } = built;
-        let (store, committer) = (self.store.clone(), self.committer.clone());
-        let (clock, live) = (self.clock.clone(), self.live.clone());
-        let parts = Parts { inputs, flow, outlets, dead_letters, store, committer, clock, live };
-        Partition::claim(settings, self.record.clone(), first, parts).await?.run(stop).await
-    }
-
-    async fn per_shard(&self, stop: watch::Receiver<bool>) -> Result<()> {
+    /// Runs alone until stopped or, in a bounded run, until everything was read.
+    pub async fn run(&self, mut stop: watch::Receiver<bool>) -> Result<()> {
         let mut shards = self.known().await?;
-        let mut running: FuturesUnordered<Running<'_>> = FuturesUnordered::new();
+        let mut under = Under::default();
+        let mut begun = BTreeSet::new();
         loop {
-            for id in ready(&shards) {
-                if !*stop.borrow() {
-                    running.push(self.begin(&id, &shards, stop.clone()).await?);
+            for id in self.open(&shards) {
+                if !*stop.borrow() && shards.open_parents(&id).is_empty() && begun.insert(id.clone()) {
+                    let (stop, told) = watch::channel(false);
+                    under.begin(id.clone(), self.life(id, &shards, Holding::alone(), told), stop);
                 }
-                shards.entry(id).and_modify(|known| known.state = State::Begun);
             }
-            let Some((id, ending)) = running.next().await else { return Ok(()) };
-            if ending.map_err(|e| e.at(format_args!("partition {}", name(&id))))? == Ending::Sealed {
-                self.sealed(&id, &mut shards).await?;
+            if under.active.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() || *stop.borrow() { under.stop_all() },
+                (id, ending) = under.ended() => {
+                    let Some(ending) = ending else { continue };
+                    if ending.map_err(|e| self.place(e, &id))? == Ending::Sealed {
+                        self.sealed(&id, &mut shards).await?;
+                    }
+                }
             }
         }
+    }
+
+    fn place(&self, error: crate::error::Error, id: &Id) -> crate::error::Error {
+        match self.builder.graph.partitioning {
+            Partitioning::One { .. } => error,
+            Partitioning::PerShard { .. } => error.at(format_args!("partition {}", name(id))),
+        }
+    }
+
+    /// Runs what the fleet gives it until stopped; then everything is committed and given back.
+    pub async fn run_in(&self, mut fleet: Fleet, mut stop: watch::Receiver<bool>) -> Result<()> {
+        let mut shards = self.known().await?;
+        let mut under = Under::default();
+        fleet.ensure(&self.rows(&shards)).await;
+        let mut next_listing = self.clock.elapsed() + fleet::LISTING;
+        loop {
+            let stopping = *stop.borrow() || stop.has_changed().is_err();
+            if stopping && under.active.is_empty() {
+                return fleet.leave().await;
+            }
+            let due = if stopping { Vec::new() } else { fleet.due(self.clock.elapsed()) };
+            for id in due {
+                if !under.active.contains_key(&id) && self.may_begin(&id, &mut shards).await {
+                    let (stop, told) = watch::channel(false);
+                    under.begin(id.clone(), self.life(id.clone(), &shards, fleet.holding(&id), told), stop);
+                }
+            }
+            tokio::select! {
+                biased;
+                changed = stop.changed(), if !stopping => if changed.is_err() || *stop.borrow() { under.stop_all() },
+                event = fleet.next() => self.told(event, &mut fleet, &mut under),
+                (id, ending) = under.ended() => self.ended(&id, ending, &mut fleet, &mut shards).await,
+                () = clock::sleep(fleet::POLL) => {}
+            }
+            if self.clock.elapsed() >= next_listing && !stopping {
+                next_listing = self.clock.elapsed() + fleet::LISTING;
+                self.list(&mut shards).await;
+                fleet.ensure(&self.rows(&shards)).await;
+            }
+        }
+    }
+
+    /// What the keeper of the leases says.
+    fn told(&self, event: fleet::Told, fleet: &mut Fleet, under: &mut Under<'_>) {
+        match event {
+            fleet::Told::Begin(_) => {}
+            fleet::Told::HandOver(id) => match under.active.get(&id) {
+                Some(active) => {
+                    active.stop.send_replace(true);
+                }
+                None => fleet.give_back(&id),
+            },
+            fleet::Told::Drop(id) => {
+                if let Some(active) = under.active.get(&id) {
+                    active.abort.abort();
+                }
+                self.live.forget(&name(&id));
+            }
+            fleet::Told::Over => under.stop_all(),
+        }
+    }
+
+    /// A partition of a fleet has ended.
+    async fn ended(&self, id: &Id, ending: Option<Result<Ending>>, fleet: &mut Fleet, shards: &mut Shards) {
+        match ending {
+            None => {}
+            Some(Ok(Ending::Finished)) => fleet.give_back(id),
+            Some(Ok(Ending::Sealed)) => match self.sealed(id, shards).await {
+                Ok(()) => fleet.seal(id, shards),
+                Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),
+            },
+            Some(Err(failed)) => {
+                let failed = self.place(failed, id);
+                self.live.restarted(&name(id), &failed.to_string());
+                match failed.kind() {
+                    Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
+                    _ => fleet.wait(id, &failed),
+                }
+            }
+        }
+    }
+
+    /// Whether the parents of a shard are sealed, asking for those that were not when they were last looked at.
+    async fn may_begin(&self, id: &Id, shards: &mut Shards) -> bool {
+        if shards.get(id).is_none() && id.0 != ONE {
+            self.list(shards).await;
+        }
+        for parent in shards.open_parents(id) {
+            match self.ledger.newest(&name(&parent)).await {
+                Ok(Some(manifest)) => shards.learn(&manifest),
+                Ok(None) => {}
+                Err(failed) => tracing::warn!("{failed}"),
+            }
+        }
+        (id.0 == ONE || shards.get(id).is_some()) && shards.open_parents(id).is_empty()
+    }
+
+    async fn list(&self, shards: &mut Shards) {
+        for source in &self.sources {
+            match source.source.shards().await {
+                Ok(listed) => listed.into_iter().for_each(|shard| shards.discover(&source.name, shard)),
+                Err(failed) => tracing::warn!(source = source.name, "its shards cannot be listed: {failed}"),
+            }
+        }
+    }
+
+    /// What must have a lease row.
+    fn rows(&self, shards: &Shards) -> Vec<(Id, Option<crate::source::Shard>)> {
+        match self.builder.graph.partitioning {
+            Partitioning::One { .. } => vec![((ONE.to_owned(), ShardId::new("")), None)],
+            Partitioning::PerShard { .. } => {
+                shards.open().map(|(id, shard)| (id.clone(), Some(shard.clone()))).collect()
+            }
+        }
+    }
+
+    fn open(&self, shards: &Shards) -> Vec<Id> {
+        self.rows(shards).into_iter().map(|(id, _)| id).collect()
     }
 
     /// Every shard: what manifests name, what sealed ones name as children, and what the sources list.
-    async fn known(&self) -> Result<BTreeMap<Id, Known>> {
-        let mut shards = BTreeMap::new();
-        for (_, manifest) in partitions(&self.store)? {
-            for (source, progress) in &manifest.shards {
-                for (shard, progress) in progress {
-                    let HashRange { from, to } = manifest.range;
-                    let shard = Shard { id: shard.clone(), parents: progress.parents.clone(), hash_range: (from, to) };
-                    let sealed = manifest.sealed.is_some();
-                    let state = if sealed { State::Sealed(Box::new(manifest.clone())) } else { State::Waits };
-                    shards.insert((source.clone(), shard.id.clone()), Known { shard, state });
-                }
-                manifest.sealed.iter().flatten().for_each(|child| discover(&mut shards, source, child.clone()));
+    async fn known(&self) -> Result<Shards> {
+        let mut shards = Shards::default();
+        if let Partitioning::PerShard { .. } = self.builder.graph.partitioning {
+            for (_, manifest) in newest_of_all(&*self.ledger).await? {
+                shards.learn(&manifest);
             }
-        }
-        for source in &self.sources {
-            for shard in source.source.shards().await? {
-                discover(&mut shards, &source.name, shard);
+            for source in &self.sources {
+                source.source.shards().await?.into_iter().for_each(|shard| shards.discover(&source.name, shard));
             }
         }
         Ok(shards)
     }
 
     /// A shard was sealed: its children are known from now on, and so are their other parents.
-    async fn sealed(&self, id: &Id, shards: &mut BTreeMap<Id, Known>) -> Result<()> {
-        let Some(manifest) = Ledger::new(self.store.clone(), name(id)).newest()? else { return Ok(()) };
+    async fn sealed(&self, id: &Id, shards: &mut Shards) -> Result<()> {
+        let Some(manifest) = self.ledger.newest(&name(id)).await? else { return Ok(()) };
         let children = manifest.sealed.clone().unwrap_or_default();
-        let unheard = |parent: &ShardId| !shards.contains_key(&(id.0.clone(), parent.clone()));
-        let list = children.iter().flat_map(|child| &child.parents).any(unheard);
-        if let (true, Some(source)) = (list, self.sources.iter().find(|source| source.name == id.0)) {
-            for shard in source.source.shards().await? {
-                discover(shards, &id.0, shard);
-            }
+        let source = self.sources.iter().find(|source| source.name == id.0);
+        if let (true, Some(source)) = (shards.names_unknown(&id.0, &children), source) {
+            source.source.shards().await?.into_iter().for_each(|shard| shards.discover(&id.0, shard));
         }
-        children.into_iter().for_each(|child| discover(shards, &id.0, child));
-        shards.entry(id.clone()).and_modify(|known| known.state = State::Sealed(Box::new(manifest)));
+        shards.learn(&manifest);
         Ok(())
     }
 
-    /// The life of a shard's partition, as a future that runs beside the others.
-    async fn begin<'s>(
+    /// The whole life of one partition, which stops when it is told to.
+    fn life<'s>(
         &'s self,
-        id: &Id,
-        shards: &BTreeMap<Id, Known>,
+        id: Id,
+        shards: &Shards,
+        holding: Holding,
         stop: watch::Receiver<bool>,
-    ) -> Result<Running<'s>> {
-        let shard = &shards[id].shard;
-        let parent = |parent: &ShardId| match &shards.get(&(id.0.clone(), parent.clone()))?.state {
-            State::Sealed(manifest) => Some((**manifest).clone()),
-            State::Waits | State::Begun => None,
+    ) -> impl Future<Output = Result<Ending>> + use<'s> {
+        let (settings, first) = match &self.builder.graph.partitioning {
+            Partitioning::One { .. } => {
+                let first = Manifest { generation: self.record.generation, ..Manifest::default() };
+                (Settings { name: ONE.to_owned(), ..self.settings.clone() }, first)
+            }
+            Partitioning::PerShard { .. } => {
+                let settings = Settings {
+                    name: name(&id),
+                    one_shard: true,
+                    closed: shards.is_closed(&id),
+                    ..self.settings.clone()
+                };
+                let parents = shards.sealed_parents(&id);
+                let shard = shards.get(&id).map(|known| known.shard.clone());
+                let first = shard.map(|shard| reshard::begin(self.record.generation, &id.0, &shard, &parents));
+                (settings, first.unwrap_or_default())
+            }
         };
-        let parents: Vec<Manifest> = shard.parents.iter().filter_map(parent).collect();
-        let first = reshard::begin(self.record.generation, &id.0, shard, &parents);
-        let mut built = self.builder.build(&self.state_dir, &self.sources).await?;
-        built.inputs.retain(|input| input.name == id.0);
-        for input in &mut built.inputs {
-            input.locality.range = self.builder.is_keyed().then_some(first.range);
+        async move {
+            let Built { mut inputs, flow, outlets, dead_letters } =
+                self.builder.build(&self.letters, &self.sources).await?;
+            if settings.one_shard {
+                inputs.retain(|input| input.name == id.0);
+                for input in &mut inputs {
+                    input.locality.range = self.builder.is_keyed().then_some(first.range);
+                }
+            }
+            let (store, ledger) = (self.store.clone(), self.ledger.clone());
+            let (clock, live) = (self.clock.clone(), self.live.clone());
+            let parts = Parts { inputs, flow, outlets, dead_letters, store, ledger, holding, clock, live };
+            Partition::claim(settings, self.record.clone(), first, parts).await?.run(stop).await
         }
-        let closed = shards.iter().any(|((source, _), other)| *source == id.0 && other.shard.parents.contains(&id.1));
-        let settings = Settings { name: name(id), one_shard: true, closed, ..self.settings.clone() };
-        let id = id.clone();
-        Ok(Box::pin(async move { (id, self.live(settings, first, built, stop).await) }))
     }
-}
-
-fn discover(shards: &mut BTreeMap<Id, Known>, source: &str, shard: Shard) {
-    let id = (source.to_owned(), shard.id.clone());
-    shards.entry(id).or_insert(Known { shard, state: State::Waits });
-}
-
-/// Shards that wait for nobody: a parent that nobody knows is gone, and was never read.
-fn ready(shards: &BTreeMap<Id, Known>) -> Vec<Id> {
-    let done = |source: &str, parent: &ShardId| {
-        shards.get(&(source.to_owned(), parent.clone())).is_none_or(|parent| matches!(parent.state, State::Sealed(_)))
-    };
-    let waits = |known: &Known| matches!(known.state, State::Waits);
-    shards
-        .iter()
-        .filter(|((source, _), known)| waits(known) && known.shard.parents.iter().all(|parent| done(source, parent)))
-        .map(|(id, _)| id.clone())
-        .collect()
-}
-
-/// The name of a shard's partition.
-fn name((source, shard): &Id) -> String {
-    format!("{source}/{shard}")
 }

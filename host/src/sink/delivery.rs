@@ -212,6 +212,9 @@ impl Delivery {
     }
 
     async fn request(&mut self) -> Result<()> {
+        if let Some((writer, _)) = &self.identity {
+            writer.permit.check().map_err(|e| e.at(format_args!("sink `{}`", self.name)))?;
+        }
         let chosen = self.chosen();
         let entries = chosen.iter().map(|place| self.queue[*place].0.clone()).collect();
         let service = self.service.clone();

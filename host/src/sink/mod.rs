@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Result,
+    permit::Permit,
     record::{Batch, RowReject},
     source::Pending,
 };
@@ -59,7 +60,7 @@ pub struct Prepared {
 }
 
 /// Who writes: goes with every record that leaves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Writer {
     /// the job's name
     pub job: Arc<str>,
@@ -69,6 +70,8 @@ pub struct Writer {
     pub generation: u64,
     /// the fence of the owner
     pub fence: u64,
+    /// asked before anything is sent that cannot be taken back
+    pub permit: Permit,
 }
 
 /// A destination, owned by one partition.

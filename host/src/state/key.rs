@@ -74,6 +74,17 @@ pub fn hash_of(step: &str, row: &[u8]) -> Option<[u8; 16]> {
     row.strip_prefix(step_prefix(step).as_slice())?.get(2..18)?.try_into().ok()
 }
 
+/// Step and hash of a row of keyed state, whichever step it is; `None` where the bytes are no such row.
+pub fn place(row: &[u8]) -> Option<(&str, [u8; 16])> {
+    let (step, rest) = split_part(row.strip_prefix(&[STATE])?)?;
+    Some((std::str::from_utf8(step).ok()?, rest.get(2..18)?.try_into().ok()?))
+}
+
+/// All keyed state stands between these two.
+pub fn all_state() -> (Vec<u8>, Vec<u8>) {
+    (vec![STATE], vec![STATE + 1])
+}
+
 /// The rows of one step whose hashes lie in the range stand between these two, among few others: compare with [`hash_of`].
 pub fn step_range(step: &str, range: HashRange) -> (Vec<u8>, Vec<u8>) {
     let bucket = |hash: u128| hash.to_be_bytes()[0];

@@ -6,24 +6,45 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use super::{Delta, Row, StateStore};
+use super::{Delta, Flush, Row, StateStore};
 use crate::error::Result;
 
-/// Rows in a sorted map.
+/// Rows in a sorted map, and how to take back what was not synced.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    rows: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    held: Mutex<Held>,
+}
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Debug, Default)]
+struct Held {
+    rows: Rows,
+    /// what rows were before the writes that no sync has followed, oldest write first
+    undo: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl MemoryStore {
-    fn rows(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
-        self.rows.lock().expect("no holder of this lock panics")
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("no holder of this lock panics")
+    }
+
+    /// The machine loses its power: what no sync has followed is gone.
+    pub fn lose_power(&self) {
+        let mut held = self.held();
+        let Held { rows, undo } = &mut *held;
+        for (key, before) in undo.drain(..).rev() {
+            match before {
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
+            };
+        }
     }
 }
 
 impl StateStore for MemoryStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.rows().get(key).cloned())
+        Ok(self.held().rows.get(key).cloned())
     }
 
     fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>> {
@@ -31,16 +52,21 @@ impl StateStore for MemoryStore {
             return Ok(Vec::new());
         }
         let range = (Bound::Included(from), Bound::Excluded(to));
-        Ok(self.rows().range::<[u8], _>(range).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok(self.held().rows.range::<[u8], _>(range).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
-    fn write(&self, deltas: &[Delta]) -> Result<()> {
-        let mut rows = self.rows();
+    fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()> {
+        let mut held = self.held();
+        let Held { rows, undo } = &mut *held;
         for (key, value) in deltas.iter().flat_map(Delta::iter) {
-            match value {
+            let before = match value {
                 Some(value) => rows.insert(key.to_vec(), value.to_vec()),
                 None => rows.remove(key),
             };
+            undo.push((key.to_vec(), before));
+        }
+        if flush == Flush::Now {
+            undo.clear();
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What is remembered per key, and the rows that make it durable.
 //!
-//! The rule: **a delta is applied whole or not at all**, and when `write` has returned it survives a crash of the machine.
+//! The rule: **a delta is applied whole or not at all**, in the order of the calls; when a synced `write` has returned, it and everything
+//! before it survive a crash of the machine.
 //! A store knows nothing of epochs: what a delta holds, and when it is written, is decided by `checkpoint`.
 //! Left to others: the hot state itself, which lives in the steps' own maps; the store sees each changed key once per epoch.
 
@@ -10,6 +11,7 @@ pub use key::HashRange;
 
 use crate::error::Result;
 
+pub mod block;
 pub mod key;
 pub mod memory;
 pub mod rocksdb;
@@ -68,9 +70,18 @@ pub trait StateStore: Send + Sync {
     /// At most `limit` rows with `from <= key < to`, in order. Go on from the last key with a zero byte added.
     fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>>;
 
-    /// Applies all deltas in order as one, and syncs. After an error the store answers every further call with an error: what is
+    /// Applies all deltas in order as one. After an error the store answers every further call with an error: what is
     /// durable is known only after it was opened again.
-    fn write(&self, deltas: &[Delta]) -> Result<()>;
+    fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()>;
+}
+
+/// When a write survives a crash of the machine. A crash of the process alone it survives once it has returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Flush {
+    /// with the next write that is synced: the truth is elsewhere
+    Later,
+    /// when it has returned
+    Now,
 }
 
 /// Every row below a prefix, in pages, so that a large range is never in memory twice.
@@ -94,6 +105,22 @@ pub fn scan_step(
         Some(hash) if !range.contains(hash) => Ok(()),
         _ => visit(row, value),
     })
+}
+
+/// The names of all steps that have rows.
+pub fn steps(store: &dyn StateStore) -> Result<Vec<String>> {
+    let (mut from, end) = key::all_state();
+    let mut steps = Vec::new();
+    while let Some((row, _)) = store.scan(&from, &end, 1)?.pop() {
+        let Some((step, _)) = key::place(&row) else {
+            from = row;
+            from.push(0);
+            continue;
+        };
+        from = key::after_prefix(&key::step_prefix(step));
+        steps.push(step.to_owned());
+    }
+    Ok(steps)
 }
 
 fn scan_pages(

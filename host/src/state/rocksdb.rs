@@ -1,6 +1,6 @@
 //! A store in RocksDB: one database per worker and job, one owner at a time.
 //!
-//! The rule: every write is one batch, synced. A failed write closes the database for good: what is on disk is known only after it
+//! The rule: every write is one batch. A failed write closes the database for good: what is on disk is known only after it
 //! was opened again. A directory is held by a lock file, so a second process is refused with words instead of corrupting it.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
 
-use super::{Delta, Row, StateStore};
+use super::{Delta, Flush, Row, StateStore};
 use crate::error::{Error, Kind, Result};
 
 /// Version of what is on disk. A newer one is refused.
@@ -168,7 +168,7 @@ impl StateStore for RocksStore {
             .map_err(|e| self.error(format_args!("cannot be read: {e}")))
     }
 
-    fn write(&self, deltas: &[Delta]) -> Result<()> {
+    fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()> {
         self.usable()?;
         let mut batch = WriteBatch::default();
         for (key, value) in deltas.iter().flat_map(Delta::iter) {
@@ -178,7 +178,7 @@ impl StateStore for RocksStore {
             }
         }
         let mut options = WriteOptions::default();
-        options.set_sync(true);
+        options.set_sync(flush == Flush::Now);
         self.db.write_opt(batch, &options).map_err(|e| {
             self.failed.store(true, Ordering::Release);
             self.error(format_args!("cannot be written: {e}; the job goes back to the last commit"))

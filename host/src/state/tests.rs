@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Delta, StateStore, key, memory::MemoryStore, rocksdb::RocksStore, scan_prefix};
+use super::{Delta, Flush, StateStore, key, memory::MemoryStore, rocksdb::RocksStore, scan_prefix};
 
 fn delta(rows: &[(&[u8], Option<&[u8]>)]) -> Delta {
     let mut delta = Delta::default();
@@ -21,7 +21,10 @@ fn delta(rows: &[(&[u8], Option<&[u8]>)]) -> Delta {
 fn contract(store: Arc<dyn StateStore>) {
     assert_eq!(store.get(b"a").unwrap(), None);
     store
-        .write(&[delta(&[(b"a", Some(b"1")), (b"b", Some(b"2"))]), delta(&[(b"a", None), (b"c", Some(b""))])])
+        .write(
+            &[delta(&[(b"a", Some(b"1")), (b"b", Some(b"2"))]), delta(&[(b"a", None), (b"c", Some(b""))])],
+            Flush::Now,
+        )
         .unwrap();
     assert_eq!(store.get(b"a").unwrap(), None);
     assert_eq!(store.get(b"c").unwrap(), Some(Vec::new()));
@@ -41,6 +44,33 @@ fn rocksdb_keeps_the_contract_and_its_rows() {
     contract(Arc::new(RocksStore::open(folder.path()).unwrap()));
     let store = RocksStore::open(folder.path()).unwrap();
     assert_eq!(store.get(b"b").unwrap(), Some(b"2".to_vec()));
+}
+
+#[test]
+fn memory_loses_with_the_power_what_no_sync_has_followed() {
+    let store = MemoryStore::default();
+    store.write(&[delta(&[(b"a", Some(b"1"))])], Flush::Later).unwrap();
+    store.write(&[delta(&[(b"b", Some(b"1"))])], Flush::Now).unwrap();
+    store.write(&[delta(&[(b"a", None), (b"b", Some(b"2"))])], Flush::Later).unwrap();
+    store.write(&[delta(&[(b"b", Some(b"3")), (b"c", Some(b"3"))])], Flush::Later).unwrap();
+    store.lose_power();
+    let one = b"1".to_vec();
+    assert_eq!(store.scan(b"a", b"z", 9).unwrap(), [(b"a".to_vec(), one.clone()), (b"b".to_vec(), one)]);
+}
+
+#[test]
+fn the_steps_that_have_rows_are_found() {
+    let store = MemoryStore::default();
+    let row = |step, n: u8| (key::state(step, key::Kind::Window, [n; 16], b"k", 0, b""), vec![n]);
+    let mut rows = Delta::default();
+    for (key, value) in [row("b", 9), row("a", 1), row("a", 200), row("long_name", 0), (key::meta("a", "m", 1), vec![])]
+    {
+        rows.put(key, value);
+    }
+    store.write(&[rows], Flush::Now).unwrap();
+    assert_eq!(super::steps(&store).unwrap(), ["a", "b", "long_name"]);
+    assert_eq!(key::place(&row("long_name", 7).0), Some(("long_name", [7; 16])));
+    assert_eq!(key::place(&key::meta("a", "m", 1)), None);
 }
 
 #[test]
@@ -104,8 +134,8 @@ proptest! {
                     None => one.delete(key),
                 }
             }
-            disk.write(std::slice::from_ref(&one)).unwrap();
-            memory.write(&[one]).unwrap();
+            disk.write(std::slice::from_ref(&one), Flush::Later).unwrap();
+            memory.write(&[one], Flush::Later).unwrap();
         }
         prop_assert_eq!(disk.scan(&[], &[9], 100).unwrap(), memory.scan(&[], &[9], 100).unwrap());
         let mut rows = Vec::new();

@@ -189,7 +189,7 @@ proptest! {
             if *epoch_ends {
                 let mut delta = Delta::default();
                 window.freeze(&mut delta);
-                store.write(&[delta]).unwrap();
+                store.write(&[delta], crate::state::Flush::Now).unwrap();
                 if *crash {
                     window = step(lateness_us);
                     window.restore(&store, HashRange::ALL, Some(clock.watermark_us())).unwrap();
@@ -208,7 +208,7 @@ proptest! {
         runtime.block_on(window.advance(i64::MAX, &mut out)).unwrap();
         let mut delta = Delta::default();
         window.freeze(&mut delta);
-        store.write(&[delta]).unwrap();
+        store.write(&[delta], crate::state::Flush::Now).unwrap();
         prop_assert_eq!(store.scan(&[], &[0xff; 8], 10).unwrap(), Vec::new());
     }
 }

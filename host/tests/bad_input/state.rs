@@ -9,7 +9,7 @@ use std::{
 };
 
 use pelton::{
-    checkpoint::ledger::Ledger,
+    checkpoint::ledger::local,
     state::{Delta, StateStore, key, rocksdb::RocksStore},
 };
 
@@ -61,13 +61,13 @@ fn damage(what: &str, state: &Path) -> Option<RocksStore> {
 
 fn rewrite_manifest(state: &Path, change: impl Fn(&mut Vec<u8>)) {
     let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(state).unwrap());
-    let number = Ledger::new(store.clone(), "all").newest().unwrap().unwrap().number;
+    let number = local::newest(&*store, "all").unwrap().unwrap().number;
     let row = key::meta("all", "manifest", number);
     let mut bytes = store.get(&row).unwrap().unwrap();
     change(&mut bytes);
     let mut delta = Delta::default();
     delta.put(row, bytes);
-    store.write(&[delta]).unwrap();
+    store.write(&[delta], pelton::state::Flush::Now).unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use pelton::{
-    checkpoint::ledger::partitions,
+    checkpoint::ledger::local,
     clock,
     state::{StateStore, rocksdb::RocksStore},
 };
@@ -152,7 +152,8 @@ impl Victim {
     /// Epochs that the partitions of the killed job committed.
     pub fn epochs(&self) -> u64 {
         let store: Arc<dyn StateStore> = Arc::new(RocksStore::open(&self.folder.join("job.state")).unwrap());
-        partitions(&store).unwrap().iter().map(|(_, manifest)| manifest.epoch).sum()
+        let epoch = |name: &String| local::newest(&*store, name).unwrap().map_or(0, |manifest| manifest.epoch);
+        local::partitions(&*store).unwrap().iter().map(epoch).sum()
     }
 }
 

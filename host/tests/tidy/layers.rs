@@ -3,7 +3,7 @@
 use super::{Report, rust, tree::File};
 
 /// Words that everybody shares.
-const SHARED: &[&str] = &["record", "error", "clock", "random", "task", "aws"];
+const SHARED: &[&str] = &["record", "error", "clock", "random", "task", "aws", "permit"];
 
 /// Every module of `host/src/lib.rs` and what it may name beside [`SHARED`]. `a::B` allows that name alone: a contract, not a way
 /// of doing it.
@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("task", &[]),
     ("aws", &[]),
+    ("permit", &[]),
     ("source", &[]),
     ("decode", &["source::Pending"]),
     ("transform", &["state::Delta", "state::HashRange", "state::StateStore", "plugin"]),
@@ -31,11 +32,44 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sink", &["source::Pending"]),
     ("state", &[]),
     ("plugin", &[]),
-    ("checkpoint", &["sink", "source", "state"]),
+    ("objects", &["source::Pending"]),
+    ("lease", &["source::Pending"]),
+    ("checkpoint", &["sink", "source", "state", "objects"]),
     ("metrics", &[]),
-    ("contract", &["source", "decode", "transform", "window", "sink", "state", "checkpoint"]),
-    ("job", &["source", "decode", "transform", "window", "sink", "state", "checkpoint", "plugin", "metrics"]),
-    ("cli", &["source", "decode", "transform", "window", "sink", "state", "checkpoint", "plugin", "metrics", "job"]),
+    ("contract", &["source", "decode", "transform", "window", "sink", "state", "objects", "lease", "checkpoint"]),
+    (
+        "job",
+        &[
+            "source",
+            "decode",
+            "transform",
+            "window",
+            "sink",
+            "state",
+            "objects",
+            "lease",
+            "checkpoint",
+            "plugin",
+            "metrics",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "source",
+            "decode",
+            "transform",
+            "window",
+            "sink",
+            "state",
+            "objects",
+            "lease",
+            "checkpoint",
+            "plugin",
+            "metrics",
+            "job",
+        ],
+    ),
 ];
 
 /// Services of AWS after which files are named.

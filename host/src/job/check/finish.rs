@@ -29,6 +29,7 @@ impl<'a> Check<'a> {
     pub(super) fn graph(&self) -> Option<Graph> {
         let job = self.job_name();
         let (registry, dead_letters, epoch) = (self.registry(), self.dead_letters(), self.epoch());
+        let (store, leases) = (self.store(), self.leases());
         self.folders();
         let mut drafts = self.drafts();
         self.connect(&mut drafts);
@@ -55,6 +56,8 @@ impl<'a> Check<'a> {
             epoch,
             state_dir,
             dead_letters,
+            store,
+            leases,
             partitioning,
             tests,
         })

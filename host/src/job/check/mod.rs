@@ -12,6 +12,7 @@ use super::{
     graph::Graph,
 };
 
+mod durable;
 mod finish;
 mod inline_tests;
 pub mod interface;

@@ -22,7 +22,6 @@ use crate::job::{
 
 const ROLL_EVERY: Duration = Duration::from_secs(60);
 const ROLL_SIZE: u64 = 64 << 20;
-const EPOCH: Duration = Duration::from_secs(1);
 
 impl<'a> Check<'a> {
     pub(super) fn sinks(&self, sinks: &'a Named<raw::Sink>) -> Vec<Draft<'a>> {
@@ -98,7 +97,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn at_least(&self, setting: &'a Option<At<String>>, default: Duration, least: Duration) -> Duration {
+    pub(super) fn at_least(&self, setting: &'a Option<At<String>>, default: Duration, least: Duration) -> Duration {
         self.quantity(setting, "E0101", default, |text| match duration(text)? {
             short if short < least => Err(format!("`{text}` is too short: at least {}ms", least.as_millis())),
             enough => Ok(enough),
@@ -108,11 +107,6 @@ impl<'a> Check<'a> {
     pub(super) fn dead_letters(&self) -> Option<Files> {
         let (letters, owner) = self.given(&self.file.raw.dead_letters)?;
         self.files(self.needed(&letters.file, "file", &owner)?.0, &owner)
-    }
-
-    pub(super) fn epoch(&self) -> Duration {
-        let checkpoint = self.given(&self.file.raw.checkpoint).map(|(checkpoint, _)| checkpoint);
-        checkpoint.map_or(EPOCH, |checkpoint| self.at_least(&checkpoint.every, EPOCH, Duration::from_millis(10)))
     }
 
     pub(super) fn state_dir(&self, job: &str) -> PathBuf {

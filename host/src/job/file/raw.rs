@@ -36,6 +36,8 @@ pub struct Job {
     pub dead_letters: Option<At<DeadLetters>>,
     /// When progress becomes durable.
     pub checkpoint: Option<At<Checkpoint>>,
+    /// How several workers share the work: every `pelton run` of this file joins them.
+    pub leases: Option<At<Leases>>,
     /// Where state is kept.
     pub state: Option<At<State>>,
     /// Inline tests, run by `pelton test`.
@@ -442,8 +444,46 @@ pub struct DeadLetters {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Checkpoint {
-    /// Length of an epoch. Default: `1s`.
+    /// Length of an epoch. Default: `1s`, and `10s` with a `store`.
     pub every: Option<At<String>>,
+    /// Where manifests and state are kept that every worker of a fleet reaches: `s3://BUCKET/PREFIX`, or a folder relative to the job
+    /// file. Without it they are kept in the state directory alone.
+    pub store: Option<At<String>>,
+    /// Address of an S3-compatible server.
+    pub endpoint: Option<At<String>>,
+    /// Region of the bucket.
+    pub region: Option<At<String>>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<At<String>>,
+    /// ARN of a role to assume.
+    pub role: Option<At<String>>,
+}
+
+/// How the workers of a fleet share the work.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Leases {
+    /// A table of DynamoDB, as the Kinesis Client Library keeps it.
+    #[schemars(required)]
+    pub dynamodb: Option<At<DynamoDb>>,
+    /// A lease that was not renewed for so long is free. Default: `10s`.
+    pub duration: Option<At<String>>,
+}
+
+/// A lease table. It is made if it is missing.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct DynamoDb {
+    /// Name of the table. Default: the job's name; with several sources that are cut by shards, the source's name follows it.
+    pub table: Option<At<String>>,
+    /// Address of DynamoDB.
+    pub endpoint: Option<At<String>>,
+    /// Region of the table.
+    pub region: Option<At<String>>,
+    /// Profile of the AWS configuration.
+    pub profile: Option<At<String>>,
+    /// ARN of a role to assume.
+    pub role: Option<At<String>>,
 }
 
 /// Where state is kept.

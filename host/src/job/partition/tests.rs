@@ -14,13 +14,13 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{Ending, Partition, Parts, Settings, intake::Input, locality::Locality};
+use super::{Ending, Holding, Partition, Parts, Settings, intake::Input, locality::Locality};
 use crate::{
     checkpoint::{
         MOST_UNCOMMITTED,
         committer::Committer,
         epoch::Outlet,
-        ledger::Ledger,
+        ledger::{LocalLedger, local},
         manifest::{self, JobRecord, Manifest},
     },
     clock::SystemClock,
@@ -36,7 +36,7 @@ use crate::{
         memory::{MemorySink, Shown},
     },
     source::{From, Pending, Reader, Shard, Source, Start, memory::MemorySource},
-    state::{Delta, HashRange, Row, StateStore, key, memory::MemoryStore},
+    state::{Delta, Flush, HashRange, Row, StateStore, key, memory::MemoryStore},
     transform::{LocalPending, Outputs, Step},
     window::event_time::TimeRule,
 };
@@ -123,7 +123,7 @@ impl StateStore for JournalStore {
         self.rows.scan(from, to, limit)
     }
 
-    fn write(&self, deltas: &[Delta]) -> Result<()> {
+    fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()> {
         if self.left.load(Ordering::SeqCst) == 0 {
             self.journal.add(Entry::Refused);
             return Err(Error::new(Kind::State, "the disk is full"));
@@ -135,7 +135,7 @@ impl StateStore for JournalStore {
         let epoch = manifest.epoch;
         // rule 5: who publishes without waiting for this write is seen by it
         self.journal.comes(|entry| matches!(entry, Entry::Committed { epoch: published, .. } if *published == epoch));
-        self.rows.write(deltas)?;
+        self.rows.write(deltas, flush)?;
         let counted = self.rows.get(&count_row())?.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
         self.journal.add(Entry::Wrote { manifest: Box::new(manifest), counted });
         Ok(())
@@ -305,13 +305,15 @@ impl World {
         };
         let live = Arc::new(Live::default());
         let (committer, thread) = Committer::start(self.store.clone()).unwrap();
+        let ledger = Arc::new(LocalLedger::new(self.store.clone(), committer));
         let parts = Parts {
             inputs: vec![self.input()],
             flow: Flow::new(nodes, live.clone()),
             outlets: vec![outlet(0), outlet(1)],
             dead_letters: None,
             store: self.store.clone(),
-            committer,
+            ledger,
+            holding: Holding::alone(),
             clock: SystemClock::shared(),
             live,
         };
@@ -389,7 +391,8 @@ async fn rule_0_an_owner_claims_before_it_does_anything_else() {
     let last = world.journal.manifests().into_iter().rfind(|(manifest, _)| manifest.fence < claim.fence).unwrap().0;
     assert_eq!((claim.fence, claim.number), (last.fence + 1, last.number + 1));
     assert_ne!(claim.nonce, last.nonce);
-    let same = Manifest { number: last.number, fence: last.fence, nonce: last.nonce, ..(**claim).clone() };
+    let (lineage, nonce) = (last.lineage.clone(), last.nonce);
+    let same = Manifest { number: last.number, fence: last.fence, nonce, lineage, ..(**claim).clone() };
     assert_eq!(same, last, "a claim has the content of the manifest before it");
 }
 
@@ -542,7 +545,6 @@ async fn whatever_write_fails_every_record_is_shown_once() {
         world.store.left.store(-1, Ordering::SeqCst);
         world.live().await.unwrap();
         world.everything_once();
-        let ledger = Ledger::new(world.store.clone() as Arc<dyn StateStore>, "all");
-        assert!(ledger.newest().unwrap().unwrap().tokens.iter().all(|token| token.epoch > 0));
+        assert!(local::newest(&*world.store, "all").unwrap().unwrap().tokens.iter().all(|token| token.epoch > 0));
     }
 }

@@ -88,8 +88,13 @@ impl Scene {
                 },
             );
         }
-        let writer =
-            Writer { job: Arc::from(graph.job.as_str()), partition: Arc::from("test"), generation: 1, fence: 1 };
+        let writer = Writer {
+            job: Arc::from(graph.job.as_str()),
+            partition: Arc::from("test"),
+            generation: 1,
+            fence: 1,
+            permit: crate::permit::Permit::unlimited(),
+        };
         for outlet in &mut outlets {
             outlet.sink.recover(writer.clone(), 0, &[]).await?;
         }

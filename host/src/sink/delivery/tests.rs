@@ -55,7 +55,13 @@ fn moody(refuses: fn(u64, usize) -> bool, fails: fn(u64) -> Option<bool>) -> (De
     let service = Arc::new(Moody { log: log.clone(), refuses, fails });
     let retry = Retry { attempts: 8, base: Duration::ZERO, most: Duration::ZERO };
     let mut delivery = Delivery::new("out".into(), service, Handle::current(), LIMITS, Order::PerKey).with_retry(retry);
-    delivery.recover(Writer { job: "job".into(), partition: "p".into(), generation: 2, fence: 3 });
+    delivery.recover(Writer {
+        job: "job".into(),
+        partition: "p".into(),
+        generation: 2,
+        fence: 3,
+        permit: crate::permit::Permit::unlimited(),
+    });
     (delivery, log)
 }
 

@@ -91,7 +91,13 @@ fn names(path: &Path) -> Vec<String> {
 }
 
 fn writer() -> Writer {
-    Writer { job: "job".into(), partition: "s/0".into(), generation: 1, fence: 1 }
+    Writer {
+        job: "job".into(),
+        partition: "s/0".into(),
+        generation: 1,
+        fence: 1,
+        permit: crate::permit::Permit::unlimited(),
+    }
 }
 
 impl SinkRig for Rig {

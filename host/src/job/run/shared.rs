@@ -1,0 +1,96 @@
+//! What the workers of a fleet share: the store of manifests and state, and the lease tables. Alone, the worker's own store is all.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{Place, RunOptions, Surroundings, Tables};
+use crate::job::{
+    graph::{self, Graph, NodeKind, Partitioning, Store},
+    worker::ONE,
+};
+use crate::{
+    aws,
+    checkpoint::{
+        committer::Committer,
+        ledger::{LocalLedger, RemoteLedger},
+        upkeep::Upkeep,
+    },
+    error::{Error, Kind, Result},
+    lease::{LeaseTable, keeper},
+    objects::{Objects, folder::FolderObjects, s3},
+    random,
+    state::StateStore,
+};
+
+/// Reaches what the job names.
+pub async fn place(
+    graph: &Graph,
+    options: &RunOptions,
+    around: &Surroundings,
+    store: Arc<dyn StateStore>,
+    committer: Committer,
+    letters: PathBuf,
+) -> Result<Place> {
+    let Some(remote) = &graph.store else {
+        let ledger = Arc::new(LocalLedger::new(store.clone(), committer));
+        return Ok(Place { store, ledger: ledger.clone(), records: ledger, leases: None, letters });
+    };
+    let objects = objects(remote, options.endpoint.as_deref(), around).await?;
+    let upkeep = Upkeep::new(graph.job.as_str(), objects.clone(), around.runtime.clone());
+    let ledger = Arc::new(RemoteLedger::new(graph.job.as_str(), objects, store.clone(), committer, upkeep));
+    let leases = match &graph.leases {
+        None => None,
+        Some(leases) => Some((tables(graph, leases, options.endpoint.as_deref()).await?, keep(leases))),
+    };
+    Ok(Place { store, ledger: ledger.clone(), records: ledger, leases, letters })
+}
+
+fn keep(leases: &graph::Leases) -> keeper::Options {
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let host = host.unwrap_or_else(|| "worker".to_owned());
+    let worker = format!("{host}-{}-{:08x}", std::process::id(), random::bits() as u32);
+    keeper::Options { worker, duration: leases.duration }
+}
+
+/// The store of a job.
+pub async fn objects(store: &Store, endpoint: Option<&str>, around: &Surroundings) -> Result<Arc<dyn Objects>> {
+    Ok(match store {
+        Store::Folder(folder) => Arc::new(FolderObjects::open(folder)?),
+        Store::S3 { bucket, prefix, aws } => {
+            // the emulator of a run has no S3: its endpoint says nothing here
+            let _ = endpoint;
+            let options = s3::Options { bucket: bucket.clone(), prefix: prefix.clone(), aws: settings(aws, None) };
+            Arc::new(s3::S3Objects::connect(options, around.runtime.clone()).await?)
+        }
+    })
+}
+
+fn settings(aws: &graph::Aws, endpoint: Option<&str>) -> aws::Settings {
+    aws::Settings {
+        endpoint: aws.endpoint.clone().or_else(|| endpoint.map(str::to_owned)),
+        region: aws.region.clone(),
+        profile: aws.profile.clone(),
+        role: aws.role.clone(),
+        ca_pem: None,
+    }
+}
+
+/// The lease tables of a job, by source.
+async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>) -> Result<Tables> {
+    let aws = settings(&leases.aws, endpoint).load().await?;
+    let table = leases.table.clone().unwrap_or_else(|| graph.job.clone());
+    let sources: Vec<&str> = match graph.partitioning {
+        Partitioning::One { .. } => vec![ONE],
+        Partitioning::PerShard { .. } => {
+            let is_source = |node: &&graph::Node| matches!(node.kind, NodeKind::Source(_));
+            graph.nodes.iter().filter(is_source).map(|node| node.name.as_str()).collect()
+        }
+    };
+    let mut tables: Tables = Vec::new();
+    for source in &sources {
+        let name = if sources.len() == 1 { table.clone() } else { format!("{table}-{source}") };
+        let _ = (&aws, &name);
+        let reached = Err(Error::new(Kind::Internal, format!("the lease table {name} is not reached")));
+        tables.push(((*source).to_owned(), reached?));
+    }
+    Ok(tables)
+}

@@ -1,0 +1,253 @@
+//! A worker's part in a fleet: the leases that it holds, and what it may run under them.
+//!
+//! The rules: what runs under a lease is dropped when the lease is lost, and handed over only after its last commit; a lease row says how
+//! far a shard is only after that is durable; rows of children are made before the row of their parent says that it has ended.
+//! Left to others: the table (`lease`), when a partition may begin (`worker`).
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{
+    ONE,
+    shards::{Id, Shards, State, name},
+};
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    job::partition::Holding,
+    lease::{
+        Checkpoint, Grant, Lease, LeaseTable,
+        keeper::{Event, Held, Keeper, Options},
+    },
+    random,
+    record::ShardId,
+    source::Shard,
+};
+
+/// How often sources are listed for shards that nobody named.
+pub const LISTING: Duration = Duration::from_secs(30);
+/// How often a worker looks whether something that waits may begin.
+pub const POLL: Duration = Duration::from_secs(1);
+/// The lease of a job that is one partition.
+const JOB: &str = "job";
+
+/// What the worker must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// this may begin, when its parents are sealed
+    Begin(Id),
+    /// end the epoch, then give it back
+    HandOver(Id),
+    /// drop it at once
+    Drop(Id),
+    /// nothing is kept any more
+    Over,
+}
+
+/// Under which lease a partition runs, and when it may be tried.
+struct Place {
+    grant: Grant,
+    not_before: Duration,
+    attempts: u32,
+    /// only a person can mend it
+    stuck: Option<String>,
+}
+
+/// The leases of one worker.
+pub struct Fleet {
+    tables: Vec<Table>,
+    places: BTreeMap<Id, Place>,
+    undone: VecDeque<Undone>,
+}
+
+/// A lease table: one for a source, or for the whole job.
+struct Table {
+    /// the source, or [`ONE`]
+    source: String,
+    keeper: Keeper,
+    events: mpsc::Receiver<Event>,
+}
+
+/// What the table has still to be told.
+enum Undone {
+    Release(Id),
+    Ended(Id, Vec<Lease>),
+}
+
+impl Fleet {
+    /// Joins: a keeper for each table, by the name of its source ([`ONE`] for a job that is one partition).
+    pub fn join(
+        tables: Vec<(String, Arc<dyn LeaseTable>)>,
+        options: &Options,
+        clock: &Arc<dyn Clock>,
+        runtime: &Handle,
+    ) -> Self {
+        let keep = |(source, table)| {
+            let (keeper, events) = Keeper::start(table, options.clone(), clock.clone(), runtime);
+            Table { source, keeper, events }
+        };
+        Self { tables: tables.into_iter().map(keep).collect(), places: BTreeMap::new(), undone: VecDeque::new() }
+    }
+
+    fn table(&self, source: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.source == source)
+    }
+
+    /// Lease rows for everything that is to be run.
+    pub async fn ensure(&self, wanted: &[(Id, Option<Shard>)]) {
+        for table in &self.tables {
+            let own = wanted.iter().filter(|((source, _), _)| *source == table.source);
+            let rows =
+                own.map(|(_, shard)| shard.as_ref().map_or_else(|| Lease::new(JOB, Checkpoint::TrimHorizon), row));
+            table.keeper.ensure(rows.collect()).await;
+        }
+    }
+
+    /// What may be tried now.
+    pub fn due(&self, now: Duration) -> Vec<Id> {
+        let due = |place: &Place| place.stuck.is_none() && place.not_before <= now;
+        // whatever waits is alive
+        self.places.values().for_each(|place| place.grant.permit.pulse());
+        self.places.iter().filter(|(_, place)| due(place)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What a partition runs under.
+    pub fn holding(&self, id: &Id) -> Holding {
+        let Some(place) = self.places.get(id) else { return Holding::alone() };
+        let Grant { lease, permit, progress } = &place.grant;
+        Holding { permit: permit.clone(), progress: Some(progress.clone()), reached: lease.epoch }
+    }
+
+    /// The next thing to do. Cancel safe.
+    pub async fn next(&mut self) -> Told {
+        loop {
+            while let Some(undone) = self.undone.front() {
+                let (Undone::Release(id) | Undone::Ended(id, _)) = undone;
+                if let Some(table) = self.table(&id.0) {
+                    match undone {
+                        Undone::Release(_) => table.keeper.release(key(id)).await,
+                        Undone::Ended(_, children) => table.keeper.ended(key(id), children.clone()).await,
+                    }
+                }
+                self.undone.pop_front();
+            }
+            let events = self.tables.iter_mut().map(|table| Box::pin(table.events.recv()));
+            if events.len() == 0 {
+                return std::future::pending().await;
+            }
+            let (event, number, _) = futures::future::select_all(events).await;
+            let Some(event) = event else { return Told::Over };
+            let source = self.tables[number].source.clone();
+            if let Some(told) = self.heard(&source, event) {
+                return told;
+            }
+        }
+    }
+
+    fn heard(&mut self, source: &str, event: Event) -> Option<Told> {
+        let id = |key: &str| (source.to_owned(), ShardId::new(if source == ONE { "" } else { key }));
+        Some(match event {
+            Event::Gained(grant) => {
+                let id = id(&grant.lease.key);
+                tracing::info!(partition = name(&id), "this worker runs it from now on");
+                let place = Place { grant, not_before: Duration::ZERO, attempts: 0, stuck: None };
+                self.places.insert(id.clone(), place);
+                Told::Begin(id)
+            }
+            Event::Wanted(key) => Told::HandOver(id(&key)),
+            Event::Lost(key) => {
+                let id = id(&key);
+                tracing::info!(partition = name(&id), "another worker runs it from now on");
+                self.places.remove(&id)?;
+                Told::Drop(id)
+            }
+        })
+    }
+
+    /// It has committed its last epoch here, or never began.
+    pub fn give_back(&mut self, id: &Id) {
+        if self.places.remove(id).is_some() {
+            self.undone.push_back(Undone::Release(id.clone()));
+        }
+    }
+
+    /// Its shard is sealed.
+    pub fn seal(&mut self, id: &Id, shards: &Shards) {
+        if self.places.remove(id).is_none() {
+            return;
+        }
+        let children = match shards.get(id).map(|known| &known.state) {
+            Some(State::Sealed(manifest)) => manifest.sealed.iter().flatten().map(row).collect(),
+            _ => Vec::new(),
+        };
+        self.undone.push_back(Undone::Ended(id.clone(), children));
+    }
+
+    /// It failed for want of something outside: again, after a while.
+    pub fn again(&mut self, id: &Id, failed: &Error, now: Duration) {
+        if let Some(place) = self.places.get_mut(id) {
+            let wait = random::back_off(place.attempts, Duration::from_millis(500), Duration::from_secs(30));
+            tracing::warn!(partition = name(id), wait_ms = wait.as_millis() as u64, "it begins again: {failed}");
+            place.not_before = now + wait;
+            place.attempts = place.attempts.saturating_add(1);
+        }
+    }
+
+    /// It failed in a way that only a person can mend: it waits with words, under its lease.
+    pub fn wait(&mut self, id: &Id, failed: &Error) {
+        if let Some(place) = self.places.get_mut(id) {
+            tracing::error!(
+                partition = name(id),
+                "it waits until somebody mends this and starts the worker again: {failed}"
+            );
+            place.stuck = Some(failed.to_string());
+        }
+    }
+
+    /// What is held, for people who look.
+    pub fn held(&self) -> BTreeMap<Id, Held> {
+        let of = |table: &Table| {
+            let source = table.source.clone();
+            table.keeper.held().into_iter().map(move |(key, held)| {
+                let shard = if source == ONE { String::new() } else { key };
+                ((source.clone(), ShardId::new(shard)), held)
+            })
+        };
+        self.tables.iter().flat_map(of).collect()
+    }
+
+    /// Gives everything back, and ends.
+    pub async fn leave(mut self) -> Result<()> {
+        let left: Vec<Id> = self.places.keys().cloned().collect();
+        left.iter().for_each(|id| self.give_back(id));
+        for undone in std::mem::take(&mut self.undone) {
+            let (Undone::Release(id) | Undone::Ended(id, _)) = &undone;
+            let Some(table) = self.table(&id.0) else { continue };
+            match &undone {
+                Undone::Release(_) => table.keeper.release(key(id)).await,
+                Undone::Ended(_, children) => table.keeper.ended(key(id), children.clone()).await,
+            }
+        }
+        for table in &self.tables {
+            table.keeper.stop().await;
+        }
+        Ok(())
+    }
+}
+
+fn key(id: &Id) -> &str {
+    if id.0 == ONE { JOB } else { id.1.as_str() }
+}
+
+fn row(shard: &Shard) -> Lease {
+    Lease {
+        parents: shard.parents.iter().map(ToString::to_string).collect(),
+        hash_range: Some(shard.hash_range),
+        ..Lease::new(shard.id.to_string(), Checkpoint::TrimHorizon)
+    }
+}

@@ -1,0 +1,105 @@
+//! The shards of a job as a worker knows them: what is listed, what manifests say, and what must end before what.
+//!
+//! The rule: the partition of a shard may begin only after the seals of all its parents that were ever read. A parent that nobody lists
+//! and that has no manifest is gone, and was never read.
+
+use std::collections::BTreeMap;
+
+use crate::{checkpoint::manifest::Manifest, record::ShardId, source::Shard, state::HashRange};
+
+/// A shard of a source, by the source's name.
+pub type Id = (String, ShardId);
+
+/// A shard as the worker knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// as it is listed
+    pub shard: Shard,
+    /// what became of it
+    pub state: State,
+}
+
+/// What became of a shard.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// not sealed, as far as is known
+    Open,
+    /// this was its last manifest
+    Sealed(Box<Manifest>),
+}
+
+/// Every shard that was ever heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Shards(BTreeMap<Id, Known>);
+
+impl Shards {
+    /// A shard that a source lists or a parent names.
+    pub fn discover(&mut self, source: &str, shard: Shard) {
+        let id = (source.to_owned(), shard.id.clone());
+        self.0.entry(id).or_insert(Known { shard, state: State::Open });
+    }
+
+    /// The manifest of a shard's partition: it names the shard, and its children where it is sealed.
+    pub fn learn(&mut self, manifest: &Manifest) {
+        for (source, progress) in &manifest.shards {
+            for (shard, progress) in progress {
+                let HashRange { from, to } = manifest.range;
+                let shard = Shard { id: shard.clone(), parents: progress.parents.clone(), hash_range: (from, to) };
+                let id = (source.clone(), shard.id.clone());
+                let known = self.0.entry(id).or_insert(Known { shard, state: State::Open });
+                if manifest.sealed.is_some() {
+                    known.state = State::Sealed(Box::new(manifest.clone()));
+                }
+            }
+            manifest.sealed.iter().flatten().for_each(|child| self.discover(source, child.clone()));
+        }
+    }
+
+    /// One shard.
+    pub fn get(&self, id: &Id) -> Option<&Known> {
+        self.0.get(id)
+    }
+
+    /// Every shard.
+    pub fn iter(&self) -> impl Iterator<Item = (&Id, &Known)> {
+        self.0.iter()
+    }
+
+    /// Shards that are not sealed, as far as is known.
+    pub fn open(&self) -> impl Iterator<Item = (&Id, &Shard)> {
+        self.0.iter().filter(|(_, known)| matches!(known.state, State::Open)).map(|(id, known)| (id, &known.shard))
+    }
+
+    /// The parents of a shard that are not sealed, as far as is known.
+    pub fn open_parents(&self, id: &Id) -> Vec<Id> {
+        let parents = self.0.get(id).map_or(&[][..], |known| &known.shard.parents);
+        let ids = parents.iter().map(|parent| (id.0.clone(), parent.clone()));
+        ids.filter(|parent| self.0.get(parent).is_some_and(|known| matches!(known.state, State::Open))).collect()
+    }
+
+    /// The last manifests of a shard's parents.
+    pub fn sealed_parents(&self, id: &Id) -> Vec<Manifest> {
+        let parents = self.0.get(id).map_or(&[][..], |known| &known.shard.parents);
+        let sealed = |parent: &ShardId| match &self.0.get(&(id.0.clone(), parent.clone()))?.state {
+            State::Sealed(manifest) => Some((**manifest).clone()),
+            State::Open => None,
+        };
+        parents.iter().filter_map(sealed).collect()
+    }
+
+    /// Whether another shard names this one as a parent: it is closed, and has an end.
+    pub fn is_closed(&self, id: &Id) -> bool {
+        self.0.iter().any(|((source, _), other)| *source == id.0 && other.shard.parents.contains(&id.1))
+    }
+
+    /// Whether a child names a parent that nobody has heard of.
+    pub fn names_unknown(&self, source: &str, children: &[Shard]) -> bool {
+        let unknown = |parent: &ShardId| !self.0.contains_key(&(source.to_owned(), parent.clone()));
+        children.iter().flat_map(|child| &child.parents).any(unknown)
+    }
+}
+
+/// The name of a shard's partition.
+pub fn name((source, shard): &Id) -> String {
+    format!("{source}/{shard}")
+}
