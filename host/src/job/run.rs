@@ -132,7 +132,7 @@ pub struct Place {
     pub records: Arc<dyn Records>,
     /// lease tables by source, and how leases are kept; none where it is alone
     pub leases: Option<(Tables, keeper::Options)>,
-    /// folder of dead letters, where the job names none
+    /// the folder that holds dead letters, where the job names none
     pub letters: PathBuf,
 }
 
@@ -202,7 +202,7 @@ pub async fn work(
 /// The worker's own copy of the state, and the folder of dead letters. The workers of a fleet that share a machine have a folder each,
 /// the first that is free.
 fn open_state(graph: &Graph, options: &RunOptions) -> Result<(Arc<dyn StateStore>, PathBuf)> {
-    let letters = options.state_dir.join("dead-letters");
+    let letters = options.state_dir.clone();
     if graph.leases.is_none() {
         return Ok((Arc::new(RocksStore::open(&options.state_dir)?), letters));
     }

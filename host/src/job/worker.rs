@@ -56,7 +56,7 @@ pub struct Worker<'a> {
     pub record: JobRecord,
     /// how they run; each gets a name of its own
     pub settings: Settings,
-    /// folder of dead letters
+    /// the folder that holds dead letters
     pub letters: std::path::PathBuf,
     /// where state is
     pub store: Arc<dyn StateStore>,

@@ -170,7 +170,8 @@ async fn a_store_that_was_dropped_out_of_the_line_is_loaded_anew() {
     for round in 0..40 {
         b.epoch("p", &mut by_b, &[(1, None), (3, Some(round))]).await.unwrap();
         tokio::task::yield_now().await;
-        crate::clock::sleep(std::time::Duration::from_millis(1)).await; // paces: merging runs beside the epochs
+        // paces: merging runs beside the epochs
+        crate::clock::sleep(std::time::Duration::from_millis(1)).await;
     }
     assert!(by_b.state.len() < 12, "blocks are merged: {}", by_b.state.len());
     assert!(by_b.state.iter().any(|block| block.is_whole));
@@ -197,7 +198,8 @@ async fn a_child_has_its_part_of_the_state_and_the_parents_blocks_go_when_it_has
     let blocks = RemoteLedger::blocks("job", "s/p");
     for round in 0..20 {
         b.epoch("s/high", &mut by_b, &[(201, Some(round))]).await.unwrap();
-        crate::clock::sleep(std::time::Duration::from_millis(1)).await; // paces: merging runs beside the epochs
+        // paces: merging runs beside the epochs
+        crate::clock::sleep(std::time::Duration::from_millis(1)).await;
     }
     assert!(by_b.state.iter().all(|block| block.of == "s/high"), "it has a whole of its own");
     assert_eq!(objects.list(&blocks, "").await.unwrap().len(), 1, "the other child has not begun");
@@ -205,7 +207,8 @@ async fn a_child_has_its_part_of_the_state_and_the_parents_blocks_go_when_it_has
     assert_eq!(a.rows().get(&1), Some(&10));
     for round in 0..20 {
         a.epoch("s/low", &mut by_a, &[(2, Some(round))]).await.unwrap();
-        crate::clock::sleep(std::time::Duration::from_millis(1)).await; // paces: merging runs beside the epochs
+        // paces: merging runs beside the epochs
+        crate::clock::sleep(std::time::Duration::from_millis(1)).await;
     }
     assert!(objects.list(&blocks, "").await.unwrap().is_empty(), "nobody needs the parent's blocks any more");
 }

@@ -15,7 +15,7 @@ use crate::{
         upkeep::Upkeep,
     },
     error::{Error, Kind, Result},
-    lease::{LeaseTable, keeper},
+    lease::keeper,
     objects::{Objects, folder::FolderObjects, s3},
     random,
     state::StateStore,

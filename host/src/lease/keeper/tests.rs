@@ -70,7 +70,8 @@ impl Worker {
 /// Lets time pass; nobody ever runs what another has a permit for.
 async fn pass(workers: &mut [Worker], seconds: u64, patient: bool) {
     for _ in 0..seconds * 4 {
-        clock::sleep(Duration::from_millis(250)).await; // paces: virtual time
+        // paces: virtual time
+        clock::sleep(Duration::from_millis(250)).await;
         let mut permitted = BTreeSet::new();
         for worker in &mut *workers {
             worker.obey(patient).await;
@@ -125,7 +126,8 @@ async fn what_is_not_handed_over_is_taken_after_a_while() {
 async fn a_lease_under_which_nothing_happens_is_not_renewed() {
     let table = table(1).await;
     let mut first = Worker::start(&table, "a");
-    clock::sleep(Duration::from_secs(1)).await; // paces: virtual time
+    // paces: virtual time
+    clock::sleep(Duration::from_secs(1)).await;
     first.obey(true).await;
     let permit = first.runs["shard-0"].clone();
     let mut other = vec![Worker::start(&table, "b")];
@@ -146,7 +148,8 @@ async fn a_row_learns_the_checkpoint_and_the_end() {
     let Some(Event::Gained(grant)) = events.recv().await else { panic!("nothing gained") };
     let at = Checkpoint::At { sequence: crate::record::Sequence::from_u64(77), sub_sequence: 2 };
     grant.progress.tell(at, 5);
-    clock::sleep(DURATION).await; // paces: virtual time
+    // paces: virtual time
+    clock::sleep(DURATION).await;
     let row = table.get("shard-0").await.unwrap().unwrap();
     assert_eq!((row.checkpoint, row.epoch, row.owner_switches), (at, Some(5), 0));
     let child =

@@ -25,7 +25,7 @@ mod aggregate;
 mod control;
 mod events;
 mod fan_out;
-mod machine;
+pub mod machine;
 mod retention;
 mod service_clock;
 

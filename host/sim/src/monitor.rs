@@ -1,0 +1,163 @@
+//! What must hold at every moment, checked where it happens: on every manifest, token, block and record that is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pelton::{
+    checkpoint::manifest::{self, Manifest},
+    sink::Token,
+};
+
+use super::world::{World, lock};
+
+/// What is known of the partitions of a run.
+#[derive(Debug, Default)]
+pub struct Monitor {
+    newest: BTreeMap<String, Manifest>,
+    /// epochs that a manifest made durable: (partition, fence, epoch)
+    durable: BTreeSet<(String, u64, u64)>,
+    /// manifests that were made
+    pub manifests: u64,
+    /// claims among them
+    pub claims: u64,
+}
+
+fn partition_of(name: &str) -> Option<&str> {
+    Some(name.split_once("/manifests/")?.1.rsplit_once('/')?.0)
+}
+
+impl Monitor {
+    /// The newest manifest of every partition.
+    pub fn newest(&self) -> &BTreeMap<String, Manifest> {
+        &self.newest
+    }
+
+    /// An object was made.
+    pub fn created(&mut self, world: &World, name: &str, bytes: &[u8]) {
+        let Some(partition) = partition_of(name) else { return };
+        let next: Manifest = match manifest::decode(name, bytes) {
+            Ok(manifest) => manifest,
+            Err(failed) => return world.broken(failed.to_string()),
+        };
+        self.manifests += 1;
+        match self.newest.get(partition) {
+            None => self.first(world, partition, &next),
+            Some(last) => follows(world, partition, last, &next),
+        }
+        for token in &next.tokens {
+            if token.epoch > next.epoch {
+                world.broken(format!("{partition}: a token of epoch {} in epoch {}", token.epoch, next.epoch));
+            }
+        }
+        for block in &next.state {
+            use futures::FutureExt;
+            use pelton::objects::Objects;
+            if !matches!(world.objects.read(&block.name, None).now_or_never(), Some(Ok(Some(_)))) {
+                world.broken(format!("{partition}: manifest {} names the block {}, which is not there", next.number, block.name));
+            }
+        }
+        let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
+        self.claims += u64::from(is_claim);
+        if !is_claim {
+            self.durable.insert((partition.to_owned(), next.fence, next.epoch));
+        }
+        self.newest.insert(partition.to_owned(), next);
+    }
+
+    /// The first manifest of a partition: its parents are sealed.
+    fn first(&self, world: &World, partition: &str, next: &Manifest) {
+        if (next.number, next.fence, next.epoch) != (1, 1, 0) {
+            let Manifest { number, fence, epoch, .. } = next;
+            world.broken(format!("{partition} begins with manifest {number}, fence {fence}, epoch {epoch}"));
+        }
+        for (source, shards) in &next.shards {
+            for parent in shards.values().flat_map(|shard| &shard.parents) {
+                if self.newest.get(&format!("{source}/{parent}")).is_none_or(|parent| parent.sealed.is_none()) {
+                    world.broken(format!("{partition} is claimed before its parent {parent} is sealed"));
+                }
+            }
+        }
+    }
+
+    /// An object goes.
+    pub fn deleted(&self, world: &World, name: &str) {
+        if !name.contains("/state/") {
+            return;
+        }
+        for (partition, newest) in &self.newest {
+            if !newest.state.iter().any(|block| block.name == name) {
+                continue;
+            }
+            let source = partition.split('/').next().unwrap_or_default();
+            let begun = |child: &pelton::source::Shard| self.newest.contains_key(&format!("{source}/{}", child.id));
+            if newest.sealed.as_ref().is_none_or(|children| !children.iter().all(begun)) {
+                world.broken(format!("the block {name} is removed, but {partition} needs it"));
+            }
+        }
+    }
+
+    /// A token is committed: its epoch must be durable.
+    pub fn committing(&self, world: &World, partition: &str, fence: u64, epoch: u64) {
+        if world.has_monitor() && !self.durable.contains(&(partition.to_owned(), fence, epoch)) {
+            world.broken(format!("results of epoch {epoch} of {partition} are shown before it is durable"));
+        }
+    }
+
+    /// An owner aborts what was staged: it must have claimed.
+    pub fn aborting(&self, world: &World, partition: &str, fence: u64) {
+        let claimed = self.newest.get(partition).map_or(0, |newest| newest.fence);
+        if world.has_monitor() && claimed < fence {
+            world.broken(format!("owner {fence} of {partition} aborts before it has claimed"));
+        }
+    }
+
+    /// An owner sends what cannot be taken back: no later owner may have claimed.
+    pub fn sending(&self, world: &World, partition: &str, fence: u64) {
+        let claimed = self.newest.get(partition).map_or(0, |newest| newest.fence);
+        if world.has_monitor() && claimed != fence {
+            world.broken(format!("owner {fence} of {partition} sends, but owner {claimed} has claimed"));
+        }
+    }
+}
+
+/// The next manifest of a partition.
+fn follows(world: &World, partition: &str, last: &Manifest, next: &Manifest) {
+    let place = format!("{partition}, manifest {}", next.number);
+    if next.number != last.number + 1 {
+        world.broken(format!("{place}: it follows {}", last.number));
+    }
+    if last.sealed.is_some() {
+        world.broken(format!("{place}: the one before was sealed"));
+    }
+    if next.fence == last.fence {
+        let one_more = next.epoch == last.epoch + 1 || (next.epoch == last.epoch && next.sealed.is_some());
+        if next.nonce != last.nonce || !one_more {
+            world.broken(format!("{place}: two owners with one fence, or epoch {} after {}", next.epoch, last.epoch));
+        }
+        tokens_kept(world, &place, partition, last, next);
+    } else {
+        let same = |manifest: &Manifest| (manifest.epoch, manifest.shards.clone(), manifest.tokens.clone());
+        if next.fence != last.fence + 1 || same(last) != same(next) {
+            world.broken(format!("{place}: a claim with another content or fence {} after {}", next.fence, last.fence));
+        }
+    }
+    for (source, shards) in &last.shards {
+        for (shard, progress) in shards {
+            let now = next.shards.get(source).and_then(|shards| shards.get(shard));
+            let record = |progress: &manifest::ShardProgress| progress.position.as_ref().and_then(|p| p.record);
+            if now.is_none_or(|now| record(now) < record(progress)) {
+                world.broken(format!("{place}: {shard} goes back"));
+            }
+        }
+    }
+}
+
+/// Rules 4 and 5: a token leaves only after its commit.
+fn tokens_kept(world: &World, place: &str, partition: &str, last: &Manifest, next: &Manifest) {
+    let shown = lock(&world.shown);
+    let is_gone = |token: &&Token| !next.tokens.contains(token);
+    for token in last.tokens.iter().filter(is_gone) {
+        if !shown.is_committed(&token.sink, partition, token.epoch) {
+            world.broken(format!("{place}: the token of epoch {} left before it was committed", token.epoch));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One run: a seed becomes a world, faults, a fleet, a load, and a verdict.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use pelton::{
+    checkpoint::{
+        committer::Committer,
+        ledger::{LocalLedger, RemoteLedger},
+        upkeep::Upkeep,
+    },
+    clock::Clock,
+    error::Result,
+    job::{
+        build::{Given, MakeSink},
+        graph::Graph,
+        live::Live,
+        run::{Place, RunOptions, Surroundings, work},
+        worker::ONE,
+    },
+    lease::{LeaseTable, keeper},
+    objects::Objects,
+    plugin::{Limits, Plugins},
+    random,
+    sink::Sink,
+    source::Source,
+    state::memory::MemoryStore,
+};
+use tokio::{runtime::Handle, sync::watch, task::LocalSet, time::sleep};
+
+use super::{
+    dice::Dice,
+    faults::Faults,
+    load,
+    network::Caller,
+    process::{Ended, Life, MachineClock, Process},
+    scenario::Scenario,
+    services::{SimLeases, SimObjects},
+    sinks::{ExactSink, SentSink},
+    source::SimSource,
+    verdict,
+    world::{World, lock},
+};
+
+/// What is run.
+pub struct Plan<'a> {
+    /// everything follows from it
+    pub seed: u64,
+    /// which job
+    pub scenario: Scenario,
+    /// that job, checked
+    pub graph: &'a Graph,
+    /// the engine
+    pub plugins: Arc<Plugins>,
+    /// kinds of faults that are left out
+    pub without: &'a [String],
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// of everything that was noted
+    pub hash: u64,
+    /// what happened, the last lines
+    pub story: Vec<String>,
+    /// how often each fault fired
+    pub fired: BTreeMap<&'static str, u64>,
+    /// kinds of faults that could have
+    pub kinds: Vec<&'static str>,
+    /// every invariant that was broken
+    pub broken: Vec<String>,
+    /// virtual time
+    pub time: Duration,
+    /// manifests and claims
+    pub manifests: (u64, u64),
+}
+
+const LEASE: Duration = Duration::from_secs(3);
+/// How long a run may take to come to an end once nothing goes wrong any more.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The engine that every run shares.
+pub fn plugins() -> anyhow::Result<Arc<Plugins>> {
+    Ok(Arc::new(Plugins::new(None, Limits::default())?))
+}
+
+/// Runs a plan in virtual time.
+pub fn run(plan: &Plan<'_>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("an executor without threads starts");
+    random::seed(Some(plan.seed));
+    let outcome = LocalSet::new().block_on(&runtime, whole(plan));
+    random::seed(None);
+    outcome
+}
+
+/// A machine of the fleet.
+struct Machine {
+    name: Arc<str>,
+    disk: Arc<MemoryStore>,
+    clock: Arc<MachineClock>,
+}
+
+/// What actors may do to a worker while it lives.
+type Lives = Rc<RefCell<BTreeMap<usize, (Arc<Life>, watch::Sender<bool>, Arc<MachineClock>)>>>;
+
+async fn whole(plan: &Plan<'_>) -> Outcome {
+    let mut dice = Dice::new(plan.seed);
+    let faults = Faults::roll(&mut dice, plan.without);
+    let kinds = faults.kinds();
+    let workers = if plan.scenario.is_fleet() { 1 + dice.below(4) as usize } else { 1 };
+    let shards = 1 + dice.below(4) as u32;
+    let time = Duration::from_secs(10 + dice.below(30));
+    let world = Arc::new(World::new(dice, faults, shards, plan.scenario.is_fleet()));
+    world.note(format!("seed {}: {:?}, {workers} workers, {shards} shards, {time:?}, {kinds:?}", plan.seed, plan.scenario));
+    let lives: Lives = Rc::default();
+    let stopping = Rc::new(RefCell::new(false));
+    let fleet = (0..workers).map(|number| worker(plan, world.clone(), number, lives.clone(), stopping.clone()));
+    let fleet = futures::future::join_all(fleet);
+    let script = async {
+        let mischief = tokio::task::spawn_local(mischief(world.clone(), lives.clone()));
+        tokio::join!(load::put(world.clone(), time), load::reshard(world.clone(), time));
+        mischief.abort();
+        world.calm();
+        load::flush(&world);
+        let end = world.elapsed() + PATIENCE;
+        while !verdict::is_complete(&world, plan.scenario) && !world.is_broken() {
+            if world.elapsed() > end {
+                world.broken(format!("not complete {PATIENCE:?} after the last fault"));
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        *stopping.borrow_mut() = true;
+        lives.borrow().values().for_each(|(_, stop, _)| {
+            stop.send_replace(true);
+        });
+    };
+    let ended = async { tokio::join!(fleet, script) };
+    if tokio::time::timeout(Duration::from_secs(3_600), ended).await.is_err() {
+        world.broken("the run does not end");
+    }
+    for wrong in verdict::judge(&world, plan.scenario) {
+        world.broken(wrong);
+    }
+    let (hash, story, fired, broken) = world.seen();
+    let monitor = lock(&world.monitor);
+    Outcome { hash, story, fired, kinds, broken, time: world.elapsed(), manifests: (monitor.manifests, monitor.claims) }
+}
+
+/// Stops, skews and ends workers for as long as it lives.
+async fn mischief(world: Arc<World>, lives: Lives) {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+        let chosen = {
+            let lives = lives.borrow();
+            let number = world.dice(|dice| dice.below(8)) as usize;
+            lives.iter().nth(number % lives.len().max(1)).map(|(_, (life, stop, clock))| (life.clone(), stop.clone(), clock.clone()))
+        };
+        let Some((life, stop, clock)) = chosen else { continue };
+        if world.strikes("pause") {
+            let time = world.dice(|dice| dice.between(LEASE / 3, 4 * LEASE));
+            world.note(format!("a worker is stopped for {time:?}"));
+            life.pause(time);
+        }
+        if world.strikes("clock_jump") {
+            let hour = 3_600_000_000i64;
+            clock.jump(world.dice(|dice| dice.below(2 * hour as u64)) as i64 - hour);
+        }
+        if world.strikes("stop") {
+            world.note("a worker is asked to end");
+            stop.send_replace(true);
+        }
+    }
+}
+
+/// A machine and the worker on it, which is started again whenever it ends.
+async fn worker(plan: &Plan<'_>, world: Arc<World>, number: usize, lives: Lives, stopping: Rc<RefCell<bool>>) {
+    let drift = world.dice(|dice| dice.below(40_000)) as i64 - 20_000;
+    let mut machine = Machine {
+        name: format!("w{number}").into(),
+        disk: Arc::default(),
+        clock: Arc::new(MachineClock::new(drift)),
+    };
+    sleep(world.dice(|dice| dice.between(Duration::ZERO, Duration::from_secs(6)))).await;
+    while !*stopping.borrow() {
+        let (stop, stopped) = watch::channel(false);
+        let life = Arc::new(Life::default());
+        lives.borrow_mut().insert(number, (life.clone(), stop, machine.clock.clone()));
+        world.note(format!("{} starts", machine.name));
+        let caller = Caller { world: world.clone(), life: life.clone(), name: machine.name.clone() };
+        let main = life_of(plan, caller, &machine, stopped);
+        let ended = Process::start(world.clone(), life, machine.name.to_string(), || main).await;
+        lives.borrow_mut().remove(&number);
+        world.note(format!("{} ends: {ended:?}", machine.name));
+        match ended {
+            Ended::Died if plan.scenario.is_fleet() && world.strikes("disk_lost") => machine.disk = Arc::default(),
+            Ended::Died if world.strikes("power_loss") => machine.disk.lose_power(),
+            Ended::Died => {}
+            Ended::Over(Ok(())) => {}
+            Ended::Over(Err(failed)) => {
+                if failed.kind() != pelton::error::Kind::Unavailable && failed.kind() != pelton::error::Kind::Fenced {
+                    world.broken(format!("{} gives up: {failed}", machine.name));
+                    return;
+                }
+            }
+        }
+        if plan.scenario == Scenario::Alone && Arc::strong_count(&machine.disk) > 1 {
+            world.broken("the disk of a process that has ended is still held");
+        }
+        sleep(world.dice(|dice| dice.between(Duration::from_millis(10), Duration::from_secs(4)))).await;
+    }
+}
+
+/// What one process does.
+fn life_of(plan: &Plan<'_>, caller: Caller, machine: &Machine, stop: watch::Receiver<bool>) -> impl Future<Output = Result<()>> + 'static {
+    let (graph, plugins, scenario) = (plan.graph.clone(), plan.plugins.clone(), plan.scenario);
+    let (disk, clock): (_, Arc<dyn Clock>) = (machine.disk.clone(), machine.clock.clone());
+    async move {
+        let runtime = Handle::current();
+        let (committer, writing) = Committer::beside(disk.clone(), &runtime);
+        let ledger = LocalLedger::new(disk.clone(), committer.clone());
+        let mut place = Place {
+            store: disk.clone(),
+            ledger: Arc::new(ledger.clone()),
+            records: Arc::new(ledger),
+            leases: None,
+            letters: PathBuf::from("nowhere"),
+        };
+        if scenario.is_fleet() {
+            let objects: Arc<dyn Objects> = Arc::new(SimObjects(caller.clone()));
+            let upkeep = Upkeep::new("sim", objects.clone(), runtime.clone());
+            let ledger = Arc::new(RemoteLedger::new("sim", objects, disk, committer.clone(), upkeep));
+            let name = if scenario == Scenario::Shards { "events" } else { ONE };
+            let table: Arc<dyn LeaseTable> = Arc::new(SimLeases(caller.clone()));
+            let worker = format!("{}-{:04x}", caller.name, random::bits() as u16);
+            let options = keeper::Options { worker, duration: LEASE };
+            place.ledger = ledger.clone();
+            place.records = ledger;
+            place.leases = Some((vec![(name.to_owned(), table)], options));
+        }
+        drop(committer);
+        let given = given(&caller, &clock, &runtime);
+        let around = Surroundings { plugins, registry: None, runtime, clock, live: Arc::new(Live::default()) };
+        let ended = work(&graph, &RunOptions::default(), around, &given, place, stop).await;
+        writing.join().await;
+        ended
+    }
+}
+
+fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
+    let source: Arc<dyn Source> = Arc::new(SimSource { caller: caller.clone(), clock: clock.clone() });
+    let exact = |name: &'static str| -> MakeSink {
+        let caller = caller.clone();
+        Arc::new(move || Box::new(ExactSink::new(name, caller.clone())) as Box<dyn Sink>)
+    };
+    let (to, runtime) = (caller.clone(), runtime.clone());
+    let sent: MakeSink = Arc::new(move || Box::new(SentSink::new("sent", to.clone(), runtime.clone())) as Box<dyn Sink>);
+    Given {
+        sources: BTreeMap::from([("events".to_owned(), source)]),
+        sinks: BTreeMap::from([
+            ("windows".to_owned(), exact("windows")),
+            ("rows".to_owned(), exact("rows")),
+            ("sent".to_owned(), sent),
+        ]),
+    }
+}

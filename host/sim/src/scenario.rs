@@ -1,0 +1,72 @@
+//! What a run is about: which job, how many workers, what they share.
+
+use std::{path::Path, sync::Arc};
+
+use pelton::{
+    job::{self, graph::Graph, inspect::Inspector},
+    plugin::{Limits, Plugins},
+};
+
+/// Kinds of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scenario {
+    /// a partition for each shard, several workers, shards that split and merge
+    Shards,
+    /// one partition over all shards; one worker runs it, others stand by
+    One,
+    /// one worker and its own store, without leases
+    Alone,
+}
+
+/// All of them.
+pub const ALL: [Scenario; 3] = [Scenario::Shards, Scenario::One, Scenario::Alone];
+
+const JOB: &str = r#"
+pelton: v1
+job: sim
+sources:
+  events:
+    memory: {}
+    format: { json: { fields: { key: text, group: text, n: int64, at: timestamp } } }
+    PARTITION_KEY
+    time: { field: at, out_of_order: 2s, idle: wait }
+steps:
+  totals:
+    from: events
+    key: KEY
+    window: { tumbling: 5s }
+    aggregate: { count: count, total: sum(n), least: min(n), most: max(n) }
+sinks:
+  windows: { from: totals, memory: {} }
+  rows: { from: events, memory: {} }
+  sent: { from: events, memory: {} }
+checkpoint: { every: 500ms, store: "store" }
+"#;
+
+impl Scenario {
+    /// The field that windows are keyed by.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Shards => "key",
+            Self::One | Self::Alone => "group",
+        }
+    }
+
+    /// Whether workers share the work.
+    pub fn is_fleet(self) -> bool {
+        self != Self::Alone
+    }
+
+    /// The job, checked.
+    pub fn graph(self) -> anyhow::Result<Graph> {
+        let partition_key = if self == Self::Shards { "partition_key: key" } else { "" };
+        let text = JOB.replace("PARTITION_KEY", partition_key).replace("KEY", self.key());
+        let refuse = |report: job::Report| anyhow::anyhow!("{}", report.render(false));
+        let file = job::parse("sim.yaml", Path::new("/"), &text, &|_| None).map_err(refuse)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let plugins = Arc::new(Plugins::new(None, Limits::default())?);
+        let inspector = Inspector { plugins, registry: None, runtime: runtime.handle().clone() };
+        let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
+        Ok(graph)
+    }
+}

@@ -1,0 +1,164 @@
+//! The world of one run: virtual time, chance, the services that outlive workers, and what was seen.
+//!
+//! The rule: everything that happens is noted, with its time; two runs of one seed note the same, which their hash shows.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use pelton::{lease::memory::MemoryLeases, objects::memory::MemoryObjects};
+use pelton_emulator::store::{Millis, Rules, Store};
+use tokio::time::Instant;
+
+use super::{dice::Dice, faults::Faults, monitor::Monitor, sinks::Shown};
+
+/// Virtual time begins here, milliseconds since 1970.
+pub const EPOCH_MS: u64 = 1_700_000_000_000;
+/// The one stream.
+pub const STREAM: &str = "events";
+/// Lines of the story that are kept.
+const STORY: usize = 6_000;
+
+/// One run.
+pub struct World {
+    /// the service
+    pub kinesis: Store,
+    /// the consumer of all workers
+    pub consumer_arn: String,
+    /// the store of manifests and state
+    pub objects: MemoryObjects,
+    /// the lease table
+    pub leases: MemoryLeases,
+    /// what must hold of manifests, tokens and blocks at every moment
+    pub monitor: Mutex<Monitor>,
+    /// what sinks have shown
+    pub shown: Mutex<Shown>,
+    start: Instant,
+    is_fleet: bool,
+    noted: Mutex<Noted>,
+}
+
+struct Noted {
+    dice: Dice,
+    faults: Faults,
+    quiet: bool,
+    hash: u64,
+    story: VecDeque<String>,
+    fired: BTreeMap<&'static str, u64>,
+    broken: Vec<String>,
+}
+
+/// The lock, whoever panicked while holding it.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl World {
+    /// A world with one stream of so many shards.
+    pub fn new(mut dice: Dice, faults: Faults, shards: u32, is_fleet: bool) -> Self {
+        let rules = Rules {
+            subscription: Duration::from_secs(5 + dice.below(40)),
+            takeover_after: Duration::from_secs(5),
+            call_interval: Duration::from_secs(1),
+        };
+        let kinesis = Store::in_memory(rules);
+        kinesis.create_stream(EPOCH_MS, STREAM, shards).expect("the stream is new");
+        let consumer = kinesis.register_consumer(EPOCH_MS, STREAM, "sim").expect("the consumer is new");
+        let noted = Noted {
+            dice,
+            faults,
+            quiet: false,
+            hash: 0xcbf2_9ce4_8422_2325,
+            story: VecDeque::new(),
+            fired: BTreeMap::new(),
+            broken: Vec::new(),
+        };
+        Self {
+            kinesis,
+            consumer_arn: consumer.arn,
+            objects: MemoryObjects::default(),
+            leases: MemoryLeases::default(),
+            monitor: Mutex::default(),
+            shown: Mutex::default(),
+            start: Instant::now(),
+            is_fleet,
+            noted: Mutex::new(noted),
+        }
+    }
+
+    /// Whether manifests are seen, because they go over the network.
+    pub fn has_monitor(&self) -> bool {
+        self.is_fleet
+    }
+
+    /// Virtual time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Milliseconds since 1970 by the clock of the services.
+    pub fn now_ms(&self) -> Millis {
+        EPOCH_MS + self.elapsed().as_millis() as u64
+    }
+
+    /// Something happened.
+    pub fn note(&self, line: impl Into<String>) {
+        let at = self.elapsed().as_micros();
+        let line = format!("{:>5}.{:06} {}", at / 1_000_000, at % 1_000_000, line.into());
+        let mut noted = lock(&self.noted);
+        for byte in line.bytes() {
+            noted.hash = (noted.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        if noted.story.len() == STORY {
+            noted.story.pop_front();
+        }
+        noted.story.push_back(line);
+    }
+
+    /// An invariant does not hold.
+    pub fn broken(&self, what: impl Into<String>) {
+        let what = what.into();
+        self.note(format!("BROKEN: {what}"));
+        lock(&self.noted).broken.push(what);
+    }
+
+    /// Whether an invariant was broken.
+    pub fn is_broken(&self) -> bool {
+        !lock(&self.noted).broken.is_empty()
+    }
+
+    /// Throws the dice.
+    pub fn dice<T>(&self, throw: impl FnOnce(&mut Dice) -> T) -> T {
+        throw(&mut lock(&self.noted).dice)
+    }
+
+    /// Whether a fault happens now; it is counted.
+    pub fn strikes(&self, kind: &'static str) -> bool {
+        let mut noted = lock(&self.noted);
+        let rate = if noted.quiet { 0 } else { noted.faults.rate(kind) };
+        let strikes = noted.dice.chance(rate);
+        if strikes {
+            *noted.fired.entry(kind).or_default() += 1;
+        }
+        strikes
+    }
+
+    /// From now on nothing goes wrong any more.
+    pub fn calm(&self) {
+        lock(&self.noted).quiet = true;
+        self.note("faults end");
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub fn is_calm(&self) -> bool {
+        lock(&self.noted).quiet
+    }
+
+    /// What was noted: hash, story, faults that fired, what was broken.
+    pub fn seen(&self) -> (u64, Vec<String>, BTreeMap<&'static str, u64>, Vec<String>) {
+        let noted = lock(&self.noted);
+        (noted.hash, noted.story.iter().cloned().collect(), noted.fired.clone(), noted.broken.clone())
+    }
+}
