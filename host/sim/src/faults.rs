@@ -39,9 +39,9 @@ impl Faults {
             let (is_on, strength) = (dice.below(100) < 55, 1 + dice.below(4));
             let often: u64 = match *kind {
                 // of each poll of a process
-                "crash" => 60,
+                "crash" => 150,
                 // of each kill point that is passed
-                "crash_at_point" => 2_500,
+                "crash_at_point" => 4_000,
                 // of each crash
                 "power_loss" | "disk_lost" => 200_000,
                 // of each second
@@ -50,9 +50,9 @@ impl Faults {
                 "split" | "merge" => 40_000,
                 "stop" => 10_000,
                 // of each call
-                "slow" => 8_000,
+                "slow" => 5_000,
                 "fail_before" | "fail_after" | "throttle" => 12_000,
-                "partial_put" => 50_000,
+                "partial_put" => 8_000,
                 // of each event
                 "subscription_broken" => 15_000,
                 _ => 30_000,

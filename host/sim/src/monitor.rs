@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pelton::{
-    checkpoint::manifest::{self, Manifest},
+    checkpoint::{
+        ledger::KEPT,
+        manifest::{self, Manifest},
+    },
     sink::Token,
 };
 
@@ -15,6 +18,8 @@ pub struct Monitor {
     newest: BTreeMap<String, Manifest>,
     /// epochs that a manifest made durable: (partition, fence, epoch)
     durable: BTreeSet<(String, u64, u64)>,
+    /// by partition: the highest fence that has sent something
+    sent: BTreeMap<String, u64>,
     /// manifests that were made
     pub manifests: u64,
     /// claims among them
@@ -26,11 +31,6 @@ fn partition_of(name: &str) -> Option<&str> {
 }
 
 impl Monitor {
-    /// The newest manifest of every partition.
-    pub fn newest(&self) -> &BTreeMap<String, Manifest> {
-        &self.newest
-    }
-
     /// An object was made.
     pub fn created(&mut self, world: &World, name: &str, bytes: &[u8]) {
         let Some(partition) = partition_of(name) else { return };
@@ -39,6 +39,10 @@ impl Monitor {
             Err(failed) => return world.broken(failed.to_string()),
         };
         self.manifests += 1;
+        if self.newest.get(partition).is_some_and(|newest| newest.number >= next.number + KEPT) {
+            // an owner that was stopped for long: it must find out by itself, before it shows anything
+            return;
+        }
         match self.newest.get(partition) {
             None => self.first(world, partition, &next),
             Some(last) => follows(world, partition, last, &next),
@@ -110,12 +114,13 @@ impl Monitor {
         }
     }
 
-    /// An owner sends what cannot be taken back: no later owner may have claimed.
-    pub fn sending(&self, world: &World, partition: &str, fence: u64) {
-        let claimed = self.newest.get(partition).map_or(0, |newest| newest.fence);
-        if world.has_monitor() && claimed != fence {
-            world.broken(format!("owner {fence} of {partition} sends, but owner {claimed} has claimed"));
+    /// An owner sends what cannot be taken back: no later owner may have sent anything.
+    pub fn sending(&mut self, world: &World, partition: &str, fence: u64) {
+        let last = self.sent.entry(partition.to_owned()).or_default();
+        if world.has_monitor() && *last > fence {
+            world.broken(format!("owner {fence} of {partition} sends after owner {last} has sent"));
         }
+        *last = fence.max(*last);
     }
 }
 

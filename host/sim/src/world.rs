@@ -151,11 +151,6 @@ impl World {
         self.note("faults end");
     }
 
-    /// Whether nothing goes wrong any more.
-    pub fn is_calm(&self) -> bool {
-        lock(&self.noted).quiet
-    }
-
     /// What was noted: hash, story, faults that fired, what was broken.
     pub fn seen(&self) -> (u64, Vec<String>, BTreeMap<&'static str, u64>, Vec<String>) {
         let noted = lock(&self.noted);

@@ -56,6 +56,8 @@ struct Work {
 
 /// These blocks, which stand together in a chain, may be replaced by those.
 struct Merged {
+    /// the owner that had them merged: a later one may have removed the output
+    nonce: u64,
     inputs: Vec<BlockRef>,
     output: Vec<BlockRef>,
 }
@@ -74,7 +76,10 @@ impl Upkeep {
     pub fn adopt(&self, partition: &str, manifest: &mut Manifest) {
         let mut all = self.work();
         let Some(work) = all.get_mut(partition) else { return };
-        let Some(Merged { inputs, output }) = work.merged.take() else { return };
+        let Some(Merged { nonce, inputs, output }) = work.merged.take() else { return };
+        if nonce != manifest.nonce {
+            return;
+        }
         let chain = &mut manifest.state;
         let Some(from) = chain.windows(inputs.len()).position(|part| part == inputs) else { return };
         chain.splice(from..from + inputs.len(), output);
@@ -149,7 +154,7 @@ impl Upkeep {
                 output.push(block);
             }
             match change {
-                None => return Ok(Merged { inputs, output }),
+                None => return Ok(Merged { nonce: manifest.nonce, inputs, output }),
                 Some((_, None)) if whole => {}
                 Some((row, value)) if owned(&row, manifest.range) => writer.push(&row, value.as_deref()),
                 Some(_) => {}

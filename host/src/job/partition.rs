@@ -148,6 +148,7 @@ pub struct Partition {
 impl Partition {
     /// Rules 0 and 6: claims, recovers, and opens the shards. `first` is what it begins with where nothing is known of it.
     pub async fn claim(settings: Settings, record: JobRecord, first: Manifest, parts: Parts) -> Result<Self> {
+        parts.holding.permit.check()?;
         let Parts { inputs, mut flow, mut outlets, dead_letters, store, ledger, holding, clock, live } = parts;
         let mut epochs = Epochs::claim(ledger, &settings.name, first, holding.reached).await?;
         let manifest = epochs.manifest().clone();
@@ -196,6 +197,7 @@ impl Partition {
     /// this returns without an error; after an error the last commit is what counts.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ending> {
         loop {
+            self.holding.permit.check()?;
             self.holding.permit.pulse();
             if let Some(children) = self.ended.take() {
                 return self.seal(children).await;

@@ -35,6 +35,8 @@ pub const PATIENCE: u32 = 3;
 /// A partition that does nothing for so many durations (and [`STILL`]) is not renewed.
 const STILL_DURATIONS: u32 = 6;
 const STILL: Duration = Duration::from_secs(60);
+/// Whatever is not a renewal may take this part of a duration, so that renewals come in time.
+const OTHER: u32 = 5;
 /// Words between the keeper and its worker that wait.
 const QUEUE: usize = 1024;
 
@@ -153,6 +155,8 @@ struct Own {
     since: Duration,
     why: &'static str,
     wanted: bool,
+    /// nothing runs under it any more: whatever became of the last write, it is not renewed
+    is_over: bool,
     progress: Progress,
     /// what the row has to learn
     untold: Option<(Checkpoint, u64)>,
@@ -191,7 +195,10 @@ impl Keeping {
                         if matches!(command, Command::Ensure(_)) {
                             next_look = self.clock.elapsed();
                         }
-                        self.obey(command).await;
+                        let limit = self.options.duration / OTHER;
+                        if clock::timeout(limit, self.obey(command)).await.is_none() {
+                            tracing::warn!("the lease table does not answer within {limit:?}");
+                        }
                     }
                 },
                 () = clock::sleep(wait) => {}
@@ -208,8 +215,11 @@ impl Keeping {
                 // not all workers at the same moment
                 next_look =
                     self.clock.elapsed() + self.options.duration / 2 + random::jitter(self.options.duration / 2);
-                if let Err(failed) = self.look().await {
-                    tracing::warn!("the lease table cannot be read: {failed}");
+                let limit = self.options.duration / OTHER;
+                match clock::timeout(limit, self.look()).await {
+                    Some(Ok(())) => {}
+                    Some(Err(failed)) => tracing::warn!("the lease table cannot be read: {failed}"),
+                    None => tracing::warn!("the lease table does not answer within {limit:?}"),
                 }
             }
             self.show();
@@ -249,6 +259,7 @@ impl Keeping {
 
     /// Renews everything that is held. What cannot be renewed in time is lost.
     async fn renew(&mut self) {
+        self.held.retain(|_, own| !own.is_over);
         let patience = (STILL_DURATIONS * self.options.duration).max(STILL);
         let limit = self.options.duration / 3;
         let table = &self.table;
@@ -262,7 +273,7 @@ impl Keeping {
             let written = clock::timeout(limit, write(&**table, own, Change::default())).await;
             (key.clone(), written.map(|written| (begun, written)))
         });
-        let mut lost = Vec::new();
+        let mut lost: Vec<String> = Vec::new();
         for (key, written) in join_all(writes).await {
             match written {
                 Some((begun, Ok(Some(lease)))) => self.renewed(&key, lease, begun).await,
@@ -362,6 +373,7 @@ impl Keeping {
                 since: begun,
                 why,
                 wanted: false,
+                is_over: false,
                 progress: grant.progress.clone(),
                 untold: None,
             };
@@ -407,6 +419,7 @@ impl Keeping {
     async fn release(&mut self, key: &str) -> Result<()> {
         let Some(own) = self.held.get_mut(key) else { return Ok(()) };
         own.permit.end();
+        own.is_over = true;
         let next = if own.lease.handed_off_by.is_some() {
             Change { handed_off_by: Some(None), owner_switches: Some(Switches::Add), ..Change::default() }
         } else {
@@ -424,6 +437,7 @@ impl Keeping {
         self.create(children).await?;
         let Some(own) = self.held.get_mut(key) else { return Ok(()) };
         own.permit.end();
+        own.is_over = true;
         let epoch = own.progress.take().or(own.untold.take()).map(|(_, epoch)| epoch);
         let change = Change {
             checkpoint: Some(Checkpoint::ShardEnd),

@@ -2,7 +2,8 @@
 //!
 //! `JOB/records/GENERATION`, `JOB/manifests/PARTITION/NUMBER`, `JOB/state/PARTITION/FENCE-EPOCH-...`. Keeps rule 0: an object is made only if
 //! its number is free; after an error the number is read: our own nonce means that it happened, nothing there means to make the same bytes
-//! again, another's means fenced. Keeps rule 4: first the blocks, then the manifest that names them, and only then the worker's store, which
+//! again, another's means fenced; and a number that was free only because its manifest was removed long ago is found out by the later ones that stand.
+//! Keeps rule 4: first the blocks, then the manifest that names them, and only then the worker's store, which
 //! needs no sync: what it has is told by its mark, and what it lacks is loaded.
 //! Left to others: merging blocks and removing old ones (`upkeep`), reading them (`chain`).
 
@@ -112,6 +113,7 @@ impl RemoteLedger {
         let name = format!("{}{:020}", manifests(&self.job, &partition), manifest.number);
         let bytes = Bytes::from(manifest::encode(&manifest));
         create_numbered::<Manifest>(&*self.objects, &name, bytes, |other| other.nonce == manifest.nonce).await?;
+        self.refuse_outlived(&partition, &name).await?;
         kill::point("after-manifest");
         self.keep(&partition, &manifest, delta).await?;
         if let Some(old) = manifest.number.checked_sub(KEPT) {
@@ -122,6 +124,25 @@ impl RemoteLedger {
         }
         self.upkeep.committed(&partition, &manifest);
         Ok(())
+    }
+
+    /// A number that was free because its manifest has been removed meanwhile: later ones stand, so this owner was stopped for long. What it
+    /// made is garbage, and it is fenced.
+    async fn refuse_outlived(&self, partition: &str, name: &str) -> Result<()> {
+        let prefix = manifests(&self.job, partition);
+        let mut attempt = 0;
+        loop {
+            match self.objects.list(&prefix, name).await {
+                Ok(later) if later.is_empty() => return Ok(()),
+                Ok(_) => {
+                    if let Err(failed) = self.objects.delete(name).await {
+                        tracing::debug!("{failed}: the next owner removes it");
+                    }
+                    return Err(fenced(name));
+                }
+                Err(failed) => wait(failed, &mut attempt).await?,
+            }
+        }
     }
 
     /// What became durable goes to the worker's store too. A claim brings nothing, and does not move the mark.

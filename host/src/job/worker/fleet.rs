@@ -110,7 +110,7 @@ impl Fleet {
 
     /// What may be tried now.
     pub fn due(&self, now: Duration) -> Vec<Id> {
-        let due = |place: &Place| place.stuck.is_none() && place.not_before <= now;
+        let due = |place: &Place| place.stuck.is_none() && place.not_before <= now && place.grant.permit.holds();
         // whatever waits is alive
         self.places.values().for_each(|place| place.grant.permit.pulse());
         self.places.iter().filter(|(_, place)| due(place)).map(|(id, _)| id.clone()).collect()
