@@ -84,6 +84,9 @@ const LEASE: Duration = Duration::from_secs(3);
 /// How long a run may take to come to an end once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(900);
 
+/// How long a worker may take to end when it is asked to.
+const LAST: Duration = Duration::from_secs(300);
+
 /// The engine that every run shares.
 pub fn plugins() -> anyhow::Result<Arc<Plugins>> {
     Ok(Arc::new(Plugins::new(None, Limits::default())?))
@@ -136,14 +139,22 @@ async fn whole(plan: &Plan<'_>) -> Outcome {
             }
             sleep(Duration::from_secs(1)).await;
         }
+        world.note("everybody is asked to end");
         *stopping.borrow_mut() = true;
         lives.borrow().values().for_each(|(_, stop, _)| {
             stop.send_replace(true);
         });
     };
-    let ended = async { tokio::join!(fleet, script) };
-    if tokio::time::timeout(Duration::from_secs(3_600), ended).await.is_err() {
-        world.broken("the run does not end");
+    let over = async {
+        while !*stopping.borrow() {
+            sleep(Duration::from_secs(1)).await;
+        }
+        sleep(LAST).await;
+    };
+    tokio::select! {
+        biased;
+        _ = async { tokio::join!(fleet, script) } => {}
+        () = over => world.broken(format!("somebody has not ended {LAST:?} after being asked")),
     }
     for wrong in verdict::judge(&world, plan.scenario) {
         world.broken(wrong);

@@ -153,8 +153,12 @@ impl Worker<'_> {
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
-            if stopping && under.active.is_empty() {
-                return fleet.leave().await;
+            if stopping {
+                under.stop_all();
+                fleet.enough().await;
+                if under.active.is_empty() {
+                    return fleet.leave().await;
+                }
             }
             let due = if stopping { Vec::new() } else { fleet.due(self.clock.elapsed()) };
             for id in due {
@@ -165,7 +169,7 @@ impl Worker<'_> {
             }
             tokio::select! {
                 biased;
-                changed = stop.changed(), if !stopping => if changed.is_err() || *stop.borrow() { under.stop_all() },
+                changed = stop.changed(), if !stopping => if changed.is_err() { under.stop_all() },
                 event = fleet.next() => self.told(event, &mut fleet, &mut under),
                 (id, ending) = under.ended() => self.ended(&id, ending, &mut fleet, &mut shards).await,
                 () = clock::sleep(fleet::POLL) => {}

@@ -64,6 +64,7 @@ enum Command {
     Ensure(Vec<Lease>),
     Release(String),
     Ended(String, Vec<Lease>),
+    Enough,
     Stop(oneshot::Sender<()>),
 }
 
@@ -130,6 +131,11 @@ impl Keeper {
         self.say(Command::Ended(key.to_owned(), children)).await;
     }
 
+    /// Nothing more is taken: the worker is about to leave.
+    pub async fn enough(&self) {
+        self.say(Command::Enough).await;
+    }
+
     /// Writes what is left to write, and ends.
     pub async fn stop(&self) {
         let (done, stopped) = oneshot::channel();
@@ -180,9 +186,11 @@ impl Keeping {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let renew = self.options.duration / 3;
         let (mut next_renewal, mut next_look) = (self.clock.elapsed() + renew, self.clock.elapsed());
+        let mut looks = true;
         loop {
             let now = self.clock.elapsed();
-            let wait = next_renewal.min(next_look).saturating_sub(now);
+            let next = if looks { next_renewal.min(next_look) } else { next_renewal };
+            let wait = next.saturating_sub(now);
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -191,6 +199,7 @@ impl Keeping {
                         let _ = done.send(());
                         return;
                     }
+                    Some(Command::Enough) => looks = false,
                     Some(command) => {
                         if matches!(command, Command::Ensure(_)) {
                             next_look = self.clock.elapsed();
@@ -211,7 +220,7 @@ impl Keeping {
                 }
                 self.grant_waiting().await;
             }
-            if self.clock.elapsed() >= next_look {
+            if looks && self.clock.elapsed() >= next_look {
                 // not all workers at the same moment
                 next_look =
                     self.clock.elapsed() + self.options.duration / 2 + random::jitter(self.options.duration / 2);
@@ -241,7 +250,7 @@ impl Keeping {
             Command::Ensure(leases) => self.create(&leases).await,
             Command::Release(key) => self.release(&key).await,
             Command::Ended(key, children) => self.ended(&key, &children).await,
-            Command::Stop(_) => Ok(()),
+            Command::Enough | Command::Stop(_) => Ok(()),
         };
         if let Err(failed) = done {
             tracing::warn!("the lease table cannot be written: {failed}; what is missing is made up for later");

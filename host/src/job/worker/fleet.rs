@@ -63,6 +63,7 @@ pub struct Fleet {
     tables: Vec<Table>,
     places: BTreeMap<Id, Place>,
     undone: VecDeque<Undone>,
+    has_enough: bool,
 }
 
 /// A lease table: one for a source, or for the whole job.
@@ -91,7 +92,7 @@ impl Fleet {
             let (keeper, events) = Keeper::start(table, options.clone(), clock.clone(), runtime);
             Table { source, keeper, events }
         };
-        Self { tables: tables.into_iter().map(keep).collect(), places: BTreeMap::new(), undone: VecDeque::new() }
+        Self { tables: tables.into_iter().map(keep).collect(), places: BTreeMap::new(), undone: VecDeque::new(), has_enough: false }
     }
 
     fn table(&self, source: &str) -> Option<&Table> {
@@ -105,6 +106,15 @@ impl Fleet {
             let rows =
                 own.map(|(_, shard)| shard.as_ref().map_or_else(|| Lease::new(JOB, Checkpoint::TrimHorizon), row));
             table.keeper.ensure(rows.collect()).await;
+        }
+    }
+
+    /// Nothing more is taken.
+    pub async fn enough(&mut self) {
+        if !std::mem::replace(&mut self.has_enough, true) {
+            for table in &self.tables {
+                table.keeper.enough().await;
+            }
         }
     }
 
