@@ -244,7 +244,7 @@ pub struct Log {
 
 impl Log {
     /// Hands every good frame to `take`, drops a cut-off tail.
-    fn open(path: PathBuf, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Self, DiskError> {
+    pub fn open(path: PathBuf, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Self, DiskError> {
         let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let mut file = options.map_err(io_error("open", &path))?;
         let length = file.metadata().map_err(io_error("read", &path))?.len();
@@ -289,6 +289,27 @@ impl Log {
             return Err(failed(error));
         }
         self.size += out.len() as u64;
+        Ok(())
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Puts these payloads in the place of all others: beside, then renamed. After an error the log is as it was.
+    pub fn rewrite(&mut self, payloads: impl Iterator<Item = Vec<u8>>) -> Result<(), DiskError> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let beside = PathBuf::from(name);
+        match fs::remove_file(&beside) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &beside)(e)),
+            _ => {}
+        }
+        let mut new = Self::open(beside, |_| Ok(()))?;
+        new.append(payloads)?;
+        fs::rename(&new.path, &self.path).map_err(io_error("write", &self.path))?;
+        new.path.clone_from(&self.path);
+        *self = new;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
-//! Kinesis, Firehose and a schema registry on loopback, for development, tests and demos.
+//! Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on loopback, for development, tests and demos.
 //!
 //! A request goes: `net` (sockets, TLS) → `http` (headers, errors) → `api` (JSON of one call) → `store` (the service
-//! itself, synchronous, told the time) → `disk` (if there is a directory). `registry` is a second server of its own.
+//! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB, `dynamodb` stands in the place of
+//! `api` and `store`. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
 //! It leaves out: CBOR, resharding by count, changing retention, encryption, enhanced monitoring.
@@ -17,6 +18,8 @@ pub mod event_stream;
 mod clock;
 pub mod store;
 
+pub mod dynamodb;
+
 pub mod disk;
 
 pub mod registry;
@@ -26,6 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynamodb::Tables;
+use http::Services;
 use net::Listening;
 use store::{ApiError, ErrorKind, Rules, Store};
 use tls::Tls;
@@ -75,17 +80,23 @@ pub enum StartError {
 
 /// A running emulator; it stops when told to, or when its runtime ends.
 pub struct Running {
-    store: Arc<Store>,
+    services: Services,
     plain: Listening,
     tls: Option<(Listening, String)>,
 }
 
-/// Starts Kinesis and Firehose on one port.
+/// Starts Kinesis, Firehose and DynamoDB on one port.
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let store = Arc::new(open_store(&options)?);
+    // After the store, which holds the directory's lock.
+    let tables = Arc::new(match &options.dir {
+        Some(dir) => Tables::on_disk(dir)?,
+        None => Tables::in_memory(),
+    });
+    let services = Services { store, tables };
     let handler = {
-        let store = Arc::clone(&store);
-        move |request| http::handle(Arc::clone(&store), request)
+        let services = services.clone();
+        move |request| http::handle(services.clone(), request)
     };
     let tls = match options.tls_listen {
         None => None,
@@ -95,7 +106,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
     };
     let plain = net::listen(options.listen, None, handler).await?;
-    Ok(Running { store, plain, tls })
+    Ok(Running { services, plain, tls })
 }
 
 fn open_store(options: &Options) -> Result<Store, StartError> {
@@ -135,9 +146,14 @@ impl Running {
         self.tls.as_ref().map(|(_, pem)| pem.as_str())
     }
 
-    /// The service behind the ports.
+    /// Kinesis and Firehose behind the ports.
     pub fn store(&self) -> Arc<Store> {
-        Arc::clone(&self.store)
+        Arc::clone(&self.services.store)
+    }
+
+    /// DynamoDB behind the ports.
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.services.tables)
     }
 
     pub async fn stop(self) {
