@@ -1,4 +1,4 @@
-//! The contracts of the edges as suites that every implementation runs: what `source` and `sink` promise, tried out.
+//! The contracts of the edges as suites that every implementation runs: what `source`, `sink` and `lease` promise, tried out.
 //!
 //! The rule: a suite says in words which promise is broken and never panics, so that a broken implementation can be a test too.
 //! Left to others: how an implementation is set up, and how what it shows is read back ([`SinkRig`]).
@@ -9,8 +9,10 @@ use crate::{
     source::{self, Event, From, Position, Source, Start},
 };
 
+mod leases;
 mod sinks;
 
+pub use leases::leases;
 pub use sinks::{SinkRig, rows, sink};
 
 /// Which promise is broken, and how.

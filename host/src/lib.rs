@@ -9,6 +9,7 @@
 //! - `sink`: where results go
 //! - `state`: what is remembered per key
 //! - `checkpoint`: the commit protocol, what is durable
+//! - `lease`: who should run what
 //! - `plugin`: the WebAssembly boundary
 //! - `job`: the job file, the graph, the running partition
 //! - `cli`: what users type
@@ -28,6 +29,8 @@ pub mod sink;
 pub mod state;
 
 pub mod checkpoint;
+
+pub mod lease;
 
 pub mod plugin;
 

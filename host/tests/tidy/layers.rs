@@ -32,8 +32,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("plugin", &[]),
     ("checkpoint", &["sink", "source", "state"]),
+    ("lease", &["source::Pending"]),
     ("metrics", &[]),
-    ("contract", &["source", "decode", "transform", "window", "sink", "state", "checkpoint"]),
+    ("contract", &["source", "decode", "transform", "window", "sink", "state", "checkpoint", "lease"]),
     ("job", &["source", "decode", "transform", "window", "sink", "state", "checkpoint", "plugin", "metrics"]),
     ("cli", &["source", "decode", "transform", "window", "sink", "state", "checkpoint", "plugin", "metrics", "job"]),
 ];

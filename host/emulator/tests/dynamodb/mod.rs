@@ -7,13 +7,15 @@
 //! wrong type. Where it answers InternalFailure, nothing is
 //! compared. It looks at the condition before it looks at the update: then it is asked again with a condition that holds.
 
+mod client;
 mod local;
 mod random;
 
 use pelton_emulator::{Options, start};
 use serde_json::{Value, json};
 
-use local::{Client, Local};
+use client::Client;
+use local::Local;
 use random::Random;
 
 /// In every run of the tests.
