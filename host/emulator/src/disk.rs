@@ -65,6 +65,8 @@ struct StreamMeta {
     /// Names with their times of creation.
     consumers: Vec<(String, u64)>,
     shards: Vec<ShardMeta>,
+    #[serde(default)]
+    scaled: Vec<Millis>,
 }
 
 /// Hash keys and sequence numbers are texts: JSON's numbers are too small.
@@ -169,6 +171,7 @@ fn stream_meta(stream: &Stream) -> StreamMeta {
         last_consumer_born: stream.last_consumer_born,
         consumers: stream.consumers.values().map(|c| (c.name.clone(), c.born)).collect(),
         shards: stream.shards.iter().map(shard).collect(),
+        scaled: stream.scaled.clone(),
     }
 }
 
@@ -189,6 +192,7 @@ fn restore_stream(meta: &StreamMeta) -> Result<Stream, String> {
         stream.insert_shard(restored);
     }
     stream.last_consumer_born = meta.last_consumer_born;
+    stream.scaled.clone_from(&meta.scaled);
     for (name, born) in &meta.consumers {
         let consumer = restored_consumer(&stream, name, *born);
         stream.consumers.insert(name.clone(), consumer);

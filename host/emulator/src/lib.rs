@@ -5,7 +5,7 @@
 //! `api` and `store`. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
-//! It leaves out: CBOR, resharding by count, changing retention, encryption, enhanced monitoring.
+//! It leaves out: CBOR, changing retention, encryption, enhanced monitoring.
 
 mod net;
 mod tls;
@@ -50,6 +50,8 @@ pub struct Options {
     pub takeover_after: Duration,
     /// At most one SubscribeToShard in this time, per consumer and shard.
     pub call_interval: Duration,
+    /// How often a stream may be scaled by UpdateShardCount in 24 hours; None is without limit.
+    pub scalings_a_day: Option<u32>,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             subscription: Duration::from_secs(300),
             takeover_after: Duration::from_secs(5),
             call_interval: Duration::from_secs(1),
+            scalings_a_day: Some(10),
         }
     }
 }
@@ -114,6 +117,7 @@ fn open_store(options: &Options) -> Result<Store, StartError> {
         subscription: options.subscription,
         takeover_after: options.takeover_after,
         call_interval: options.call_interval,
+        scalings_a_day: options.scalings_a_day,
     };
     let store = match &options.dir {
         Some(dir) => Store::on_disk(dir, rules, clock::now())?,

@@ -59,6 +59,7 @@ fn kinesis(store: &Store, now: Millis, operation: &str, body: &[u8]) -> Result<V
         "ListShards" => shards::list(store, now, body),
         "SplitShard" => shards::split(store, now, body),
         "MergeShards" => shards::merge(store, now, body),
+        "UpdateShardCount" => shards::update_count(store, now, body),
         "PutRecord" => records::put_record(store, now, body),
         "PutRecords" => records::put_records(store, now, body),
         "GetShardIterator" => records::get_shard_iterator(store, now, body),

@@ -176,6 +176,16 @@ impl Store {
         self.reshape(stream, |s| reshard::merge(s, now, shard, adjacent))
     }
 
+    /// Scales to even ranges; returns how many shards were open before.
+    pub fn update_shard_count(&self, now: Millis, stream: &str, target: u32) -> Result<usize, ApiError> {
+        let most = self.rules.scalings_a_day;
+        self.reshape(stream, |s| {
+            let before = s.open_count();
+            reshard::scale(s, now, target, most)?;
+            Ok(before)
+        })
+    }
+
     pub fn register_consumer(&self, now: Millis, stream: &str, name: &str) -> Result<Consumer, ApiError> {
         self.reshape(stream, |s| consumer::register(s, now, name))
     }

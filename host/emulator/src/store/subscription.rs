@@ -33,6 +33,8 @@ pub struct Rules {
     pub subscription: Duration,
     pub takeover_after: Duration,
     pub call_interval: Duration,
+    /// How often a stream may be scaled by count in 24 hours; None is without limit.
+    pub scalings_a_day: Option<u32>,
 }
 
 /// What a consumer remembers about one shard.
