@@ -2,7 +2,7 @@
 //!
 //! A request goes: `net` (sockets, TLS) → `http` (headers, errors) → `api` (JSON of one call) → `store` (the service
 //! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB, `dynamodb` stands in the place of
-//! `api` and `store`. `registry` is a second server of its own.
+//! `api` and `store`. `faults` says what goes wrong on request. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
 //! It leaves out: CBOR, changing retention, encryption, enhanced monitoring.
@@ -11,6 +11,7 @@ mod net;
 mod tls;
 
 mod http;
+mod services;
 
 mod api;
 pub mod event_stream;
@@ -22,6 +23,8 @@ pub mod dynamodb;
 
 pub mod disk;
 
+pub mod faults;
+
 pub mod registry;
 
 use std::net::SocketAddr;
@@ -30,8 +33,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynamodb::Tables;
-use http::Services;
 use net::Listening;
+use services::Services;
 use store::{ApiError, ErrorKind, Rules, Store};
 use tls::Tls;
 
@@ -52,6 +55,8 @@ pub struct Options {
     pub call_interval: Duration,
     /// How often a stream may be scaled by UpdateShardCount in 24 hours; None is without limit.
     pub scalings_a_day: Option<u32>,
+    /// What goes wrong from the start; `/_pelton/faults` changes it.
+    pub faults: Vec<faults::Rule>,
 }
 
 impl Default for Options {
@@ -65,6 +70,7 @@ impl Default for Options {
             takeover_after: Duration::from_secs(5),
             call_interval: Duration::from_secs(1),
             scalings_a_day: Some(10),
+            faults: Vec::new(),
         }
     }
 }
@@ -96,7 +102,9 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         Some(dir) => Tables::on_disk(dir)?,
         None => Tables::in_memory(),
     });
-    let services = Services { store, tables };
+    let faults = store.faults();
+    faults.replace(options.faults.clone());
+    let services = Services { store, tables, faults };
     let handler = {
         let services = services.clone();
         move |request| http::handle(services.clone(), request)
@@ -153,6 +161,11 @@ impl Running {
     /// Kinesis and Firehose behind the ports.
     pub fn store(&self) -> Arc<Store> {
         Arc::clone(&self.services.store)
+    }
+
+    /// What goes wrong with calls.
+    pub fn faults(&self) -> Arc<faults::Faults> {
+        Arc::clone(&self.services.faults)
     }
 
     /// DynamoDB behind the ports.

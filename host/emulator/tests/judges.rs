@@ -82,3 +82,12 @@ async fn the_aws_cli_uses_dynamodb() {
     judge(bash).await;
     emulator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_sees_every_fault() {
+    let emulator = emulator(false).await;
+    let mut python = Command::new(programs().join("python3"));
+    python.arg(script("boto3_faults.py")).arg(format!("http://{}", emulator.addr()));
+    judge(python).await;
+    emulator.stop().await;
+}

@@ -249,6 +249,93 @@ async fn a_long_table_comes_in_pages() {
     emulator.stop().await;
 }
 
+/// The emulator with what goes wrong from now on.
+fn wrong(emulator: &Running, rules: &[&str]) {
+    emulator.faults().replace(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_answer_is_lost_is_not_taken_for_anothers() {
+    let emulator = emulator().await;
+    let table = leases(emulator.addr()).await;
+    for lost in ["*:apply-then-fail:next=1", "*:lost-condition:next=1"] {
+        wrong(&emulator, &[lost]);
+        let mut lease = Lease::new(lost, Checkpoint::Latest);
+        assert!(table.create(&lease).await.unwrap(), "{lost}");
+        assert_eq!(emulator.faults().fired(), [1]);
+        let renew = Change { counter_up: true, ..Change::default() };
+        let take = Change { owner: Some(Some("me".into())), owner_switches: Some(Switches::Add), ..renew.clone() };
+        let hand_off =
+            Change { owner: Some(Some("next".into())), handed_off_by: Some(Some("me".into())), ..Change::default() };
+        let owned = |_: &Lease| Expect::Owned { owner: Some("me".into()), handed_off_by: None };
+        let counted = |lease: &Lease| Expect::Counter(lease.counter);
+        let expectations: [&dyn Fn(&Lease) -> Expect; 3] = [&counted, &counted, &owned];
+        for (change, expect) in [take, renew, hand_off].iter().zip(expectations) {
+            wrong(&emulator, &[lost]);
+            let updated = table.update(lost, &expect(&lease), change).await.unwrap();
+            assert_eq!(emulator.faults().fired(), [1]);
+            lease = change.applied(&lease);
+            assert_eq!(updated, Updated::Done(lease.clone()), "{lost}: {change:?}");
+        }
+        wrong(&emulator, &[lost]);
+        assert_eq!(table.delete(lost, &Expect::Exists).await.unwrap(), Updated::Refused(None), "it is gone");
+    }
+    emulator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_write_that_another_overtook_is_refused() {
+    let emulator = emulator().await;
+    let (table, other) = (leases(emulator.addr()).await, leases(emulator.addr()).await);
+    table.create(&Lease::new("shard", Checkpoint::Latest)).await.unwrap();
+    let take = |who: &str| Change { counter_up: true, owner: Some(Some(who.into())), ..Change::default() };
+    // Our first try never arrives, the second one waits; meanwhile the other worker takes the lease.
+    wrong(&emulator, &["UpdateItem:reset:next=1", "UpdateItem:delay=800:next=2"]);
+    let expect = Expect::Counter(0);
+    let (ours, theirs) = (take("me"), take("other"));
+    let slow = table.update("shard", &expect, &ours);
+    let quick = async {
+        until_fired(&emulator, 2).await;
+        wrong(&emulator, &[]);
+        other.update("shard", &expect, &theirs).await.unwrap()
+    };
+    let (slow, quick) = futures::future::join(slow, quick).await;
+    let Updated::Done(row) = quick else { panic!("{quick:?}") };
+    assert_eq!(slow.unwrap(), Updated::Refused(Some(row)));
+    emulator.stop().await;
+}
+
+async fn until_fired(emulator: &Running, delays: u64) {
+    while emulator.faults().fired()[1] < delays {
+        pelton::clock::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_refuses_is_said_with_advice() {
+    let emulator = emulator().await;
+    let table = leases(emulator.addr()).await;
+    for (fault, words) in [
+        ("*:access-denied", ["AccessDeniedException", "allow dynamodb:UpdateItem"]),
+        ("*:expired-credentials", ["ExpiredTokenException", "renew the credentials"]),
+        ("*:throttle", ["ProvisionedThroughputExceededException", "more capacity"]),
+        ("*:fail", ["InternalServerError", TABLE]),
+        ("*:reset", [TABLE, "cannot be written"]),
+        ("*:delay=20000", ["did not answer in time", TABLE]),
+    ] {
+        wrong(&emulator, &[fault]);
+        let refused = table.update("shard", &Expect::Exists, &Change::default()).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Unavailable);
+        assert!(words.iter().all(|word| refused.to_string().contains(word)), "{fault}: {refused}");
+        if fault != "*:delay=20000" {
+            assert!(table.list().await.is_err());
+        }
+    }
+    wrong(&emulator, &["*:throttle:next=2"]);
+    assert_eq!(table.list().await.unwrap(), [], "a few refusals are for the SDK to get over");
+    emulator.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_none_of_ours_is_refused_with_words() {
     let emulator = emulator().await;
