@@ -4,11 +4,13 @@
 //! an endpoint on this machine needs no account: without credentials, dummy ones and a default region are used.
 //! Left to others: what is called, and what is tried again beyond the SDK's own retries.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
 use aws_sdk_kinesis::{
-    config::{Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient},
+    config::{
+        Credentials, Intercept, ProvideCredentials, SharedCredentialsProvider, SharedHttpClient, timeout::TimeoutConfig,
+    },
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_http_client::{
@@ -20,6 +22,9 @@ use crate::error::{Error, Kind, Result};
 
 /// The region where an endpoint on this machine is said to be.
 const LOOPBACK_REGION: &str = "us-east-1";
+/// One try of a call to DynamoDB, and all tries of it.
+const ONE_TRY: Duration = Duration::from_secs(3);
+const ALL_TRIES: Duration = Duration::from_secs(8);
 
 /// What a job says about AWS. Everything left out comes from the environment, as in every tool of AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,6 +131,16 @@ impl Aws {
             config.set_endpoint_url(Some(endpoint.clone()));
         }
         aws_sdk_firehose::Client::from_conf(config.build())
+    }
+
+    /// A client of DynamoDB with connections of its own. It answers within a lease or fails: a call that hangs would cost one.
+    pub fn dynamodb_client(&self) -> aws_sdk_dynamodb::Client {
+        let times = TimeoutConfig::builder().operation_attempt_timeout(ONE_TRY).operation_timeout(ALL_TRIES).build();
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.one_client()).timeout_config(times);
+        if let Some(endpoint) = &self.settings.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// An endpoint that somebody named goes here, where no variable of the environment (`AWS_ENDPOINT_URL_KINESIS`) overrides it.

@@ -9,9 +9,11 @@ use crate::{
     source::{self, Event, From, Position, Source, Start},
 };
 
+mod leases;
 mod objects;
 mod sinks;
 
+pub use leases::leases;
 pub use objects::objects;
 pub use sinks::{SinkRig, rows, sink};
 

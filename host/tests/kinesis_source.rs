@@ -192,3 +192,42 @@ async fn deregister(client: aws_sdk_kinesis::Client) {
 async fn delete(client: aws_sdk_kinesis::Client) {
     client.delete_stream().stream_name("clicks").enforce_consumer_deletion(true).send().await.unwrap();
 }
+
+/// Every record once and in order, whatever the service does between.
+async fn through(rules: &[&str], tls: bool) {
+    let service = service(SHORT, tls, 1).await;
+    let waits = Timing { silence: Duration::from_millis(1000), ..timing() };
+    let source = service.source_with("clicks", waits).await.unwrap();
+    let mut reader = open(&source, &id(0), TRIM).await;
+    service.emulator.faults().replace(rules.iter().map(|rule| rule.parse().unwrap()).collect());
+    let mut seen = Vec::new();
+    for round in 0..30 {
+        service.put(round * 5..(round + 1) * 5).await;
+        seen.extend(take(reader.as_mut(), 5).await);
+    }
+    assert_eq!(seen, (0..150).collect::<Vec<_>>(), "{rules:?}, TLS {tls}");
+    let fired = service.emulator.faults().fired();
+    assert!(fired.iter().all(|fired| *fired > 0), "{rules:?} fired {fired:?} times");
+    service.emulator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_between_events_lose_and_repeat_nothing() {
+    through(&["SubscribeToShard:reset-event:0.2:seed=1"], false).await;
+    through(&["SubscribeToShard:reset-event:0.2:seed=2"], true).await;
+    through(&["SubscribeToShard:stall:next=2"], true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_of_the_call_lose_and_repeat_nothing() {
+    for (number, fault) in ["reset", "apply-then-fail", "throttle", "fail", "delay=50"].into_iter().enumerate() {
+        // Dropped connections bring the calls.
+        let rule = format!("SubscribeToShard:{fault}:next=2");
+        through(&["SubscribeToShard:reset-event:next=3", &rule], number % 2 == 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_twice_is_read_once() {
+    through(&["SubscribeToShard:duplicate-event:0.2:seed=1"], false).await;
+}

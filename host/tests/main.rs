@@ -10,6 +10,7 @@ mod flights;
 mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
+mod leases;
 mod plugin;
 mod scripted_service;
 mod second_run;

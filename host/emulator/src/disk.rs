@@ -65,6 +65,8 @@ struct StreamMeta {
     /// Names with their times of creation.
     consumers: Vec<(String, u64)>,
     shards: Vec<ShardMeta>,
+    #[serde(default)]
+    scaled: Vec<Millis>,
 }
 
 /// Hash keys and sequence numbers are texts: JSON's numbers are too small.
@@ -169,6 +171,7 @@ fn stream_meta(stream: &Stream) -> StreamMeta {
         last_consumer_born: stream.last_consumer_born,
         consumers: stream.consumers.values().map(|c| (c.name.clone(), c.born)).collect(),
         shards: stream.shards.iter().map(shard).collect(),
+        scaled: stream.scaled.clone(),
     }
 }
 
@@ -189,6 +192,7 @@ fn restore_stream(meta: &StreamMeta) -> Result<Stream, String> {
         stream.insert_shard(restored);
     }
     stream.last_consumer_born = meta.last_consumer_born;
+    stream.scaled.clone_from(&meta.scaled);
     for (name, born) in &meta.consumers {
         let consumer = restored_consumer(&stream, name, *born);
         stream.consumers.insert(name.clone(), consumer);
@@ -244,7 +248,7 @@ pub struct Log {
 
 impl Log {
     /// Hands every good frame to `take`, drops a cut-off tail.
-    fn open(path: PathBuf, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Self, DiskError> {
+    pub fn open(path: PathBuf, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<Self, DiskError> {
         let options = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let mut file = options.map_err(io_error("open", &path))?;
         let length = file.metadata().map_err(io_error("read", &path))?.len();
@@ -289,6 +293,27 @@ impl Log {
             return Err(failed(error));
         }
         self.size += out.len() as u64;
+        Ok(())
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Puts these payloads in the place of all others: beside, then renamed. After an error the log is as it was.
+    pub fn rewrite(&mut self, payloads: impl Iterator<Item = Vec<u8>>) -> Result<(), DiskError> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let beside = PathBuf::from(name);
+        match fs::remove_file(&beside) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error("remove", &beside)(e)),
+            _ => {}
+        }
+        let mut new = Self::open(beside, |_| Ok(()))?;
+        new.append(payloads)?;
+        fs::rename(&new.path, &self.path).map_err(io_error("write", &self.path))?;
+        new.path.clone_from(&self.path);
+        *self = new;
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub struct Frame {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    #[error("the connection drops: a fault was asked for")]
+    Dropped,
     #[error("frame is cut off: {have} bytes, it needs {need}")]
     CutOff { have: usize, need: usize },
     #[error("frame lengths disagree: total {total}, headers {headers}")]

@@ -1,38 +1,52 @@
-//! Kinesis and Firehose over HTTP: which call a request is, and how its answer looks.
+//! Kinesis, Firehose and DynamoDB over HTTP: which call a request is, and how its answer looks.
 //!
 //! The rules: every answer has a request id; an error is `{"__type", "message"}` with the service's name also in
-//! `x-amzn-ErrorType`; credentials are not looked at. Only JSON 1.1 is spoken, and CBOR is refused with words.
+//! `x-amzn-ErrorType`; credentials are not looked at. Only JSON is spoken (1.1, for DynamoDB 1.0 with the body's CRC-32),
+//! and CBOR is refused with words.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Method, Request, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::{self, EVENTS_CONTENT_TYPE, EventBody, Reply};
 use crate::clock;
-use crate::net::{Body, full, read_body};
+use crate::dynamodb::{TableError, TableErrorKind, Tables, item_json};
+use crate::faults::{Fault, Faults, Fired, Stage};
+use crate::net::{Body, Dropped, full, read_body};
+use crate::services::{Services, refuse_table_call};
 use crate::store::{ApiError, ErrorKind, Store};
 
+const PLAIN_JSON: &str = "application/json";
 const JSON: &str = "application/x-amz-json-1.1";
+const DYNAMODB_JSON: &str = "application/x-amz-json-1.0";
+const DYNAMODB: &str = "DynamoDB_20120810.";
 const READ_BACK: &str = "/_pelton/firehose/";
 
-pub async fn handle(store: Arc<Store>, request: Request<Incoming>) -> Response<Body> {
-    if request.method() == Method::GET {
-        return read_back(&store, request.uri().path());
+const FAULTS: &str = "/_pelton/faults";
+
+pub async fn handle(services: Services, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
+    if request.uri().path() == FAULTS {
+        return Ok(faults(&services.faults, request).await);
     }
-    match answer(store, request).await {
-        Ok(response) => response,
-        Err(error) => error_response(&error),
+    if request.method() == Method::GET {
+        return Ok(read_back(&services.store, request.uri().path()));
+    }
+    match read(request).await {
+        Ok((target, body)) => answer(services, &target, &body).await,
+        Err(error) => Ok(error_response(&error)),
     }
 }
 
-async fn answer(store: Arc<Store>, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
+/// The call's name and body.
+async fn read(request: Request<Incoming>) -> Result<(String, Bytes), ApiError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let message = format!("{} {} is no call: POST to /", head.method, head.uri.path());
@@ -42,12 +56,61 @@ async fn answer(store: Arc<Store>, request: Request<Incoming>) -> Result<Respons
     let target = text_of(&head.headers, "x-amz-target");
     let body = read_body(body).await;
     let body = body.map_err(|e| ApiError::new(ErrorKind::Serialization, format!("cannot read the request: {e}")))?;
-    match api::call(&store, clock::now(), target, &body)? {
+    Ok((target.to_owned(), body))
+}
+
+/// Does the call, unless a fault has it otherwise.
+async fn answer(services: Services, target: &str, body: &[u8]) -> Result<Response<Body>, Dropped> {
+    let fired = services.draw(Stage::Call, target, body);
+    let drawn = |fault: Fault| fired.iter().any(|f| f.fault == fault);
+    for fired in &fired {
+        if let Fault::Delay(delay) = fired.fault {
+            tokio::time::sleep(delay).await;
+        }
+    }
+    if drawn(Fault::Reset) {
+        return Err(Dropped);
+    }
+    let response = if let Some(operation) = target.strip_prefix(DYNAMODB) {
+        let outcome = refuse_table_call(&fired, operation).and_then(|()| table_call(&services.tables, operation, body));
+        if outcome.is_ok() && !services.draw(Stage::Done, target, body).is_empty() {
+            return Err(Dropped);
+        }
+        table_response(outcome)
+    } else {
+        stream_call(services.store, target, body, &fired).unwrap_or_else(|error| error_response(&error))
+    };
+    if drawn(Fault::ApplyThenFail) { Err(Dropped) } else { Ok(response) }
+}
+
+fn stream_call(store: Arc<Store>, target: &str, body: &[u8], fired: &[Fired]) -> Result<Response<Body>, ApiError> {
+    match api::call(&store, clock::now(), target, body, fired)? {
         Reply::Json(bytes) => Ok(response(200, JSON, full(bytes))),
         Reply::Events(subscription) => {
             let events = EventBody::new(store, subscription);
             Ok(response(200, EVENTS_CONTENT_TYPE, events.boxed()))
         }
+    }
+}
+
+/// GET shows the rules with their counters, POST replaces them, DELETE clears them.
+async fn faults(faults: &Faults, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let changed = match head.method {
+        Method::GET => Ok(()),
+        Method::DELETE => {
+            faults.replace(Vec::new());
+            Ok(())
+        }
+        Method::POST | Method::PUT => match read_body(body).await {
+            Ok(body) => faults.replace_json(&body).map_err(|e| e.to_string()),
+            Err(error) => Err(format!("cannot read the request: {error}")),
+        },
+        other => Err(format!("{other} does nothing here: GET, POST or DELETE")),
+    };
+    match changed {
+        Ok(()) => response(200, PLAIN_JSON, full(faults.to_json().to_string())),
+        Err(words) => response(400, PLAIN_JSON, full(json!({ "message": words }).to_string())),
     }
 }
 
@@ -71,6 +134,34 @@ fn error_response(error: &ApiError) -> Response<Body> {
     let mut response = response(error.kind.status(), JSON, full(body));
     let name = hyper::header::HeaderValue::from_static(error.kind.name());
     response.headers_mut().insert("x-amzn-errortype", name);
+    response
+}
+
+fn table_call(tables: &Tables, operation: &str, body: &[u8]) -> Result<Value, TableError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    let body = serde_json::from_slice(body);
+    let body: Value = body.map_err(|e| TableError::new(TableErrorKind::Serialization, e.to_string()))?;
+    tables.call(clock::now(), operation, &body)
+}
+
+fn table_response(outcome: Result<Value, TableError>) -> Response<Body> {
+    let (status, body) = match &outcome {
+        Ok(answer) => (200, answer.to_string()),
+        Err(error) => {
+            let mut body = json!({ "__type": error.kind.full_name(), "message": error.message });
+            if let Some(item) = &error.item {
+                body["Item"] = item_json(item);
+            }
+            (error.kind.status(), body.to_string())
+        }
+    };
+    let checksum = crc32fast::hash(body.as_bytes());
+    let mut response = response(status, DYNAMODB_JSON, full(body));
+    response.headers_mut().insert("x-amz-crc32", checksum.into());
+    if let Err(error) = outcome {
+        let name = hyper::header::HeaderValue::from_static(error.kind.name());
+        response.headers_mut().insert("x-amzn-errortype", name);
+    }
     response
 }
 
@@ -106,7 +197,7 @@ fn read_back(store: &Store, path: &str) -> Response<Body> {
         Ok(lines) => response(200, "application/x-ndjson", full(lines)),
         Err(error) => {
             let body = json!({ "__type": error.kind.name(), "message": error.message }).to_string();
-            response(404, "application/json", full(body))
+            response(404, PLAIN_JSON, full(body))
         }
     }
 }

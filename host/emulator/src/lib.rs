@@ -1,15 +1,17 @@
-//! Kinesis, Firehose and a schema registry on loopback, for development, tests and demos.
+//! Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on loopback, for development, tests and demos.
 //!
 //! A request goes: `net` (sockets, TLS) → `http` (headers, errors) → `api` (JSON of one call) → `store` (the service
-//! itself, synchronous, told the time) → `disk` (if there is a directory). `registry` is a second server of its own.
+//! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB, `dynamodb` stands in the place of
+//! `api` and `store`. `faults` says what goes wrong on request. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
-//! It leaves out: CBOR, resharding by count, changing retention, encryption, enhanced monitoring.
+//! It leaves out: CBOR, changing retention, encryption, enhanced monitoring.
 
 mod net;
 mod tls;
 
 mod http;
+mod services;
 
 mod api;
 pub mod event_stream;
@@ -17,7 +19,11 @@ pub mod event_stream;
 mod clock;
 pub mod store;
 
+pub mod dynamodb;
+
 pub mod disk;
+
+pub mod faults;
 
 pub mod registry;
 
@@ -26,7 +32,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dynamodb::Tables;
 use net::Listening;
+use services::Services;
 use store::{ApiError, ErrorKind, Rules, Store};
 use tls::Tls;
 
@@ -45,6 +53,10 @@ pub struct Options {
     pub takeover_after: Duration,
     /// At most one SubscribeToShard in this time, per consumer and shard.
     pub call_interval: Duration,
+    /// How often a stream may be scaled by UpdateShardCount in 24 hours; None is without limit.
+    pub scalings_a_day: Option<u32>,
+    /// What goes wrong from the start; `/_pelton/faults` changes it.
+    pub faults: Vec<faults::Rule>,
 }
 
 impl Default for Options {
@@ -57,6 +69,8 @@ impl Default for Options {
             subscription: Duration::from_secs(300),
             takeover_after: Duration::from_secs(5),
             call_interval: Duration::from_secs(1),
+            scalings_a_day: Some(10),
+            faults: Vec::new(),
         }
     }
 }
@@ -75,17 +89,25 @@ pub enum StartError {
 
 /// A running emulator; it stops when told to, or when its runtime ends.
 pub struct Running {
-    store: Arc<Store>,
+    services: Services,
     plain: Listening,
     tls: Option<(Listening, String)>,
 }
 
-/// Starts Kinesis and Firehose on one port.
+/// Starts Kinesis, Firehose and DynamoDB on one port.
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let store = Arc::new(open_store(&options)?);
+    // After the store, which holds the directory's lock.
+    let tables = Arc::new(match &options.dir {
+        Some(dir) => Tables::on_disk(dir)?,
+        None => Tables::in_memory(),
+    });
+    let faults = store.faults();
+    faults.replace(options.faults.clone());
+    let services = Services { store, tables, faults };
     let handler = {
-        let store = Arc::clone(&store);
-        move |request| http::handle(Arc::clone(&store), request)
+        let services = services.clone();
+        move |request| http::handle(services.clone(), request)
     };
     let tls = match options.tls_listen {
         None => None,
@@ -95,7 +117,7 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
         }
     };
     let plain = net::listen(options.listen, None, handler).await?;
-    Ok(Running { store, plain, tls })
+    Ok(Running { services, plain, tls })
 }
 
 fn open_store(options: &Options) -> Result<Store, StartError> {
@@ -103,6 +125,7 @@ fn open_store(options: &Options) -> Result<Store, StartError> {
         subscription: options.subscription,
         takeover_after: options.takeover_after,
         call_interval: options.call_interval,
+        scalings_a_day: options.scalings_a_day,
     };
     let store = match &options.dir {
         Some(dir) => Store::on_disk(dir, rules, clock::now())?,
@@ -135,9 +158,19 @@ impl Running {
         self.tls.as_ref().map(|(_, pem)| pem.as_str())
     }
 
-    /// The service behind the ports.
+    /// Kinesis and Firehose behind the ports.
     pub fn store(&self) -> Arc<Store> {
-        Arc::clone(&self.store)
+        Arc::clone(&self.services.store)
+    }
+
+    /// What goes wrong with calls.
+    pub fn faults(&self) -> Arc<faults::Faults> {
+        Arc::clone(&self.services.faults)
+    }
+
+    /// DynamoDB behind the ports.
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.services.tables)
     }
 
     pub async fn stop(self) {

@@ -31,6 +31,11 @@ const MAX_HTTP2_STREAMS: u32 = 128;
 /// Ten MiB of records in base64, and room for their keys.
 pub const MAX_BODY: usize = 20 << 20;
 
+/// The handler wants the connection to drop without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection drops: a fault was asked for")]
+pub struct Dropped;
+
 pub type Body = BoxBody<Bytes, crate::event_stream::FrameError>;
 
 pub fn full(bytes: impl Into<Bytes>) -> Body {
@@ -53,7 +58,7 @@ impl Listening {
 pub async fn listen<H, F>(at: SocketAddr, tls: Option<TlsAcceptor>, handler: H) -> Result<Listening, StartError>
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
 {
     let bound = |source| StartError::Listen { at, source };
     let listener = TcpListener::bind(at).await.map_err(bound)?;
@@ -66,7 +71,7 @@ where
 async fn accept<H, F>(listener: TcpListener, tls: Option<TlsAcceptor>, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -95,7 +100,7 @@ where
 async fn connection<H, F>(stream: TcpStream, tls: Option<TlsAcceptor>, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "events may be late on this connection");
@@ -113,12 +118,9 @@ async fn serve<S, H, F>(stream: S, handler: H)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
+    F: Future<Output = Result<Response<Body>, Dropped>> + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let answer = handler(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
+    let service = service_fn(handler);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().max_concurrent_streams(MAX_HTTP2_STREAMS);
     let served = builder.serve_connection(TokioIo::new(stream), service).await;

@@ -64,3 +64,30 @@ async fn the_aws_cli_uses_every_call_it_has() {
     judge(bash).await;
     emulator.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_uses_dynamodb() {
+    let emulator = emulator(false).await;
+    let mut python = Command::new(programs().join("python3"));
+    python.arg(script("boto3_dynamodb.py")).arg(format!("http://{}", emulator.addr()));
+    judge(python).await;
+    emulator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_cli_uses_dynamodb() {
+    let emulator = emulator(false).await;
+    let mut bash = Command::new("bash");
+    bash.arg(script("aws_cli_dynamodb.sh")).arg(format!("http://{}", emulator.addr()));
+    judge(bash).await;
+    emulator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_sees_every_fault() {
+    let emulator = emulator(false).await;
+    let mut python = Command::new(programs().join("python3"));
+    python.arg(script("boto3_faults.py")).arg(format!("http://{}", emulator.addr()));
+    judge(python).await;
+    emulator.stop().await;
+}

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod client;
+mod dynamodb;
 mod judges;
 mod wire;

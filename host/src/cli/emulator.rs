@@ -3,16 +3,16 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use pelton_emulator::registry;
+use pelton_emulator::{faults::Rule, registry};
 use serde_json::json;
 
 use super::Output;
 use crate::error::{Error, Kind, Result};
 
-/// Serve Kinesis, Firehose and a schema registry.
+/// Serve Kinesis, Firehose, DynamoDB (what leases need) and a schema registry.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// where Kinesis and Firehose listen
+    /// where Kinesis, Firehose and DynamoDB listen
     #[arg(long, default_value = "127.0.0.1:4567")]
     listen: SocketAddr,
     /// where they listen with TLS and HTTP/2, if at all
@@ -27,6 +27,9 @@ pub struct Arguments {
     /// keep everything in this folder; in memory without it
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// what goes wrong, as in SubscribeToShard:reset:0.1 or PutRecords@clicks:throttle:next=3
+    #[arg(long = "fault", value_name = "RULE")]
+    faults: Vec<Rule>,
     /// how addresses are printed
     #[arg(long, value_enum, default_value_t)]
     format: Output,
@@ -72,6 +75,7 @@ pub fn serve(arguments: &Arguments) -> Result<()> {
             tls_listen: arguments.tls_listen,
             dir: arguments.dir.clone(),
             streams: arguments.streams.clone(),
+            faults: arguments.faults.clone(),
             ..pelton_emulator::Options::default()
         };
         let running = pelton_emulator::start(options).await.map_err(failed)?;
@@ -92,12 +96,12 @@ fn announce(arguments: &Arguments, running: &pelton_emulator::Running, registry:
         println!("{}", json!({ "kinesis": kinesis, "tls": tls, "certificate": certificate, "registry": registry }));
         return;
     }
-    println!("kinesis and firehose: http://{}", running.addr());
+    println!("kinesis, firehose, dynamodb: http://{}", running.addr());
     if let Some(tls) = running.tls_addr() {
-        println!("the same with TLS:    https://{tls}");
+        println!("the same with TLS:           https://{tls}");
         println!("{}", running.certificate_pem().unwrap_or_default());
     }
-    println!("schema registry:      {registry}");
+    println!("schema registry:             {registry}");
     for (name, shards) in &arguments.streams {
         println!("stream {name}: {shards} shards");
     }

@@ -43,7 +43,7 @@ enum Command {
     Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
     Demo(demo::Arguments),
-    /// Serve Kinesis, Firehose and a schema registry on this machine
+    /// Serve Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on this machine
     Emulator(emulator::Arguments),
     /// Serve a Confluent-compatible schema registry on this machine, in memory
     Registry(emulator::RegistryArguments),

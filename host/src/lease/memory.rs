@@ -1,77 +1,78 @@
-//! Rows in memory, for tests and the simulator. Clones share them.
+//! Leases in memory, for tests, simulation, and a job of one worker.
+//!
+//! What it owes: each change is one step. Clones share the rows, as workers share a table.
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Change, Expect, Lease, LeaseTable, Updated};
-use crate::{error::Result, source::Pending};
+use crate::{
+    error::Result,
+    lease::{Change, Expect, Lease, LeaseTable, Updated},
+    source::Pending,
+};
 
-/// A table that ends with the process.
+/// A table in memory. Clones share the rows.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryLeases(Arc<Mutex<BTreeMap<String, Lease>>>);
 
 impl MemoryLeases {
     fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Lease>> {
+        // rows are changed in single steps, so a panic elsewhere leaves them whole
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn create_now(&self, lease: &Lease) -> bool {
-        let mut rows = self.rows();
-        let is_new = !rows.contains_key(&lease.key);
-        if is_new {
-            rows.insert(lease.key.clone(), lease.clone());
-        }
-        is_new
-    }
-
-    fn update_now(&self, key: &str, expect: &Expect, change: &Change) -> Updated {
+    fn change(&self, key: &str, expect: &Expect, change: &Change) -> Updated {
         match self.rows().get_mut(key) {
-            Some(row) if row.is(expect) => {
-                *row = row.after(change);
+            Some(row) if expect.holds(row) => {
+                *row = change.applied(row);
                 Updated::Done(row.clone())
             }
-            other => Updated::Refused(other.cloned()),
+            row => Updated::Refused(row.cloned()),
         }
     }
 
-    fn delete_now(&self, key: &str, expect: &Expect) -> Updated {
+    fn remove(&self, key: &str, expect: &Expect) -> Updated {
         let mut rows = self.rows();
-        match rows.get(key) {
-            Some(row) if row.is(expect) => {
-                let row = row.clone();
+        match rows.get(key).cloned() {
+            Some(row) if expect.holds(&row) => {
                 rows.remove(key);
                 Updated::Done(row)
             }
-            other => Updated::Refused(other.cloned()),
+            row => Updated::Refused(row),
         }
+    }
+
+    fn add(&self, lease: &Lease) -> bool {
+        let mut rows = self.rows();
+        let new = !rows.contains_key(&lease.key);
+        if new {
+            rows.insert(lease.key.clone(), lease.clone());
+        }
+        new
     }
 }
 
 impl LeaseTable for MemoryLeases {
     fn list(&self) -> Pending<'_, Result<Vec<Lease>>> {
-        let rows = self.rows().values().cloned().collect();
-        Box::pin(std::future::ready(Ok(rows)))
+        Box::pin(ready(Ok(self.rows().values().cloned().collect())))
     }
 
     fn get<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Lease>>> {
-        let row = self.rows().get(key).cloned();
-        Box::pin(std::future::ready(Ok(row)))
+        Box::pin(ready(Ok(self.rows().get(key).cloned())))
     }
 
     fn create<'a>(&'a self, lease: &'a Lease) -> Pending<'a, Result<bool>> {
-        let is_new = self.create_now(lease);
-        Box::pin(std::future::ready(Ok(is_new)))
+        Box::pin(async { Ok(self.add(lease)) })
     }
 
     fn update<'a>(&'a self, key: &'a str, expect: &'a Expect, change: &'a Change) -> Pending<'a, Result<Updated>> {
-        let updated = self.update_now(key, expect, change);
-        Box::pin(std::future::ready(Ok(updated)))
+        Box::pin(async { Ok(self.change(key, expect, change)) })
     }
 
     fn delete<'a>(&'a self, key: &'a str, expect: &'a Expect) -> Pending<'a, Result<Updated>> {
-        let deleted = self.delete_now(key, expect);
-        Box::pin(std::future::ready(Ok(deleted)))
+        Box::pin(async { Ok(self.remove(key, expect)) })
     }
 }

@@ -1,10 +1,18 @@
-//! Who should run what: rows of a table that every worker of a fleet reads and writes, as a Kinesis Client Library 2.x does.
+//! Who should run which shard, and how far it is: a table of rows that workers change under conditions.
 //!
-//! What a lease table owes: one of many who change a row at once wins, and the others learn it; a row is never half written; what a row
-//! holds beyond what we know stays. A lease is a hint that spreads work, never a proof: what keeps two owners apart is the claim
-//! (`checkpoint`).
-//! `assign` decides what a worker should take, `keeper` takes, renews and gives back; `memory` and `dynamodb` hold the rows.
+//! The rules: a row is changed only while what the caller expects of it holds, and the change is one step; the counter is the lock
+//! and the heartbeat; what a row holds beyond a [`Lease`] stays as it is. The rows are those of the Kinesis Client Library, so
+//! that a job can take over from one and give back. A lease spreads work and proves nothing: the claim of `checkpoint` does.
+//! `assign` decides what a worker should take, `keeper` takes, renews and gives back.
 //! Left to others: what runs under a lease (`job`).
+
+pub mod assign;
+pub mod dynamodb;
+pub mod keeper;
+pub mod memory;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -13,125 +21,121 @@ use std::{
 
 use crate::{error::Result, permit::Permit, record::Sequence, source::Pending};
 
-pub mod assign;
-pub mod keeper;
-pub mod memory;
-
-/// How far a row says its shard is done, in the order of the Kinesis Client Library.
+/// How far a row says its shard is done. The order is that of the Kinesis Client Library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Checkpoint {
-    /// begins at a time that the job names
+    /// not begun: at a time that stands in the configuration
     AtTimestamp,
-    /// begins with the oldest record
+    /// not begun: at the oldest record
     TrimHorizon,
-    /// begins with what comes
+    /// not begun: behind the newest record
     Latest,
-    /// this record, and everything before it
+    /// up to this record
     At {
-        /// the record's sequence number
+        /// of the record
         sequence: Sequence,
-        /// its place in an aggregate
+        /// of the user record in it
         sub_sequence: u64,
     },
-    /// everything
+    /// to the end
     ShardEnd,
 }
 
 /// A row: who should run a shard, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// `leaseKey`
+    /// the shard, or what else is leased (leaseKey)
     pub key: String,
-    /// `leaseOwner`; while it is handed over, already the next owner
+    /// who should run it; the next one while a hand-off is under way (leaseOwner)
     pub owner: Option<String>,
-    /// `leaseCounter`: raised by every owner's write, and what a write expects
+    /// rises with every renewal and checkpoint (leaseCounter)
     pub counter: u64,
-    /// `ownerSwitchesSinceCheckpoint`
+    /// how often it changed hands without progress (ownerSwitchesSinceCheckpoint)
     pub owner_switches: u64,
-    /// `checkpoint` and `checkpointSubSequenceNumber`
+    /// how far it is (checkpoint, checkpointSubSequenceNumber)
     pub checkpoint: Checkpoint,
-    /// `parentShardId`
+    /// the shards it came from (parentShardId)
     pub parents: BTreeSet<String>,
-    /// `childShardIds`
+    /// the shards that came from it, known at its end (childShardIds)
     pub children: BTreeSet<String>,
-    /// `startingHashKey`, `endingHashKey`
+    /// first and last hash key (startingHashKey, endingHashKey)
     pub hash_range: Option<(u128, u128)>,
-    /// `checkpointOwner`: the owner that still runs it while it is handed over
+    /// who still runs it while a graceful hand-off is under way (checkpointOwner)
     pub handed_off_by: Option<String>,
-    /// `peltonEpoch`: the highest epoch that was committed when the row was last written; unknown to the KCL, which leaves it alone
+    /// the highest epoch that was committed when the row was last written (peltonEpoch); the Kinesis Client Library leaves it alone
     pub epoch: Option<u64>,
 }
 
 /// What must hold of a row for it to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// the counter is this
+    /// nobody wrote since this counter was read
     Counter(u64),
-    /// these are its owners
+    /// these are the owners, whatever the counter
     Owned {
-        /// `leaseOwner`
+        /// who should run it
         owner: Option<String>,
-        /// `checkpointOwner`
+        /// who hands it off
         handed_off_by: Option<String>,
     },
-    /// it is there
+    /// the row is there
     Exists,
 }
 
-/// What becomes of the owner switches.
+/// What becomes of the count of owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switches {
-    /// none since this checkpoint
+    /// there was progress
     Reset,
-    /// one more
+    /// another owner
     Add,
 }
 
-/// What becomes of a row. What is `None` stays.
+/// What becomes of a row. What is not said stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
-    /// raise the counter by one
+    /// adds one to the counter
     pub counter_up: bool,
-    /// `leaseOwner`
+    /// who should run it, or nobody
     pub owner: Option<Option<String>>,
-    /// `checkpointOwner`
+    /// who hands it off, or nobody
     pub handed_off_by: Option<Option<String>>,
-    /// `ownerSwitchesSinceCheckpoint`
+    /// the count of owners
     pub owner_switches: Option<Switches>,
-    /// `checkpoint`
+    /// how far it is; a checkpoint that was only prepared is forgotten, as the Kinesis Client Library does
     pub checkpoint: Option<Checkpoint>,
-    /// `peltonEpoch`
+    /// the highest committed epoch
     pub epoch: Option<u64>,
-    /// `childShardIds`
+    /// the shards that came from it
     pub children: Option<BTreeSet<String>>,
-    /// `startingHashKey`, `endingHashKey`
+    /// first and last hash key
     pub hash_range: Option<(u128, u128)>,
 }
 
-/// What became of a change.
+/// What came of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Updated {
-    /// the row as it is now
+    /// the row as it is now, or as it was before it was deleted
     Done(Lease),
-    /// it is not as expected: the row as it is, if it is there
+    /// what was expected does not hold; the row as it is, if it is there
     Refused(Option<Lease>),
 }
 
-/// The rows.
+/// A table of leases. Rows of other kinds in it are neither shown nor changed.
 pub trait LeaseTable: Send + Sync {
-    /// Every lease. Rows of other kinds are left out, and left alone.
+    /// Every row, as of one moment each.
     fn list(&self) -> Pending<'_, Result<Vec<Lease>>>;
 
-    /// One lease, as it is now.
+    /// The newest state of one row.
     fn get<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Lease>>>;
 
-    /// Makes a row; false if there is one.
+    /// A new row; false if there is one already.
     fn create<'a>(&'a self, lease: &'a Lease) -> Pending<'a, Result<bool>>;
 
-    /// Changes a row that is as expected.
+    /// Changes a row if what is expected holds. A change that was made counts as done although its answer was lost on the way.
     fn update<'a>(&'a self, key: &'a str, expect: &'a Expect, change: &'a Change) -> Pending<'a, Result<Updated>>;
 
-    /// Removes a row that is as expected.
+    /// Deletes a row if what is expected holds.
     fn delete<'a>(&'a self, key: &'a str, expect: &'a Expect) -> Pending<'a, Result<Updated>>;
 }
 
@@ -167,7 +171,7 @@ pub struct Grant {
 }
 
 impl Lease {
-    /// A row that nobody has taken.
+    /// A row that nobody owns yet.
     pub fn new(key: impl Into<String>, checkpoint: Checkpoint) -> Self {
         Self {
             key: key.into(),
@@ -182,42 +186,58 @@ impl Lease {
             epoch: None,
         }
     }
+}
 
+impl Lease {
     /// Who runs it now.
     pub fn runner(&self) -> Option<&str> {
         self.handed_off_by.as_deref().or(self.owner.as_deref())
     }
+}
 
-    /// Whether it is as expected.
-    pub fn is(&self, expect: &Expect) -> bool {
-        match expect {
-            Expect::Counter(counter) => self.counter == *counter,
-            Expect::Owned { owner, handed_off_by } => self.owner == *owner && self.handed_off_by == *handed_off_by,
-            Expect::Exists => true,
+impl Expect {
+    /// Whether it holds of this row.
+    pub fn holds(&self, lease: &Lease) -> bool {
+        match self {
+            Self::Counter(counter) => lease.counter == *counter,
+            Self::Owned { owner, handed_off_by } => lease.owner == *owner && lease.handed_off_by == *handed_off_by,
+            Self::Exists => true,
         }
     }
+}
 
-    /// The row after a change.
-    pub fn after(&self, change: &Change) -> Self {
-        let mut lease = self.clone();
-        lease.counter += u64::from(change.counter_up);
-        if let Some(owner) = &change.owner {
-            lease.owner.clone_from(owner);
+impl Change {
+    /// What it makes of this row.
+    pub fn applied(&self, lease: &Lease) -> Lease {
+        let mut new = lease.clone();
+        new.counter += u64::from(self.counter_up);
+        if let Some(owner) = &self.owner {
+            new.owner.clone_from(owner);
         }
-        if let Some(by) = &change.handed_off_by {
-            lease.handed_off_by.clone_from(by);
+        if let Some(by) = &self.handed_off_by {
+            new.handed_off_by.clone_from(by);
         }
-        match change.owner_switches {
-            Some(Switches::Reset) => lease.owner_switches = 0,
-            Some(Switches::Add) => lease.owner_switches += 1,
+        match self.owner_switches {
+            Some(Switches::Reset) => new.owner_switches = 0,
+            Some(Switches::Add) => new.owner_switches += 1,
             None => {}
         }
-        lease.checkpoint = change.checkpoint.unwrap_or(lease.checkpoint);
-        lease.epoch = change.epoch.or(lease.epoch);
-        if let Some(children) = &change.children {
-            lease.children.clone_from(children);
+        new.checkpoint = self.checkpoint.unwrap_or(new.checkpoint);
+        new.epoch = self.epoch.or(new.epoch);
+        if let Some(children) = &self.children {
+            new.children.clone_from(children);
         }
-        lease.hash_range = change.hash_range.or(lease.hash_range);
-        lease
+        new.hash_range = self.hash_range.or(new.hash_range);
+        new
+    }
+
+    /// Whether this row looks as the change would leave one of which `expect` held.
+    pub fn shows_in(&self, expect: &Expect, lease: &Lease) -> bool {
+        let counted = match expect {
+            Expect::Counter(counter) => lease.counter == counter + u64::from(self.counter_up),
+            Expect::Owned { .. } | Expect::Exists => true,
+        };
+        let quiet = Self { counter_up: false, owner_switches: None, ..self.clone() };
+        counted && quiet.applied(lease) == *lease
     }
 }

@@ -26,6 +26,12 @@ const NEEDS: &[Need] = &[
         brew: "python3",
         present: || run::works("python3", &["-c", "import venv, ensurepip"]),
     },
+    Need {
+        what: "Maven and a Java runtime (DynamoDB Local, which judges the emulator)",
+        debian: "maven default-jre-headless",
+        brew: "maven openjdk",
+        present: || run::works("mvn", &["--version"]) && run::works("java", &["-version"]),
+    },
     Need { what: "libclang (bindings of RocksDB)", debian: "libclang-dev clang", brew: "llvm", present: has_libclang },
 ];
 

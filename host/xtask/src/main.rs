@@ -4,6 +4,7 @@
 //! cargo; it computes nothing itself.
 
 mod doctor;
+mod judges;
 mod run;
 mod steps;
 

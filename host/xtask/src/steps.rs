@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::run;
+use crate::{judges, run};
 
 /// Packages that are built for the WASM target.
 const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
@@ -30,26 +30,6 @@ fn with_guests(mut command: Command) -> Command {
     command
 }
 
-/// Clients of other people that judge the emulator, at fixed versions, from the Python package index.
-const JUDGES: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
-
-/// Makes the Python environment of the judges, once.
-fn judges() -> Result<std::path::PathBuf, String> {
-    let folder = run::target().join("judges");
-    let made = folder.join("made-of");
-    if std::fs::read_to_string(&made).is_ok_and(|of| of == JUDGES.join(" ")) {
-        return Ok(folder);
-    }
-    let mut create = Command::new("python3");
-    create.args(["-m", "venv", "--clear"]).arg(&folder);
-    run::show(create)?;
-    let mut install = Command::new(folder.join("bin/python3"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(JUDGES);
-    run::show(install)?;
-    std::fs::write(&made, JUDGES.join(" ")).map_err(|e| format!("cannot write {}: {e}", made.display()))?;
-    Ok(folder)
-}
-
 /// Puts the plugins that examples name beside their job files.
 fn example_plugins() -> Result<(), String> {
     let folder = run::root().join("examples/flights/plugins");
@@ -71,7 +51,7 @@ pub fn test(rest: &[String]) -> Result<(), String> {
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
     guests()?;
     let mut test = with_guests(run::cargo(&["test", "--workspace"]));
-    test.env("PELTON_JUDGES", judges()?);
+    test.env("PELTON_JUDGES", judges::fetch()?);
     run::show(test)?;
     run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     if all { chaos(&[]) } else { Ok(()) }

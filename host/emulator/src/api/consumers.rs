@@ -6,7 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{count, parse, required};
+use super::{count, parse, required, trimmed};
+use crate::faults::Fired;
 use crate::store::{
     ApiError, Consumer, ConsumerRef, MAX_CONSUMERS, Millis, Position, Store, Subscription, name_in_arn,
 };
@@ -90,7 +91,7 @@ pub fn list(store: &Store, body: &[u8]) -> Result<Value, ApiError> {
     })
 }
 
-pub fn subscribe_to_shard(store: &Store, now: Millis, body: &[u8]) -> Result<Subscription, ApiError> {
+pub fn subscribe_to_shard(store: &Store, now: Millis, body: &[u8], fired: &[Fired]) -> Result<Subscription, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Start {
@@ -111,6 +112,6 @@ pub fn subscribe_to_shard(store: &Store, now: Millis, body: &[u8]) -> Result<Sub
     let shard = required(request.shard_id, "shardId")?;
     let start = required(request.starting_position, "startingPosition")?;
     let kind = required(start.r#type, "startingPosition.type")?;
-    let position = Position::parse(&kind, start.sequence_number.as_deref(), start.timestamp)?;
+    let position = trimmed(Position::parse(&kind, start.sequence_number.as_deref(), start.timestamp)?, fired)?;
     store.subscribe(now, &arn, &shard, &position)
 }

@@ -6,19 +6,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::records::Blob;
-use super::{count, parse, required, seconds, unknown};
+use super::{count, failing, parse, required, seconds, unknown};
+use crate::faults::Fired;
 use crate::store::{ApiError, Delivery, MAX_DELIVERY_BATCH, Millis, Store, invalid};
 
 const DEFAULT_PAGE: usize = 10;
 const MAX_PAGE: usize = 10_000;
 
-pub fn call(store: &Store, now: Millis, operation: &str, body: &[u8]) -> Result<Value, ApiError> {
+pub fn call(store: &Store, now: Millis, operation: &str, body: &[u8], fired: &[Fired]) -> Result<Value, ApiError> {
     match operation {
         "CreateDeliveryStream" => create(store, now, body),
         "DescribeDeliveryStream" => describe(store, body),
         "ListDeliveryStreams" => list(store, body),
         "PutRecord" => put_record(store, now, body),
-        "PutRecordBatch" => put_batch(store, now, body),
+        "PutRecordBatch" => put_batch(store, now, body, fired),
         _ => Err(unknown(operation)),
     }
 }
@@ -98,7 +99,7 @@ fn put_record(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError
     Ok(json!({ "RecordId": record_id(now, 0), "Encrypted": false }))
 }
 
-fn put_batch(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> {
+fn put_batch(store: &Store, now: Millis, body: &[u8], fired: &[Fired]) -> Result<Value, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Request {
@@ -113,10 +114,18 @@ fn put_batch(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError>
         return Err(invalid(format!("a batch has 1 to {MAX_DELIVERY_BATCH} records, not {entries}")));
     }
     let blobs = records.into_iter().map(|r| Ok(required(r.data, "records.data")?.0));
-    store.deliver(&name, blobs.collect::<Result<Vec<_>, ApiError>>()?)?;
-    let response = |i| json!({ "RecordId": record_id(now, i) });
+    let blobs = blobs.collect::<Result<Vec<_>, ApiError>>()?;
+    let fails = failing(entries, fired);
+    let kept: Vec<_> = blobs.into_iter().zip(&fails).filter(|(_, fails)| !**fails).map(|(b, _)| b).collect();
+    if !kept.is_empty() || fails.is_empty() {
+        store.deliver(&name, kept)?;
+    }
+    let response = |i: usize| match fails[i] {
+        true => json!({ "ErrorCode": "ServiceUnavailableException", "ErrorMessage": "Slow down." }),
+        false => json!({ "RecordId": record_id(now, i) }),
+    };
     Ok(json!({
-        "FailedPutCount": 0,
+        "FailedPutCount": fails.iter().filter(|fails| **fails).count(),
         "Encrypted": false,
         "RequestResponses": (0..entries).map(response).collect::<Vec<_>>(),
     }))

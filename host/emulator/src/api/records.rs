@@ -1,6 +1,6 @@
 //! Records: PutRecord, PutRecords, GetShardIterator, GetRecords.
 //!
-//! PutRecords here never fails in part: an entry that is wrong fails the whole call, as at the service.
+//! An entry of PutRecords that is wrong fails the whole call, as at the service; in part it fails only by a fault.
 
 use std::fmt;
 
@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Value, json};
 
-use super::{StreamRef, count, encode, parse, required};
-use crate::store::{ApiError, Entry, Millis, Position, Put, Store, id_of};
+use super::{StreamRef, count, encode, failing, parse, required, trimmed};
+use crate::faults::{Fault, Fired};
+use crate::store::{ApiError, Entry, ErrorKind, Millis, Position, Put, Store, id_of};
 
 /// Bytes that are base64 in JSON.
 pub struct Blob(pub Bytes);
@@ -59,6 +60,16 @@ fn put_json(put: &Put) -> Value {
     json!({ "ShardId": id_of(put.shard), "SequenceNumber": put.sequence.to_string() })
 }
 
+/// An entry that a fault has refused, in one of the two ways of the service.
+fn failed_json(number: usize) -> Value {
+    if number.is_multiple_of(2) {
+        let message = "Rate exceeded for shard: a fault was asked for.";
+        json!({ "ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": message })
+    } else {
+        json!({ "ErrorCode": "InternalFailure", "ErrorMessage": "Internal Service Failure: a fault was asked for." })
+    }
+}
+
 // These requests name their streams in plain fields: flattening would buffer the blobs as JSON values.
 pub fn put_record(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> {
     #[derive(Deserialize)]
@@ -80,7 +91,7 @@ pub fn put_record(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiE
     Ok(out)
 }
 
-pub fn put_records(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> {
+pub fn put_records(store: &Store, now: Millis, body: &[u8], fired: &[Fired]) -> Result<Value, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Request {
@@ -93,15 +104,22 @@ pub fn put_records(store: &Store, now: Millis, body: &[u8]) -> Result<Value, Api
     let stream = StreamRef { stream_name, stream_arn };
     let entries = required(records, "records")?.into_iter().map(WireEntry::checked);
     let entries = entries.collect::<Result<Vec<_>, _>>()?;
-    let puts = store.put_records(now, stream.name()?, entries)?;
+    let fails = failing(entries.len(), fired);
+    let kept: Vec<Entry> = entries.into_iter().zip(&fails).filter(|(_, fails)| !**fails).map(|(e, _)| e).collect();
+    let name = stream.name()?;
+    let puts = if kept.is_empty() && !fails.is_empty() { Vec::new() } else { store.put_records(now, name, kept)? };
+    let mut puts = puts.iter();
+    let answer = |(number, fails): (usize, &bool)| {
+        if *fails { failed_json(number) } else { puts.next().map_or(Value::Null, put_json) }
+    };
     Ok(json!({
-        "FailedRecordCount": 0,
+        "FailedRecordCount": fails.iter().filter(|fails| **fails).count(),
         "EncryptionType": "NONE",
-        "Records": puts.iter().map(put_json).collect::<Vec<_>>(),
+        "Records": fails.iter().enumerate().map(answer).collect::<Vec<_>>(),
     }))
 }
 
-pub fn get_shard_iterator(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> {
+pub fn get_shard_iterator(store: &Store, now: Millis, body: &[u8], fired: &[Fired]) -> Result<Value, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Request {
@@ -116,12 +134,12 @@ pub fn get_shard_iterator(store: &Store, now: Millis, body: &[u8]) -> Result<Val
     let shard = required(request.shard_id, "shardId")?;
     let kind = required(request.shard_iterator_type, "shardIteratorType")?;
     let sequence = request.starting_sequence_number.as_deref();
-    let position = Position::parse(&kind, sequence, request.timestamp)?;
+    let position = trimmed(Position::parse(&kind, sequence, request.timestamp)?, fired)?;
     let iterator = store.shard_iterator(now, request.stream.name()?, &shard, &position)?;
     Ok(json!({ "ShardIterator": iterator }))
 }
 
-pub fn get_records(store: &Store, now: Millis, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+pub fn get_records(store: &Store, now: Millis, body: &[u8], fired: &[Fired]) -> Result<Vec<u8>, ApiError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Request {
@@ -131,6 +149,9 @@ pub fn get_records(store: &Store, now: Millis, body: &[u8]) -> Result<Vec<u8>, A
     let request: Request = parse(body)?;
     let iterator = required(request.shard_iterator, "shardIterator")?;
     let most = count(request.limit, "limit", 10_000, 10_000)?;
+    if fired.iter().any(|f| f.fault == Fault::ExpireIterator) {
+        return Err(ApiError::new(ErrorKind::ExpiredIterator, "Iterator expired: a fault was asked for."));
+    }
     let found = store.get_records(now, &iterator, Some(most))?;
     Ok(encode::found(&found))
 }

@@ -1,4 +1,4 @@
-//! Shards: ListShards with its filters and pages, SplitShard, MergeShards.
+//! Shards: ListShards with its filters and pages, SplitShard, MergeShards, UpdateShardCount.
 //!
 //! The rule: a page's token holds stream, place and filter, so later pages filter as the first did.
 
@@ -184,4 +184,33 @@ pub fn merge(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError>
     let adjacent = required(request.adjacent_shard_to_merge, "adjacentShardToMerge")?;
     store.merge_shards(now, request.stream.name()?, &shard, &adjacent)?;
     Ok(Value::Null)
+}
+
+pub fn update_count(store: &Store, now: Millis, body: &[u8]) -> Result<Value, ApiError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Request {
+        #[serde(flatten)]
+        stream: StreamRef,
+        target_shard_count: Option<i64>,
+        scaling_type: Option<String>,
+    }
+    let request: Request = parse(body)?;
+    let target = required(request.target_shard_count, "targetShardCount")?;
+    let kind = required(request.scaling_type, "scalingType")?;
+    if kind != "UNIFORM_SCALING" {
+        return Err(validation(format!(
+            "Value '{kind}' at 'scalingType' failed to satisfy constraint: Member must satisfy enum value set: \
+             [UNIFORM_SCALING]"
+        )));
+    }
+    let target = u32::try_from(target).ok().filter(|target| *target > 0).ok_or_else(|| {
+        validation(format!(
+            "Value '{target}' at 'targetShardCount' failed to satisfy constraint: Member must be at least 1"
+        ))
+    })?;
+    let name = request.stream.name()?;
+    let before = store.update_shard_count(now, name, target)?;
+    let arn = store.with_stream(name, |stream| Ok(stream.arn()))?;
+    Ok(json!({ "StreamName": name, "StreamARN": arn, "CurrentShardCount": before, "TargetShardCount": target }))
 }

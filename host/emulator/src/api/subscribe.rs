@@ -72,6 +72,7 @@ async fn next_frame(store: &Store, subscription: &mut Subscription) -> Option<Re
             }
             Step::Fail(error) => return Some(exception(&error)),
             Step::End => return None,
+            Step::Drop => return Some(Err(FrameError::Dropped)),
             Step::Wait { until } => {
                 let span = Duration::from_millis(until.saturating_sub(clock::now()).max(1));
                 // An error means that the stream is gone, which the next question finds out.

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::StartError;
-use crate::net::{self, Body, Listening, full, read_body};
+use crate::net::{self, Body, Dropped, Listening, full, read_body};
 use subjects::{Refusal, Registered, Subjects, Version};
 
 const JSON: &str = "application/vnd.schemaregistry.v1+json";
@@ -46,7 +46,7 @@ pub async fn start(listen: SocketAddr) -> Result<RunningRegistry, StartError> {
     Ok(RunningRegistry { listening })
 }
 
-async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> Response<Body> {
+async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     let (head, body) = request.into_parts();
     let answer = match read_body(body).await {
         Ok(body) => {
@@ -63,7 +63,7 @@ async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> R
         }
     };
     let built = Response::builder().status(status).header(CONTENT_TYPE, JSON).body(full(value.to_string()));
-    built.expect("status and header are valid")
+    Ok(built.expect("status and header are valid"))
 }
 
 fn route(

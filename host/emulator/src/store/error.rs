@@ -17,6 +17,9 @@ pub enum ErrorKind {
     Validation,
     Serialization,
     UnknownOperation,
+    AccessDenied,
+    ExpiredToken,
+    ServiceUnavailable,
     InternalFailure,
 }
 
@@ -33,6 +36,9 @@ impl ErrorKind {
             Self::Validation => "ValidationException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
+            Self::AccessDenied => "AccessDeniedException",
+            Self::ExpiredToken => "ExpiredTokenException",
+            Self::ServiceUnavailable => "ServiceUnavailableException",
             Self::InternalFailure => "InternalFailureException",
         }
     }
@@ -40,6 +46,7 @@ impl ErrorKind {
     pub fn status(self) -> u16 {
         match self {
             Self::InternalFailure => 500,
+            Self::ServiceUnavailable => 503,
             _ => 400,
         }
     }

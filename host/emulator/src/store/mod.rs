@@ -33,9 +33,10 @@ pub use subscription::{ChildShard, Event, IDLE_EVENT_EVERY, Progress, Rules, Ste
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskError};
+use crate::faults::{Call, Fault, Faults, Service, Stage};
 
 /// Milliseconds since 1970.
 pub type Millis = u64;
@@ -50,6 +51,7 @@ pub struct Store {
     rules: Rules,
     state: Mutex<State>,
     disk: Option<Disk>,
+    faults: Arc<Faults>,
 }
 
 /// What the lock guards.
@@ -84,7 +86,7 @@ fn no_stream(name: &str) -> ApiError {
 
 impl Store {
     pub fn in_memory(rules: Rules) -> Self {
-        Self { rules, state: Mutex::default(), disk: None }
+        Self { rules, state: Mutex::default(), disk: None, faults: Arc::default() }
     }
 
     /// Reads what an earlier store left in `dir`; makes the directory if it is missing.
@@ -94,7 +96,12 @@ impl Store {
             stream.trim(now);
         }
         state.recount();
-        Ok(Self { rules, state: Mutex::new(state), disk: Some(disk) })
+        Ok(Self { rules, state: Mutex::new(state), disk: Some(disk), faults: Arc::default() })
+    }
+
+    /// What goes wrong with calls, and with events of subscriptions.
+    pub fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -176,6 +183,16 @@ impl Store {
         self.reshape(stream, |s| reshard::merge(s, now, shard, adjacent))
     }
 
+    /// Scales to even ranges; returns how many shards were open before.
+    pub fn update_shard_count(&self, now: Millis, stream: &str, target: u32) -> Result<usize, ApiError> {
+        let most = self.rules.scalings_a_day;
+        self.reshape(stream, |s| {
+            let before = s.open_count();
+            reshard::scale(s, now, target, most)?;
+            Ok(before)
+        })
+    }
+
     pub fn register_consumer(&self, now: Millis, stream: &str, name: &str) -> Result<Consumer, ApiError> {
         self.reshape(stream, |s| consumer::register(s, now, name))
     }
@@ -205,9 +222,40 @@ impl Store {
     }
 
     pub fn step(&self, now: Millis, subscription: &mut Subscription) -> Step {
+        if let Some(step) = subscription.spoilt(now) {
+            return step;
+        }
         let mut state = self.lock();
         let name = subscription.stream.clone();
-        subscription.step(state.streams.get_mut(&name), now)
+        let step = subscription.step(state.streams.get_mut(&name), now);
+        drop(state);
+        match step {
+            Step::Event(event) => self.spoil(now, subscription, event),
+            other => other,
+        }
+    }
+
+    /// An event, or what a fault makes of it.
+    fn spoil(&self, now: Millis, subscription: &mut Subscription, event: Event) -> Step {
+        let shard = subscription.shard_id();
+        let call = Call {
+            service: Service::Kinesis,
+            operation: "SubscribeToShard",
+            stream: Some(&subscription.stream),
+            shard: Some(&shard),
+            at_sequence: false,
+            conditional: false,
+        };
+        let mut fired = self.faults.draw(Stage::Event, &call).into_iter().map(|f| f.fault).peekable();
+        match fired.peek() {
+            None => Step::Event(event),
+            Some(Fault::Stall) => subscription.stall(now),
+            Some(Fault::ResetEvent) => Step::Drop,
+            Some(_) => {
+                subscription.repeat(event.clone());
+                Step::Event(event)
+            }
+        }
     }
 }
 

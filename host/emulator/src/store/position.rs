@@ -116,7 +116,7 @@ impl Iterator {
         Ok(iterator)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let plain = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
         let parts: Vec<&str> = plain.split('/').collect();
         let ["1", stream, created, shard, next, issued] = parts.as_slice() else {

@@ -1,7 +1,8 @@
-//! Splitting and merging shards.
+//! Splitting and merging shards, and scaling a stream by doing many of both.
 //!
 //! The rule: closing the parents and opening the children is one step under the store's lock; a child is born at least one
-//! second after the latest of its parents, by number if not by clock, so its sequence numbers are above theirs.
+//! second after the latest of its parents, by number if not by clock, so its sequence numbers are above theirs. Scaling cuts
+//! where the even ranges begin, then joins what lies within one; as at the service, shards of the way remain as closed ones.
 
 use super::Millis;
 use super::error::{ApiError, invalid, limit};
@@ -47,6 +48,60 @@ pub fn merge(stream: &mut Stream, now: Millis, shard: &str, adjacent: &str) -> R
     let range = HashRange { start: low.range.start, end: high.range.end };
     let parents = vec![first.index, second.index];
     replace(stream, now, &parents, &[range])
+}
+
+const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
+
+/// Splits and merges until there are `target` open shards of even width.
+pub fn scale(stream: &mut Stream, now: Millis, target: u32, most_a_day: Option<u32>) -> Result<(), ApiError> {
+    let open = stream.open_count();
+    let (wanted, name) = (target as usize, stream.name.clone());
+    let refused = |how: &str| {
+        invalid(format!(
+            "UpdateShardCount cannot scale {how} your current open shard count. Current open shard count: {open} Target \
+             shard count: {target}"
+        ))
+    };
+    if wanted > 2 * open {
+        return Err(refused("up over double"));
+    }
+    if 2 * wanted < open {
+        return Err(refused("down below half"));
+    }
+    stream.scaled.retain(|at| now.saturating_sub(*at) < DAY_MILLIS);
+    if most_a_day.is_some_and(|most| stream.scaled.len() >= most as usize) {
+        return Err(limit(format!(
+            "stream {name} was scaled {} times within 24 hours, the most allowed",
+            stream.scaled.len()
+        )));
+    }
+    let ranges = hash::even_ranges(target);
+    let cuts: Vec<u128> = ranges.iter().map(|r| r.start).filter(|cut| !stream.open_at(*cut)).collect();
+    // Each cut makes two shards; each merge makes one, and there are as many as open shards too many.
+    let merges = open + cuts.len() - wanted;
+    if open + cuts.len() > MAX_OPEN_SHARDS as usize
+        || stream.shards.len() + 2 * cuts.len() + merges > MAX_SHARD_INDEX as usize
+    {
+        return Err(limit(format!(
+            "stream {name} cannot be scaled to {target} shards: too many would be open or have existed"
+        )));
+    }
+    for cut in cuts {
+        let shard = stream.shards[stream.open_for(cut)? as usize].id();
+        split(stream, now, &shard, &cut.to_string())?;
+    }
+    for range in ranges {
+        loop {
+            let first = &stream.shards[stream.open_for(range.start)? as usize];
+            if first.range.end == range.end {
+                break;
+            }
+            let next = stream.shards[stream.open_for(first.range.end + 1)? as usize].id();
+            merge(stream, now, &first.id(), &next)?;
+        }
+    }
+    stream.scaled.push(now);
+    Ok(())
 }
 
 fn check_open(stream: &Stream, shard: &Shard) -> Result<(), ApiError> {
@@ -141,6 +196,28 @@ mod tests {
                 assert!(parent.closed.unwrap().ending < shard.starting());
             }
         }
+    }
+
+    #[test]
+    fn scaling_makes_even_ranges_within_the_limits() {
+        let mut stream = Stream::new(NOW, "s", 3).unwrap();
+        let open = |stream: &Stream| -> Vec<HashRange> {
+            let mut open: Vec<_> = stream.shards.iter().filter(|s| s.closed.is_none()).map(|s| s.range).collect();
+            open.sort_by_key(|r| r.start);
+            open
+        };
+        split(&mut stream, NOW, &id_of(0), "77").unwrap();
+        for target in [8, 5, 3, 3, 2, 4, 7, 14, 9] {
+            scale(&mut stream, NOW, target, None).unwrap();
+            assert_eq!(open(&stream), hash::even_ranges(target));
+        }
+        assert!(scale(&mut stream, NOW, 19, None).unwrap_err().message.contains("double"));
+        assert!(scale(&mut stream, NOW, 4, None).unwrap_err().message.contains("half"));
+        assert_eq!(stream.scaled.len(), 9);
+        scale(&mut stream, NOW, 9, Some(10)).unwrap();
+        let tired = scale(&mut stream, NOW + DAY_MILLIS - 1, 9, Some(10)).unwrap_err();
+        assert_eq!(tired.kind, crate::store::ErrorKind::LimitExceeded);
+        scale(&mut stream, NOW + DAY_MILLIS, 9, Some(10)).unwrap();
     }
 
     #[test]

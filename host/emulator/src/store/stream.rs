@@ -28,6 +28,8 @@ pub struct Stream {
     pub consumers: BTreeMap<String, Consumer>,
     /// Seconds; the creation time in a consumer's ARN never repeats.
     pub last_consumer_born: u64,
+    /// When it was scaled, within a day.
+    pub scaled: Vec<Millis>,
     pub log: Option<Log>,
 }
 
@@ -58,6 +60,7 @@ impl Stream {
             open: BTreeMap::new(),
             consumers: BTreeMap::new(),
             last_consumer_born: 0,
+            scaled: Vec::new(),
             log: None,
         }
     }
@@ -114,10 +117,20 @@ impl Stream {
             Some(text) => hash::parse("ExplicitHashKey", text)?,
             None => hash::of_partition_key(partition_key),
         };
+        self.open_for(key)
+    }
+
+    /// The open shard whose range holds a hash key.
+    pub fn open_for(&self, key: u128) -> Result<u32, ApiError> {
         let found = self.open.range(..=key).next_back();
         found
             .map(|(_, &index)| index)
             .ok_or_else(|| not_found(format!("stream {} has no open shard for {key}", self.name)))
+    }
+
+    /// Whether an open shard begins at a hash key.
+    pub fn open_at(&self, key: u128) -> bool {
+        self.open.contains_key(&key)
     }
 
     pub fn wake_all(&self) {

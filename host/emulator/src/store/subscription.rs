@@ -33,6 +33,8 @@ pub struct Rules {
     pub subscription: Duration,
     pub takeover_after: Duration,
     pub call_interval: Duration,
+    /// How often a stream may be scaled by count in 24 hours; None is without limit.
+    pub scalings_a_day: Option<u32>,
 }
 
 /// What a consumer remembers about one shard.
@@ -58,6 +60,9 @@ pub struct Subscription {
     expires: Millis,
     last_event: Option<Millis>,
     finished: bool,
+    /// An event to give once more.
+    repeated: Option<Event>,
+    stalled: bool,
     /// Changes when there may be something new to ask for.
     pub wake: watch::Receiver<()>,
 }
@@ -93,6 +98,8 @@ pub enum Step {
     },
     End,
     Fail(ApiError),
+    /// The connection drops: a fault was asked for.
+    Drop,
 }
 
 /// Admits a call or refuses it; `id` must not have been used before.
@@ -127,6 +134,8 @@ pub fn open(
         expires: now.saturating_add(rules.subscription.as_millis() as u64),
         last_event: None,
         finished: false,
+        repeated: None,
+        stalled: false,
         wake,
     };
     stream.shards[index as usize].wake();
@@ -161,7 +170,32 @@ fn taken(who: &str) -> String {
     format!("Another active subscription exists for this consumer: {who}")
 }
 
+/// How long a stalled subscription waits before it is asked in vain again.
+const STALLED: Duration = Duration::from_secs(600);
+
 impl Subscription {
+    pub fn shard_id(&self) -> String {
+        super::shard::id_of(self.shard)
+    }
+
+    /// Says nothing from now on, and does not end.
+    pub(super) fn stall(&mut self, now: Millis) -> Step {
+        self.stalled = true;
+        Step::Wait { until: now.saturating_add(STALLED.as_millis() as u64) }
+    }
+
+    pub(super) fn repeat(&mut self, event: Event) {
+        self.repeated = Some(event);
+    }
+
+    /// What a fault has left for this step.
+    pub(super) fn spoilt(&mut self, now: Millis) -> Option<Step> {
+        if self.stalled {
+            return Some(self.stall(now));
+        }
+        self.repeated.take().map(Step::Event)
+    }
+
     /// The one question; the store asks it under its lock. `stream` is None when it is gone.
     pub(super) fn step(&mut self, stream: Option<&mut Stream>, now: Millis) -> Step {
         if self.finished {
@@ -174,7 +208,7 @@ impl Subscription {
                 self.finished = matches!(event.progress, Progress::Children(_));
             }
             Step::Wait { .. } => {}
-            Step::End | Step::Fail(_) => self.finished = true,
+            Step::End | Step::Fail(_) | Step::Drop => self.finished = true,
         }
         step
     }

@@ -16,6 +16,7 @@ const RULES: Rules = Rules {
     subscription: Duration::from_secs(300),
     takeover_after: Duration::from_secs(5),
     call_interval: Duration::from_secs(1),
+    scalings_a_day: Some(10),
 };
 
 fn entry(key: &str) -> Entry {

@@ -33,6 +33,10 @@ k merge-shards --stream-name "$name" --shard-to-merge shardId-000000000001 \
 is latest "$(k list-shards --stream-name "$name" --shard-filter Type=AT_LATEST --query 'Shards[].ShardId')" \
   shardId-000000000003
 
+is scaled "$(k update-shard-count --stream-name "$name" --target-shard-count 2 --scaling-type UNIFORM_SCALING \
+  --query '[CurrentShardCount, TargetShardCount]' | tr '\t' ' ')" "1 2"
+is open "$(k describe-stream-summary --stream-name "$name" --query StreamDescriptionSummary.OpenShardCount)" 2
+
 consumer=$(k register-stream-consumer --stream-arn "$arn" --consumer-name c --query Consumer.ConsumerARN)
 is consumer "$(k describe-stream-consumer --consumer-arn "$consumer" \
   --query ConsumerDescription.ConsumerStatus)" ACTIVE

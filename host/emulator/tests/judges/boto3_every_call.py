@@ -148,6 +148,44 @@ def resharding():
     assert paged == shards()
 
 
+def scaling():
+    name = NAME + "-scaled"
+    kinesis.create_stream(StreamName=name, ShardCount=2)
+    arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    puts = [kinesis.put_record(StreamName=name, PartitionKey=f"k{i}", Data=b"x") for i in range(20)]
+
+    def scale(target, **more):
+        return kinesis.update_shard_count(StreamName=name, TargetShardCount=target, ScalingType="UNIFORM_SCALING", **more)
+
+    def open_ranges():
+        shards = kinesis.list_shards(StreamName=name, ShardFilter={"Type": "AT_LATEST"})["Shards"]
+        return sorted((int(s["HashKeyRange"]["StartingHashKey"]), int(s["HashKeyRange"]["EndingHashKey"])) for s in shards)
+
+    for target in (4, 3, 6, 5):
+        before = len(open_ranges())
+        answer = scale(target)
+        assert (answer["CurrentShardCount"], answer["TargetShardCount"]) == (before, target)
+        assert answer["StreamARN"] == arn and answer["StreamName"] == name
+        ranges = open_ranges()
+        assert ranges[0][0] == 0 and ranges[-1][1] == 2**128 - 1 and len(ranges) == target
+        assert all(a[1] + 1 == b[0] for a, b in zip(ranges, ranges[1:]))
+        widths = [b - a for a, b in ranges]
+        assert max(widths) - min(widths) <= target
+        kinesis.get_waiter("stream_exists").wait(StreamName=name)
+    fails("InvalidArgumentException", scale, target=11)
+    fails("InvalidArgumentException", scale, target=2)
+    fails("ResourceNotFoundException", kinesis.update_shard_count, StreamName="nowhere", TargetShardCount=1,
+          ScalingType="UNIFORM_SCALING")
+    for _ in range(6):
+        scale(5)
+    fails("LimitExceededException", scale, target=5)
+    kept = [r["SequenceNumber"] for s in kinesis.list_shards(StreamName=name)["Shards"]
+            for r in kinesis.get_records(ShardIterator=kinesis.get_shard_iterator(
+                StreamName=name, ShardId=s["ShardId"], ShardIteratorType="TRIM_HORIZON")["ShardIterator"])["Records"]]
+    assert sorted(kept) == sorted(p["SequenceNumber"] for p in puts)
+    kinesis.delete_stream(StreamName=name)
+
+
 def subscribe(arn, shard, **position):
     position = position or {"Type": "TRIM_HORIZON"}
     return kinesis.subscribe_to_shard(ConsumerARN=arn, ShardId=shard, StartingPosition=position)["EventStream"]
@@ -237,6 +275,7 @@ def main():
     stream_arn = streams()
     records()
     resharding()
+    scaling()
     fan_out(stream_arn)
     delivery()
     kinesis.delete_stream(StreamName=NAME)

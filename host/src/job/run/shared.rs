@@ -14,8 +14,8 @@ use crate::{
         ledger::{LocalLedger, RemoteLedger},
         upkeep::Upkeep,
     },
-    error::{Error, Kind, Result},
-    lease::keeper,
+    error::Result,
+    lease::{dynamodb::DynamoDbLeases, keeper},
     objects::{Objects, folder::FolderObjects, s3},
     random,
     state::StateStore,
@@ -88,9 +88,8 @@ async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>) -
     let mut tables: Tables = Vec::new();
     for source in &sources {
         let name = if sources.len() == 1 { table.clone() } else { format!("{table}-{source}") };
-        let _ = (&aws, &name);
-        let reached = Err(Error::new(Kind::Internal, format!("the lease table {name} is not reached")));
-        tables.push(((*source).to_owned(), reached?));
+        let reached = DynamoDbLeases::connect(aws.dynamodb_client(), &name, true).await?;
+        tables.push(((*source).to_owned(), Arc::new(reached)));
     }
     Ok(tables)
 }

@@ -1,0 +1,66 @@
+//! Programs of other people that judge the emulator, at fixed versions, fetched once into the target folder's `judges`.
+//!
+//! Python clients come from the Python package index into an environment, DynamoDB Local from Maven with what it needs. What a
+//! judge was made from stands beside it; another text there means: fetch again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::run;
+
+const PYTHON: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
+/// Names DynamoDB Local and its version.
+const POM: &str = include_str!("../../emulator/tests/judges/dynamodb/pom.xml");
+/// Keeps it on loopback.
+const LOOPBACK: &str = include_str!("../../emulator/tests/judges/dynamodb/loopback.c");
+
+/// The folder with all of them.
+pub fn fetch() -> Result<PathBuf, String> {
+    let folder = run::target().join("judges");
+    python(&folder)?;
+    dynamodb(&folder.join("dynamodb"))?;
+    Ok(folder)
+}
+
+fn python(folder: &Path) -> Result<(), String> {
+    once(folder, &PYTHON.join(" "), || {
+        let mut create = Command::new("python3");
+        create.args(["-m", "venv", "--clear"]).arg(folder);
+        run::show(create)?;
+        let mut install = Command::new(folder.join("bin/python3"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
+        run::show(install)
+    })
+}
+
+fn dynamodb(folder: &Path) -> Result<(), String> {
+    once(folder, &format!("{POM}{LOOPBACK}"), || {
+        fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        write(&folder.join("pom.xml"), POM)?;
+        write(&folder.join("loopback.c"), LOOPBACK)?;
+        let mut compile = Command::new("cc");
+        compile.args(["-shared", "-fPIC", "-O2", "-o", "loopback.so", "loopback.c", "-ldl"]).current_dir(folder);
+        run::show(compile)?;
+        let mut fetch = Command::new("mvn");
+        fetch.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"]);
+        fetch.current_dir(folder);
+        run::show(fetch)
+    })
+}
+
+/// Makes a folder unless it was made from the same.
+fn once(folder: &Path, of: &str, make: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let made = folder.join("made-of");
+    if fs::read_to_string(&made).is_ok_and(|text| text == of) {
+        return Ok(());
+    }
+    make()?;
+    write(&made, of)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
+}
