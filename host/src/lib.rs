@@ -46,5 +46,6 @@ pub mod clock;
 pub mod contract;
 pub mod error;
 pub mod permit;
+pub mod planted;
 pub mod random;
 pub mod task;

@@ -15,6 +15,7 @@ use std::{
 use crate::{
     clock::Clock,
     error::{Error, Kind, Result},
+    planted,
 };
 
 /// The permit of one partition. Clones share it.
@@ -62,6 +63,9 @@ impl Permit {
 
     /// Whether the owner may act.
     pub fn holds(&self) -> bool {
+        if planted::is("send-without-permit") {
+            return true;
+        }
         self.0.as_ref().is_none_or(|state| nanos(state.clock.elapsed()) < state.until.load(Relaxed))
     }
 

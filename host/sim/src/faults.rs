@@ -12,7 +12,10 @@ pub const KINDS: &[&str] = &[
     "power_loss",
     "disk_lost",
     "pause",
+    "pause_at_point",
     "slow",
+    "stuck",
+    "outage",
     "fail_before",
     "fail_after",
     "throttle",
@@ -42,15 +45,18 @@ impl Faults {
                 "crash" => 150,
                 // of each kill point that is passed
                 "crash_at_point" => 4_000,
+                "pause_at_point" => 2_500,
                 // of each crash
                 "power_loss" | "disk_lost" => 200_000,
                 // of each second
                 "pause" => 25_000,
+                "outage" => 15_000,
                 "clock_jump" => 30_000,
-                "split" | "merge" => 40_000,
+                "split" | "merge" => 70_000,
                 "stop" => 10_000,
                 // of each call
                 "slow" => 5_000,
+                "stuck" => 700,
                 "fail_before" | "fail_after" | "throttle" => 12_000,
                 "partial_put" => 8_000,
                 // of each event

@@ -1,16 +1,23 @@
 //! What must hold at every moment, checked where it happens: on every manifest, token, block and record that is sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use pelton::{
     checkpoint::{
         ledger::KEPT,
         manifest::{self, Manifest},
     },
+    lease::Lease,
     sink::Token,
 };
 
-use super::world::{World, lock};
+use super::{
+    run::LEASE,
+    world::{World, lock},
+};
 
 /// What is known of the partitions of a run.
 #[derive(Debug, Default)]
@@ -20,6 +27,8 @@ pub struct Monitor {
     durable: BTreeSet<(String, u64, u64)>,
     /// by partition: the highest fence that has sent something
     sent: BTreeMap<String, u64>,
+    /// by lease: when its counter was last raised
+    raised: BTreeMap<String, Duration>,
     /// manifests that were made
     pub manifests: u64,
     /// claims among them
@@ -56,7 +65,10 @@ impl Monitor {
             use futures::FutureExt;
             use pelton::objects::Objects;
             if !matches!(world.objects.read(&block.name, None).now_or_never(), Some(Ok(Some(_)))) {
-                world.broken(format!("{partition}: manifest {} names the block {}, which is not there", next.number, block.name));
+                world.broken(format!(
+                    "{partition}: manifest {} names the block {}, which is not there",
+                    next.number, block.name
+                ));
             }
         }
         let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
@@ -111,6 +123,22 @@ impl Monitor {
         let claimed = self.newest.get(partition).map_or(0, |newest| newest.fence);
         if world.has_monitor() && claimed < fence {
             world.broken(format!("owner {fence} of {partition} aborts before it has claimed"));
+        }
+    }
+
+    /// A lease row has changed: nobody takes one that its owner renews.
+    pub fn leased(&mut self, world: &World, before: &Lease, after: &Lease) {
+        let now = world.elapsed();
+        let raised = self.raised.get(&before.key).copied().unwrap_or_default();
+        let is_taken = before.runner().is_some() && after.runner() != before.runner();
+        let is_given = after.runner().is_none() || before.handed_off_by.is_some();
+        // clocks drift by two hundredths
+        if is_taken && !is_given && now.saturating_sub(raised) < LEASE * 95 / 100 {
+            let owner = before.runner().unwrap_or_default();
+            world.broken(format!("{} is taken from {owner}, who has renewed it {:?} ago", before.key, now - raised));
+        }
+        if after.counter != before.counter {
+            self.raised.insert(before.key.clone(), now);
         }
     }
 

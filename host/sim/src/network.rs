@@ -19,6 +19,7 @@ pub struct Caller {
 }
 
 const QUICK: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(12));
+const STUCK: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(60));
 const SLOW: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(9));
 
 impl Caller {
@@ -29,17 +30,24 @@ impl Caller {
         detail: &str,
         act: impl FnOnce(&World) -> T + Send + 'static,
     ) -> Result<T> {
+        // what was stopped just before the call makes it when it goes on
+        if self.life.is_stopped() {
+            tokio::task::yield_now().await;
+        }
         if self.life.is_dead() {
             return std::future::pending().await;
         }
         let (world, line) = (self.world.clone(), format!("{} {what} {detail}", self.name));
-        let fails_before = world.strikes("fail_before");
+        let fails_before = world.is_away(what) || world.strikes("fail_before");
         let fails_after = !fails_before && world.strikes("fail_after");
         let way = |world: &World| {
             let (least, most) = if world.strikes("slow") { SLOW } else { QUICK };
             world.dice(|dice| dice.between(least, most))
         };
-        let (there, back) = (way(&world), way(&world));
+        let (mut there, back) = (way(&world), way(&world));
+        if world.strikes("stuck") {
+            there = world.dice(|dice| dice.between(STUCK.0, STUCK.1));
+        }
         let (say, answer) = oneshot::channel();
         tokio::spawn(async move {
             sleep(there).await;

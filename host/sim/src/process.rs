@@ -19,7 +19,10 @@ use futures::stream::{FuturesUnordered, Stream};
 use pelton::{checkpoint::kill, clock::Clock, error::Result, task};
 use tokio::time::{Instant, Sleep};
 
-use super::world::{EPOCH_MS, World, lock};
+use super::{
+    run::LEASE,
+    world::{EPOCH_MS, World, lock},
+};
 
 /// What others can do to a process.
 #[derive(Debug, Default)]
@@ -39,6 +42,11 @@ impl Life {
     /// Whether it has died.
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is stopped.
+    pub fn is_stopped(&self) -> bool {
+        lock(&self.stopped_until).is_some()
     }
 
     /// Stops it for a while, as SIGSTOP and SIGCONT do.
@@ -92,6 +100,13 @@ impl Process {
                 sees.note(format!("{name} dies at {point}"));
                 dies.kill();
             }
+            // a manifest that comes late is what fences are for
+            let tries = if point == "before-manifest" { 5 } else { 1 };
+            if !dies.is_dead() && (0..tries).any(|_| sees.strikes("pause_at_point")) {
+                let time = sees.dice(|dice| dice.between(LEASE / 2, 12 * LEASE));
+                sees.note(format!("{name} is stopped at {point} for {time:?}"));
+                dies.pause(time);
+            }
         });
         let before = task::host(Some(host.clone()));
         let main = Box::pin(main());
@@ -106,7 +121,8 @@ impl Process {
             }
             let mut moved = false;
             self.tasks.extend(self.begun.borrow_mut().drain(..));
-            while !self.life.is_dead() && matches!(Pin::new(&mut self.tasks).poll_next(context), Poll::Ready(Some(()))) {
+            while !self.life.is_dead() && matches!(Pin::new(&mut self.tasks).poll_next(context), Poll::Ready(Some(())))
+            {
                 moved = true;
             }
             if self.life.is_dead() || (self.begun.borrow().is_empty() && !moved) {

@@ -11,7 +11,10 @@ use pelton::{
     source::Pending,
 };
 
-use super::{network::Caller, world::lock};
+use super::{
+    network::Caller,
+    world::{World, lock},
+};
 
 /// Objects, as one worker reaches them.
 pub struct SimObjects(pub Caller);
@@ -77,7 +80,9 @@ impl LeaseTable for SimLeases {
 
     fn create<'a>(&'a self, lease: &'a Lease) -> Pending<'a, Result<bool>> {
         let row = lease.clone();
-        Box::pin(async move { self.0.call("new lease", &lease.key, move |world| now(world.leases.create(&row))).await? })
+        Box::pin(
+            async move { self.0.call("new lease", &lease.key, move |world| now(world.leases.create(&row))).await? },
+        )
     }
 
     fn update<'a>(&'a self, key: &'a str, expect: &'a Expect, change: &'a Change) -> Pending<'a, Result<Updated>> {
@@ -87,7 +92,14 @@ impl LeaseTable for SimLeases {
             None => key.to_owned(),
         };
         Box::pin(async move {
-            let act = move |world: &super::world::World| now(world.leases.update(&named, &expect, &change));
+            let act = move |world: &World| {
+                let before = now(world.leases.get(&named))?;
+                let updated = now(world.leases.update(&named, &expect, &change))?;
+                if let (Some(before), Updated::Done(after)) = (&before, &updated) {
+                    lock(&world.monitor).leased(world, before, after);
+                }
+                Ok(updated)
+            };
             self.0.call("lease", &detail, act).await?
         })
     }
@@ -95,7 +107,7 @@ impl LeaseTable for SimLeases {
     fn delete<'a>(&'a self, key: &'a str, expect: &'a Expect) -> Pending<'a, Result<Updated>> {
         let (named, expect) = (key.to_owned(), expect.clone());
         Box::pin(async move {
-            let act = move |world: &super::world::World| now(world.leases.delete(&named, &expect));
+            let act = move |world: &World| now(world.leases.delete(&named, &expect));
             self.0.call("drop lease", key, act).await?
         })
     }

@@ -173,6 +173,10 @@ impl SimReader {
                     () = clock::sleep(wait) => {}
                 }
             }
+            store::Step::Drop => {
+                self.subscription = None;
+                self.machine.failed(now, Failure::Broken);
+            }
             store::Step::End => {
                 self.subscription = None;
                 self.machine.ended(now);

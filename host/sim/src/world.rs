@@ -48,6 +48,35 @@ struct Noted {
     story: VecDeque<String>,
     fired: BTreeMap<&'static str, u64>,
     broken: Vec<String>,
+    /// a service, and until when nobody reaches it
+    away: Option<(Service, Duration)>,
+}
+
+/// What workers call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// objects
+    Store,
+    /// lease rows
+    Leases,
+    /// destinations
+    Sinks,
+    /// what makes results visible there
+    Commits,
+    /// the stream
+    Stream,
+}
+
+impl Service {
+    fn of(call: &str) -> Self {
+        match call {
+            "create" | "read" | "list" | "delete" => Self::Store,
+            "commit" => Self::Commits,
+            "stage" | "abort" | "PutRecords" => Self::Sinks,
+            "ListShards" | "SubscribeToShard" => Self::Stream,
+            _ => Self::Leases,
+        }
+    }
 }
 
 /// The lock, whoever panicked while holding it.
@@ -62,6 +91,7 @@ impl World {
             subscription: Duration::from_secs(5 + dice.below(40)),
             takeover_after: Duration::from_secs(5),
             call_interval: Duration::from_secs(1),
+            scalings_a_day: None,
         };
         let kinesis = Store::in_memory(rules);
         kinesis.create_stream(EPOCH_MS, STREAM, shards).expect("the stream is new");
@@ -74,6 +104,7 @@ impl World {
             story: VecDeque::new(),
             fired: BTreeMap::new(),
             broken: Vec::new(),
+            away: None,
         };
         Self {
             kinesis,
@@ -145,9 +176,33 @@ impl World {
         strikes
     }
 
+    /// A service is out of reach for a while.
+    pub fn outage(&self) {
+        let service = match self.dice(|dice| dice.below(5)) {
+            0 => Service::Store,
+            1 => Service::Leases,
+            2 => Service::Sinks,
+            3 => Service::Commits,
+            _ => Service::Stream,
+        };
+        let time = self.dice(|dice| dice.between(Duration::from_secs(1), Duration::from_secs(15)));
+        self.note(format!("{service:?} is away for {time:?}"));
+        let until = self.elapsed() + time;
+        lock(&self.noted).away = Some((service, until));
+    }
+
+    /// Whether the service of this call is out of reach.
+    pub fn is_away(&self, call: &str) -> bool {
+        let now = self.elapsed();
+        lock(&self.noted).away.is_some_and(|(service, until)| now < until && service == Service::of(call))
+    }
+
     /// From now on nothing goes wrong any more.
     pub fn calm(&self) {
-        lock(&self.noted).quiet = true;
+        let mut noted = lock(&self.noted);
+        noted.quiet = true;
+        noted.away = None;
+        drop(noted);
         self.note("faults end");
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock,
     error::{Error, Kind, Result},
-    random,
+    planted, random,
     record::ShardId,
     sink::{Sink, Token, Writer},
     source::Shard,
@@ -123,6 +123,9 @@ impl Epochs {
             recovered.map_err(|e| e.at(format_args!("sink {}", outlet.name)))?;
         }
         for token in std::mem::take(&mut self.unpublished) {
+            if planted::is("tokens-not-recovered") {
+                continue;
+            }
             sink_of(sinks, &token)?.commit(&token).await.map_err(|e| e.at(format_args!("sink {}", token.sink)))?;
             kill::point("recovered-token");
         }
@@ -139,6 +142,9 @@ impl Epochs {
         next.number += 1;
         next.epoch += 1;
         next.tokens.clone_from(&self.unpublished);
+        if planted::is("tokens-forgotten") {
+            next.tokens.clear();
+        }
         next.held.clear();
         kill::point("before-prepare");
         for outlet in sinks.iter_mut() {
@@ -150,6 +156,11 @@ impl Epochs {
             }
         }
         kill::point("after-prepare");
+        if planted::is("publish-before-commit") {
+            for token in &next.tokens {
+                sink_of(sinks, token)?.commit(token).await?;
+            }
+        }
         self.pending = Some(self.ledger.commit(&self.partition, &mut next, done.delta).await?);
         self.manifest = next;
         Ok(())
@@ -176,9 +187,7 @@ impl Epochs {
     /// Rule 5: once the pending epoch is durable, commits tokens, oldest first. A token whose commit fails stays, and so do the
     /// later ones of the same sink.
     pub async fn settle(&mut self, sinks: &mut [Outlet]) -> Result<()> {
-        if self.pending.is_some() {
-            self.durable().await?;
-        }
+        self.durable_if_pending().await?;
         if self.unpublished.is_empty() {
             return Ok(());
         }
@@ -188,6 +197,9 @@ impl Epochs {
             if kept.iter().any(|other| other.sink == token.sink) {
                 kept.push(token);
             } else if let Err(failed) = sink_of(sinks, &token)?.commit(&token).await {
+                if planted::is("failed-commit-forgotten") {
+                    continue;
+                }
                 if failed.kind() != Kind::Unavailable {
                     return Err(failed.at(format_args!("sink {}", token.sink)));
                 }
@@ -218,7 +230,11 @@ impl Epochs {
     /// The shard is read to its end: a last manifest that nothing may follow. Nothing is left to finish when it is written: every token is
     /// committed, and no sink holds rows back.
     pub async fn seal(&mut self, children: Vec<Shard>, sinks: &mut [Outlet]) -> Result<()> {
-        self.close(sinks).await?;
+        if planted::is("seal-with-tokens") {
+            self.durable_if_pending().await?;
+        } else {
+            self.close(sinks).await?;
+        }
         if let Some(sink) = self.manifest.held.keys().next() {
             return Err(Error::new(Kind::Internal, format!("sink {sink} holds rows back at the end of a shard")));
         }
@@ -231,6 +247,10 @@ impl Epochs {
         self.durable().await?;
         kill::point("after-seal");
         Ok(())
+    }
+
+    async fn durable_if_pending(&mut self) -> Result<()> {
+        if self.pending.is_some() { self.durable().await } else { Ok(()) }
     }
 
     /// Ends the last epoch: everything is durable and published when this returns.

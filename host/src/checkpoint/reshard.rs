@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::manifest::{BlockRef, Floor, Manifest, ShardProgress};
-use crate::{record::MIN_US, source::Shard, state::HashRange};
+use crate::{planted, record::MIN_US, source::Shard, state::HashRange};
 
 /// Name under which a partition's own watermark stands among those of steps.
 pub const PARTITION: &str = "";
@@ -32,7 +32,12 @@ pub fn begin(generation: u64, source: &str, shard: &Shard, parents: &[Manifest])
         ..ShardProgress::default()
     };
     let shards = BTreeMap::from([(source.to_owned(), BTreeMap::from([(shard.id.clone(), progress)]))]);
-    let state = parents.iter().flat_map(|parent| &parent.state).filter_map(|block| within(block, range)).collect();
+    let of = match parents {
+        _ if planted::is("child-without-state") => &[],
+        [first, _] if planted::is("child-of-one-parent") => std::slice::from_ref(first),
+        all => all,
+    };
+    let state = of.iter().flat_map(|parent| &parent.state).filter_map(|block| within(block, range)).collect();
     Manifest { generation, shards, watermarks, state, range, floors, ..Manifest::default() }
 }
 

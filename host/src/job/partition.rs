@@ -35,6 +35,7 @@ use crate::{
     error::{Error, Kind, Result},
     lease::{Checkpoint, Progress},
     permit::Permit,
+    planted,
     record::{Batch, RawBatch, Records},
     sink::Writer,
     source::{Event, Position, Reader, Shard},
@@ -150,6 +151,9 @@ impl Partition {
     pub async fn claim(settings: Settings, record: JobRecord, first: Manifest, parts: Parts) -> Result<Self> {
         parts.holding.permit.check()?;
         let Parts { inputs, mut flow, mut outlets, dead_letters, store, ledger, holding, clock, live } = parts;
+        if planted::is("abort-before-claim") {
+            abort_unclaimed(&settings, &record, &*ledger, &mut outlets).await?;
+        }
         let mut epochs = Epochs::claim(ledger, &settings.name, first, holding.reached).await?;
         let manifest = epochs.manifest().clone();
         let writer = Writer {
@@ -234,6 +238,10 @@ impl Partition {
     async fn handle(&mut self, id: LaneId, reader: Box<dyn Reader>, event: Event) -> Result<()> {
         match event {
             Event::Records { batch, position, behind_ms } => {
+                if planted::is("position-first") {
+                    self.note(&id, position.clone(), behind_ms);
+                    self.end_epoch().await?;
+                }
                 self.records(&id, batch).await?;
                 self.lane(&id).silent_since_us = Some(position.as_of_us);
                 self.note(&id, position, behind_ms);
@@ -416,6 +424,9 @@ impl Partition {
         }
         let mut delta = Delta::default();
         self.flow.freeze(&mut delta);
+        if planted::is("state-forgotten") && self.epochs.manifest().epoch % 4 == 3 {
+            delta = Delta::default();
+        }
         let mut watermarks: std::collections::BTreeMap<String, i64> = self.flow.watermarks().collect();
         watermarks.insert(PARTITION.to_owned(), self.event_clock.watermark_us());
         let done = Done { delta, shards: self.intake.progress(), watermarks };
@@ -461,6 +472,23 @@ impl Partition {
         self.live.forget(&self.settings.name);
         Ok(Ending::Sealed)
     }
+}
+
+/// The fault of this name: what is staged is aborted by somebody who has not claimed.
+async fn abort_unclaimed(
+    settings: &Settings,
+    record: &JobRecord,
+    ledger: &dyn Ledger,
+    outlets: &mut [Outlet],
+) -> Result<()> {
+    let Some(newest) = ledger.newest(&settings.name).await? else { return Ok(()) };
+    let (job, partition) = (Arc::from(record.job.as_str()), Arc::from(settings.name.as_str()));
+    let fence = newest.fence + 1;
+    let writer = Writer { job, partition, generation: record.generation, fence, permit: Permit::unlimited() };
+    for outlet in outlets {
+        outlet.sink.recover(writer.clone(), newest.epoch, &[]).await?;
+    }
+    Ok(())
 }
 
 /// A step that says `on_error: stop` has rejected a record.

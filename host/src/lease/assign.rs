@@ -11,6 +11,7 @@ use std::{
 };
 
 use super::{Checkpoint, Lease};
+use crate::planted;
 
 /// What a worker has seen of the table.
 #[derive(Debug, Default)]
@@ -53,6 +54,7 @@ impl Sight {
 
     /// Whether nobody runs it: it has no owner, or its owner has not renewed it for its duration.
     pub fn is_free(&self, lease: &Lease, now: Duration, duration: Duration) -> bool {
+        let duration = if planted::is("lease-taken-early") { duration / 8 } else { duration };
         lease.runner().is_none() || self.silent(lease, now) > duration
     }
 

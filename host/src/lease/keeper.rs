@@ -26,7 +26,7 @@ use crate::{
     clock::{self, Clock},
     error::Result,
     permit::Permit,
-    random,
+    planted, random,
     task::{self, Task},
 };
 
@@ -475,7 +475,7 @@ impl Keeping {
 
 /// For how long a renewal permits: others take the lease a duration after they saw it, and clocks do not run alike.
 fn permitted(duration: Duration) -> Duration {
-    duration * 9 / 10
+    if planted::is("permit-too-long") { duration * 4 } else { duration * 9 / 10 }
 }
 
 /// Writes the row of a lease that is held, with what it has to learn. None where it is another's.

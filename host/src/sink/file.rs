@@ -24,7 +24,7 @@ use crate::{
 mod folder;
 
 pub use folder::set_aside;
-use folder::{Begun, Folder, Found, Promised, Staged};
+use folder::{Begun, Folder, Found, Held, Promised, Staged};
 
 /// Rows are appended to the hidden file when they are more than this.
 const BUFFER: usize = 1 << 20;
@@ -70,6 +70,9 @@ struct Open {
     length: u64,
     /// wall time of its first row, microseconds since 1970
     since_us: i64,
+    /// of the owner that writes it
+    #[serde(default)]
+    fence: u64,
 }
 
 /// A folder of files.
@@ -105,7 +108,7 @@ impl FileSink {
         let (mut open, mut tail) = read_held(held).ok_or_else(|| {
             Error::new(Kind::State, format!("sink `{}`: what the state holds of it is damaged", self.options.name))
         })?;
-        let (there, kept) = (folder.clone(), open.as_ref().map(|open| (open.begun, open.length)));
+        let (there, kept) = (folder.clone(), open.as_ref().map(held_file));
         let accept = self.options.accept_repeats;
         let Found { series, held_is_shown } = task::blocking(move || there.recover(epoch, kept, accept)).await?;
         if held_is_shown {
@@ -118,6 +121,9 @@ impl FileSink {
         // nothing of it is on disk: its old name may have been used since
         if let Some(open) = open.as_mut().filter(|open| open.length == 0) {
             open.begun.series = series;
+        }
+        if let Some(open) = &mut open {
+            open.fence = writer.fence;
         }
         self.recovered = Some((writer, folder));
         self.sealed.clear();
@@ -147,7 +153,8 @@ impl FileSink {
     fn begin(&mut self) {
         if self.open.is_none() {
             let since_us = self.clock.wall_us();
-            self.open = Some(Open { begun: self.next, length: 0, since_us });
+            let fence = self.recovered.as_ref().map_or(0, |(writer, _)| writer.fence);
+            self.open = Some(Open { begun: self.next, length: 0, since_us, fence });
             self.next.number += 1;
             self.synced = 0;
         }
@@ -182,7 +189,7 @@ impl FileSink {
         self.append(true).await?;
         let Some(open) = self.open.take() else { return Ok(()) };
         let folder = &self.recovered()?.1;
-        let staged = Staged { name: folder.name(open.begun), bytes: open.length };
+        let staged = Staged { name: folder.name(open.begun), bytes: open.length, fence: open.fence };
         self.sealed.push(staged);
         Ok(())
     }
@@ -222,6 +229,10 @@ impl FileSink {
     }
 }
 
+fn held_file(open: &Open) -> Held {
+    Held { begun: open.begun, length: open.length, fence: open.fence }
+}
+
 fn read_held(held: &[u8]) -> Option<(Option<Open>, Vec<u8>)> {
     if held.is_empty() {
         return Some((None, Vec::new()));
@@ -254,7 +265,13 @@ impl Sink for FileSink {
     }
 
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
-        Box::pin(self.show(token))
+        Box::pin(async move {
+            // an owner that was stopped for long must not take the folder's record back
+            if let Some((writer, _)) = &self.recovered {
+                writer.permit.check()?;
+            }
+            self.show(token).await
+        })
     }
 }
 

@@ -21,7 +21,10 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::record::{Batch, Firings, Origin, Records};
+use crate::{
+    planted,
+    record::{Batch, Firings, Origin, Records},
+};
 
 /// 16 bytes, written as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +75,9 @@ fn of_record(mut hash: Sha256, records: &Records, row: usize, nth: u64) -> Id {
     hash.update(records.sequence[row].to_bytes());
     hash.update(records.sub_sequence[row].to_be_bytes());
     hash.update(nth.to_be_bytes());
+    if planted::is("ids-by-batch") {
+        hash.update(row.to_be_bytes());
+    }
     finish(hash)
 }
 

@@ -3,7 +3,7 @@
 use super::{Report, rust, tree::File};
 
 /// Words that everybody shares.
-const SHARED: &[&str] = &["record", "error", "clock", "random", "task", "aws", "permit"];
+const SHARED: &[&str] = &["record", "error", "clock", "random", "task", "aws", "permit", "planted"];
 
 /// Every module of `host/src/lib.rs` and what it may name beside [`SHARED`]. `a::B` allows that name alone: a contract, not a way
 /// of doing it.
@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("task", &[]),
     ("aws", &[]),
     ("permit", &[]),
+    ("planted", &[]),
     ("source", &[]),
     ("decode", &["source::Pending"]),
     ("transform", &["state::Delta", "state::HashRange", "state::StateStore", "plugin"]),

@@ -13,6 +13,7 @@ use crate::{
     checkpoint::manifest::{JobRecord, Manifest, ShardProgress},
     decode::Decoder,
     error::Result,
+    planted,
     record::ShardId,
     source::{Event, From, Reader, Shard, Source, Start},
     window::event_time::{ShardClock, TimeRule},
@@ -188,11 +189,11 @@ impl Intake {
 /// Rules 0 and 6: where a shard begins. `latest` is the moment of the first start, whenever a shard is first read.
 fn begin(progress: &ShardProgress, shard: &ShardId, start: Option<&(Start, Vec<Shard>)>, began_us: i64) -> From {
     match (&progress.position, start) {
-        (Some(position), _) => From::After(position.clone()),
+        (Some(position), _) if !planted::is("read-from-the-beginning") => From::After(position.clone()),
         (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
             From::Start(Start::At(began_us))
         }
         (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
-        (None, _) => From::Start(Start::TrimHorizon),
+        _ => From::Start(Start::TrimHorizon),
     }
 }

@@ -4,12 +4,13 @@
 //! all of them were seen. So a hidden file that is missing later, of an epoch that the record names, was renamed: consumers may
 //! move files away at any moment. Every step is durable before the next one begins.
 //! Every name begins with job, sink and partition, with a dot after each that none of them can hold, so that whoever else writes to the
-//! folder is never touched. Names of a series are used once: a state older than the folder begins a new series.
+//! folder is never touched. A hidden name holds the fence of its owner, and what an earlier owner held is copied: one that was stopped and wakes
+//! up writes to files of its own, which nobody will ever name. Names of a series are used once: a state older than the folder begins a new series.
 //! Left to others: what is written, and when.
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,19 @@ const STAGING: &str = "staging";
 pub struct Staged {
     pub name: String,
     pub bytes: u64,
+    /// of the owner that wrote it
+    #[serde(default)]
+    pub fence: u64,
+}
+
+/// The file that the state holds, as an earlier owner left it.
+#[derive(Clone, Copy, Debug)]
+pub struct Held {
+    pub begun: Begun,
+    /// bytes that the state knows of
+    pub length: u64,
+    /// of the owner that wrote them
+    pub fence: u64,
 }
 
 /// What a token says.
@@ -74,12 +88,13 @@ pub struct Folder {
     path: PathBuf,
     /// job, sink and partition, a dot after each
     prefix: String,
+    fence: u64,
 }
 
 impl Folder {
     pub fn new(options: &Options, writer: &Writer) -> Self {
         let prefix = format!("{}{}.", sink_prefix(&writer.job, &options.name), plain(&writer.partition));
-        Self { path: options.path.clone(), prefix }
+        Self { path: options.path.clone(), prefix, fence: writer.fence }
     }
 
     /// The final name of a file. Files of a later series sort after those of an earlier one.
@@ -91,7 +106,7 @@ impl Folder {
 
     /// The name while it is hidden.
     pub fn staged_name(&self, begun: Begun) -> String {
-        hidden(&self.name(begun))
+        hidden(&self.name(begun), self.fence)
     }
 
     /// The name of the record.
@@ -100,7 +115,7 @@ impl Folder {
     }
 
     /// Removes what was begun after `epoch`, and cuts the held file (with its known length) to what the state knows of it.
-    pub fn recover(&self, epoch: u64, held: Option<(Begun, u64)>, accept_repeats: bool) -> Result<Found> {
+    pub fn recover(&self, epoch: u64, held: Option<Held>, accept_repeats: bool) -> Result<Found> {
         let staging = staging(&self.path);
         make(&self.path).map_err(|failed| unwritable(&staging, &failed))?;
         let record = self.path.join(OWN).join(self.record_name());
@@ -122,13 +137,46 @@ impl Folder {
         }
         let series = committed.series;
         self.abort(&staging, epoch).map_err(|failed| unwritable(&staging, &failed))?;
-        let Some((begun, length)) = held else { return Ok(Found { series, held_is_shown: false }) };
-        let path = staging.join(self.staged_name(begun));
+        let Some(Held { begun, length, fence }) = held else { return Ok(Found { series, held_is_shown: false }) };
+        let path = staging.join(hidden(&self.name(begun), fence));
         let held_is_shown = begun.series < series && length > 0 && !path.exists();
         if !held_is_shown {
-            cut(&path, length)?;
+            self.take_over(&path, begun, length)?;
         }
         Ok(Found { series, held_is_shown })
+    }
+
+    /// Makes the held file ours, with the bytes that the state knows of. Its earlier owner may still have it open.
+    fn take_over(&self, from: &Path, begun: Begun, length: u64) -> Result<()> {
+        let staging = staging(&self.path);
+        let to = staging.join(self.staged_name(begun));
+        if *from == to || length == 0 {
+            return cut(from, length);
+        }
+        let copied = || -> io::Result<u64> {
+            let (mut source, mut file) = (File::open(from)?.take(length), File::create(&to)?);
+            let copied = io::copy(&mut source, &mut file)?;
+            sync_file(&file, &to)?;
+            sync_folder(&staging)?;
+            Ok(copied)
+        };
+        match copied() {
+            Ok(copied) if copied == length => {}
+            Ok(_) => return Err(shorter(from, length)),
+            Err(failed) if failed.kind() == io::ErrorKind::NotFound => return Err(gone(from)),
+            Err(failed) => return Err(unwritable(&to, &failed)),
+        }
+        let name = self.name(begun);
+        let others = || -> io::Result<()> {
+            for entry in staging.read_dir()? {
+                let entry = entry?;
+                if entry.path() != to && shown(&entry.file_name().to_string_lossy()) == Some(name.as_str()) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        others().map_err(|failed| unwritable(&staging, &failed))
     }
 
     fn abort(&self, staging: &Path, epoch: u64) -> io::Result<()> {
@@ -144,7 +192,7 @@ impl Folder {
 
     /// The epoch in a hidden name; none for the names of others.
     fn epoch_of(&self, name: &str) -> Option<u64> {
-        let own = name.strip_prefix('.')?.strip_prefix(&self.prefix)?;
+        let own = shown(name)?.strip_prefix(&self.prefix)?;
         let own = match own.strip_prefix("again") {
             Some(series) => series.split_once('-')?.1,
             None => own,
@@ -188,7 +236,7 @@ pub fn commit(path: &Path, epoch: u64, promised: &Promised) -> Result<()> {
         write_record(&record, &committed).map_err(|failed| unwritable(&record, &failed))?;
     }
     for file in &promised.files {
-        let (from, to) = (staging.join(hidden(&file.name)), path.join(&file.name));
+        let (from, to) = (staging.join(hidden(&file.name, file.fence)), path.join(&file.name));
         match fs::rename(&from, &to) {
             Err(failed) if failed.kind() == io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(|failed| unwritable(&to, &failed))?,
@@ -199,7 +247,7 @@ pub fn commit(path: &Path, epoch: u64, promised: &Promised) -> Result<()> {
 
 /// A file that is promised is there, hidden or already named, with all its bytes.
 fn check(path: &Path, staging: &Path, file: &Staged) -> Result<()> {
-    let hidden = staging.join(hidden(&file.name));
+    let hidden = staging.join(hidden(&file.name, file.fence));
     let length = |path: &Path| path.metadata().ok().map(|about| about.len());
     match length(&hidden).or_else(|| length(&path.join(&file.name))) {
         Some(length) if length == file.bytes => Ok(()),
@@ -232,24 +280,35 @@ fn cut(path: &Path, length: u64) -> Result<()> {
     };
     match cut() {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            let message = format!("staged file `{}` is shorter than the {length} bytes that are known", path.display());
-            Err(Error::new(Kind::State, message))
-        }
-        Err(failed) if failed.kind() == io::ErrorKind::NotFound => {
-            let message = format!("staged file is gone: `{}` holds rows that were taken", path.display());
-            Err(Error::new(Kind::State, message))
-        }
+        Ok(false) => Err(shorter(path, length)),
+        Err(failed) if failed.kind() == io::ErrorKind::NotFound => Err(gone(path)),
         Err(failed) => Err(unwritable(path, &failed)),
     }
+}
+
+fn shorter(path: &Path, length: u64) -> Error {
+    let message = format!("staged file `{}` is shorter than the {length} bytes that are known", path.display());
+    Error::new(Kind::State, message)
+}
+
+fn gone(path: &Path) -> Error {
+    let message = format!("staged file is gone: `{}` holds rows that were taken", path.display());
+    Error::new(Kind::State, message)
 }
 
 fn staging(path: &Path) -> PathBuf {
     path.join(OWN).join(STAGING)
 }
 
-fn hidden(name: &str) -> String {
-    format!(".{name}")
+/// The name of a file while it is hidden. Owners of jobs that never had another one wrote it without a fence.
+fn hidden(name: &str, fence: u64) -> String {
+    if fence == 0 { format!(".{name}") } else { format!(".{fence}~{name}") }
+}
+
+/// The name that a hidden file will have.
+fn shown(hidden: &str) -> Option<&str> {
+    let name = hidden.strip_prefix('.')?;
+    Some(name.split_once('~').map_or(name, |(_, name)| name))
 }
 
 /// What every name of a sink of a job begins with.
@@ -306,10 +365,10 @@ fn make(path: &Path) -> io::Result<()> {
 /// records last, so that a crash on the way leaves a folder that is still refused. None where there is nothing.
 pub fn set_aside(path: &Path, job: &str, sink: &str, name: &str) -> Result<Option<PathBuf>> {
     let prefix = sink_prefix(job, sink);
-    let (own, hidden_prefix) = (path.join(OWN), hidden(&prefix));
+    let own = path.join(OWN);
     let aside = own.join(name);
     let mut moved = false;
-    for (folder, prefix) in [(path, &prefix), (&staging(path), &hidden_prefix), (&own, &prefix)] {
+    for (folder, is_hidden) in [(path, false), (&staging(path), true), (&own, false)] {
         let failed = |e: io::Error| unwritable(folder, &e);
         let entries = match folder.read_dir() {
             Err(missing) if missing.kind() == io::ErrorKind::NotFound => continue,
@@ -318,9 +377,11 @@ pub fn set_aside(path: &Path, job: &str, sink: &str, name: &str) -> Result<Optio
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(prefix.as_str()) {
+            let text = name.to_string_lossy();
+            let own = if is_hidden { shown(&text) } else { Some(&*text) };
+            if own.is_some_and(|own| own.starts_with(&prefix)) {
                 fs::create_dir_all(&aside).map_err(failed)?;
-                fs::rename(entry.path(), aside.join(name)).map_err(failed)?;
+                fs::rename(entry.path(), aside.join(&name)).map_err(failed)?;
                 moved = true;
             }
         }

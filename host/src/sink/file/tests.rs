@@ -329,3 +329,36 @@ async fn damage_is_named() {
     std::fs::write(rig.folder.path().join("_pelton/job.out.s%2F0.json"), "{").unwrap();
     assert!(rig.recovered(1, b"").await.err().unwrap().to_string().contains("damaged"));
 }
+
+#[tokio::test]
+async fn an_owner_that_wakes_up_writes_to_nobodys_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = |size| Options {
+        name: "out".into(),
+        path: folder.path().to_owned(),
+        roll: Roll { every: Duration::from_secs(3600), size },
+        accept_repeats: false,
+    };
+    let clock = crate::clock::SystemClock::shared();
+    let (mut old, mut new) = (FileSink::new(options(1 << 20), clock.clone()), FileSink::new(options(1 << 20), clock));
+    old.recover(writer(), 0, b"").await.unwrap();
+    old.write(&contract::rows(0..3000)).await.unwrap();
+    let held = old.prepare(1).await.unwrap().held;
+    // the old owner is stopped; the new one goes on with the file that was held, and seals it
+    new.recover(Writer { fence: 2, ..writer() }, 1, &held).await.unwrap();
+    new.write(&contract::rows(3000..3010)).await.unwrap();
+    // the old one wakes up in the middle of its next epoch
+    old.write(&contract::rows(5000..9000)).await.unwrap();
+    old.prepare(2).await.unwrap();
+    new.close();
+    let token = new.prepare(2).await.unwrap().token.unwrap();
+    old.write(&contract::rows(9000..12000)).await.unwrap();
+    old.close();
+    old.prepare(3).await.unwrap();
+    new.commit(&token).await.unwrap();
+    let shown: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = shown.iter().filter(|path| path.is_file()).collect();
+    let text = std::fs::read_to_string(files[0]).unwrap();
+    assert_eq!((files.len(), text.lines().count()), (1, 3010));
+    assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_i64().unwrap() < 3010));
+}
