@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod check_cases;
 mod cli;
+mod fleet;
 mod flights;
 mod guide;
 mod kinesis_sinks;

@@ -101,7 +101,7 @@ impl Process {
                 dies.kill();
             }
             // a manifest that comes late is what fences are for
-            let tries = if point == "before-manifest" { 5 } else { 1 };
+            let tries = if point == "before-manifest" { 20 } else { 1 };
             if !dies.is_dead() && (0..tries).any(|_| sees.strikes("pause_at_point")) {
                 let time = sees.dice(|dice| dice.between(LEASE / 2, 12 * LEASE));
                 sees.note(format!("{name} is stopped at {point} for {time:?}"));

@@ -51,7 +51,8 @@ const STEP_MS: i64 = 80;
 /// Records of one call, and the pause after it: about 400 records a second.
 const CALL: (i64, Duration) = (8, Duration::from_millis(20));
 
-fn record(n: i64, shape: Shape) -> Put {
+/// The nth record.
+pub fn record(n: i64, shape: Shape) -> Put {
     let back = match shape {
         Shape::One | Shape::PerShard => (n * 7919) % 1_900,
         Shape::Late if n % 11 == 0 => 3_000 + (n * 7919) % 9_000,
@@ -111,6 +112,15 @@ impl Load {
     pub async fn stop(self) -> Vec<Put> {
         self.stop.store(true, Ordering::Relaxed);
         self.putting.join().await
+    }
+}
+
+/// Puts all of them.
+pub async fn put_all(endpoint: &str, records: &[Put], shape: Shape) {
+    let aws = Settings { endpoint: Some(endpoint.to_owned()), ..Settings::default() }.load().await.unwrap();
+    let client = aws.kinesis_client();
+    for some in records.chunks(200) {
+        put(&client, some, shape).await;
     }
 }
 

@@ -4,8 +4,8 @@
 //! `PELTON_KILLS` is the number of kills (30 without it), `PELTON_SEED` repeats the plan of a campaign; `cargo xtask chaos --kills N`
 //! sets them. Left to others: what is put (`load`), the process (`victim`), whether the results are right (`verdict`).
 
-mod load;
-mod verdict;
+pub mod load;
+pub mod verdict;
 mod victim;
 
 use std::time::Duration;
@@ -37,10 +37,10 @@ enum Kill {
 }
 
 /// A small generator, so that a seed repeats the plan: xorshift64*.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -134,7 +134,7 @@ async fn run(plan: &[Kill], shape: Shape, seen: &mut Seen) {
     emulator.stop().await;
 }
 
-fn number(variable: &str) -> Option<u64> {
+pub fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
         .ok()
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, no number")))

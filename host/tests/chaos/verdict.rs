@@ -33,6 +33,38 @@ pub async fn judge(folder: &Path, endpoint: &str, put: &[Put], shape: Shape) -> 
     last.len()
 }
 
+/// The same for a fleet whose windows were all fired. Gives back how many windows there are.
+pub async fn judge_fleet(folder: &Path, endpoint: &str, put: &[Put]) -> usize {
+    let job = lines(folder);
+    let last = last_firings(&job);
+    let expected = naive(put);
+    let lost: Vec<_> = expected.keys().filter(|window| !last.contains_key(*window)).take(5).collect();
+    assert!(lost.is_empty(), "windows that never fired: {lost:#?}");
+    assert_eq!(last, expected, "the windows differ from a naive computation");
+    let streamed = stream(endpoint, "results").await;
+    by_id(&streamed, &job);
+    let mut fences: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in &streamed {
+        let (id, fence) = (row["_pelton"]["id"].as_str().unwrap(), row["_pelton"]["fence"].as_i64().unwrap());
+        let before = fences.insert(id, fence).unwrap_or(0);
+        assert!(before <= fence, "{row} was sent by owner {fence} after owner {before} had sent it");
+    }
+    last.len()
+}
+
+/// How many windows the files hold, and how many there are to be.
+pub fn progress(folder: &Path, put: &[Put]) -> (usize, usize) {
+    let fired = if folder.exists() { last_firings(&lines(folder)).len() } else { 0 };
+    (fired, naive(put).len())
+}
+
+/// Every line of the files, sorted.
+pub fn sorted_lines(folder: &Path) -> Vec<String> {
+    let mut lines = lines(folder);
+    lines.sort_unstable();
+    lines
+}
+
 fn lines(folder: &Path) -> Vec<String> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|e| e == "jsonl"));
