@@ -16,8 +16,8 @@ use crate::planted;
 /// What a worker has seen of the table.
 #[derive(Debug, Default)]
 pub struct Sight {
-    /// by key: the counter, and since when it is that
-    counters: BTreeMap<String, (u64, Duration)>,
+    /// by key: counter and owner, and since when they are those; a row that was removed and made again may have a counter of before
+    counters: BTreeMap<String, (u64, Option<String>, Duration)>,
 }
 
 /// What to do.
@@ -35,9 +35,10 @@ impl Sight {
         let keys: BTreeSet<&str> = leases.iter().map(|lease| lease.key.as_str()).collect();
         self.counters.retain(|key, _| keys.contains(key.as_str()));
         for lease in leases {
-            let seen = self.counters.entry(lease.key.clone()).or_insert((lease.counter, now));
-            if seen.0 != lease.counter {
-                *seen = (lease.counter, now);
+            let is = || (lease.counter, lease.owner.clone(), now);
+            let seen = self.counters.entry(lease.key.clone()).or_insert_with(is);
+            if seen.0 != lease.counter || seen.1 != lease.owner {
+                *seen = is();
             }
         }
     }
@@ -49,7 +50,7 @@ impl Sight {
 
     /// For how long a lease was not renewed.
     pub fn silent(&self, lease: &Lease, now: Duration) -> Duration {
-        self.counters.get(&lease.key).map_or(Duration::ZERO, |(_, since)| now.saturating_sub(*since))
+        self.counters.get(&lease.key).map_or(Duration::ZERO, |(.., since)| now.saturating_sub(*since))
     }
 
     /// Whether nobody runs it: it has no owner, or its owner has not renewed it for its duration.

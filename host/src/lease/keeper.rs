@@ -83,6 +83,7 @@ pub struct Held {
 pub struct Keeper {
     commands: mpsc::Sender<Command>,
     held: Arc<Mutex<BTreeMap<String, Held>>>,
+    known: Arc<Mutex<BTreeSet<String>>>,
     _task: Task<()>,
 }
 
@@ -97,6 +98,7 @@ impl Keeper {
         let (commands, asked) = mpsc::channel(QUEUE);
         let (tell, events) = mpsc::channel(QUEUE);
         let held = Arc::new(Mutex::new(BTreeMap::new()));
+        let known = Arc::new(Mutex::new(BTreeSet::new()));
         let keeping = Keeping {
             table,
             options,
@@ -104,11 +106,12 @@ impl Keeper {
             tell,
             held: BTreeMap::new(),
             shown: held.clone(),
+            known: known.clone(),
             sight: Sight::default(),
             asked: BTreeMap::new(),
             waiting: Vec::new(),
         };
-        (Self { commands, held, _task: task::spawn(runtime, keeping.run(asked)) }, events)
+        (Self { commands, held, known, _task: task::spawn(runtime, keeping.run(asked)) }, events)
     }
 
     async fn say(&self, command: Command) {
@@ -143,6 +146,11 @@ impl Keeper {
         let _ = stopped.await;
     }
 
+    /// Whether there was a row for this when the table was last looked at.
+    pub fn knows(&self, key: &str) -> bool {
+        lock(&self.known).contains(key)
+    }
+
     /// What is held.
     pub fn held(&self) -> BTreeMap<String, Held> {
         lock(&self.held).clone()
@@ -175,6 +183,7 @@ struct Keeping {
     tell: mpsc::Sender<Event>,
     held: BTreeMap<String, Own>,
     shown: Arc<Mutex<BTreeMap<String, Held>>>,
+    known: Arc<Mutex<BTreeSet<String>>>,
     sight: Sight,
     /// since when a lease of another worker is asked for
     asked: BTreeMap<String, Duration>,
@@ -322,6 +331,7 @@ impl Keeping {
         let now = self.clock.elapsed();
         let leases = self.table.list().await?;
         self.sight.see(&leases, now);
+        *lock(&self.known) = leases.iter().map(|lease| lease.key.clone()).collect();
         let me = self.options.worker.clone();
         for lease in &leases {
             let is_ours = lease.owner.as_deref() == Some(&me) && lease.handed_off_by.is_none();

@@ -6,6 +6,7 @@
 mod doctor;
 mod judges;
 mod run;
+mod sim;
 mod steps;
 
 use std::process::ExitCode;
@@ -15,7 +16,10 @@ usage: cargo xtask COMMAND
 
   demo      build everything and run the main job on the embedded emulator
   test      format, lints, laws, all tests, the examples (what CI runs); --all adds the long campaigns
-  chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100), --shard-kills N (100), --seed S
+  chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100),
+            --shard-kills N (100), --fleet-kills N (300), --seed S
+  sim       whole fleets in virtual time: --seeds N (200), --from SEED, --scenario shards|one|alone, --without FAULT,...,
+            --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
   lint      format and lints alone
   bench     measure speed and memory (--only ROW, --repeat N, --format json)
   guests    build the plugins and test guests for wasm32-wasip2
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         "demo" => doctor::mend().and_then(|()| steps::demo(&rest)),
         "test" => doctor::mend().and_then(|()| steps::test(&rest)),
         "chaos" => doctor::mend().and_then(|()| steps::chaos(&rest)),
+        "sim" => doctor::mend().and_then(|()| sim::run(&rest)),
         "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "guests" => doctor::mend().and_then(|()| steps::guests()),

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{judges, run};
+use crate::{judges, run, sim};
 
 /// Packages that are built for the WASM target.
 const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
@@ -52,7 +52,10 @@ pub fn test(rest: &[String]) -> Result<(), String> {
     guests()?;
     let mut test = with_guests(run::cargo(&["test", "--workspace"]));
     test.env("PELTON_JUDGES", judges::fetch()?);
+    // The build with planted faults comes first: the programs that stay are without.
+    sim::build_planted()?;
     run::show(test)?;
+    sim::in_tests()?;
     run::show(run::cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     if all { chaos(&[]) } else { Ok(()) }
 }
@@ -74,13 +77,14 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         ("--kills", "PELTON_KILLS", "500"),
         ("--late-kills", "PELTON_LATE_KILLS", "100"),
         ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
+        ("--fleet-kills", "PELTON_FLEET_KILLS", "300"),
         ("--seed", "PELTON_SEED", ""),
     ]
     .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
     for pair in rest.chunks(2) {
         let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
         let known = known.ok_or_else(|| {
-            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills and --seed", pair[0])
+            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills and --seed", pair[0])
         })?;
         known.2 = pair.get(1).ok_or_else(|| format!("{} needs a number", pair[0]))?.clone();
     }
@@ -91,8 +95,9 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         "pelton",
         "--test",
         "main",
-        "chaos",
         "--",
+        "chaos",
+        "fleet",
         "--nocapture",
         "--test-threads=1",
     ]));

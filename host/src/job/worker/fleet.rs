@@ -104,6 +104,12 @@ impl Fleet {
         self.tables.iter().find(|table| table.source == source)
     }
 
+    /// What of this has no row, as far as is known.
+    pub fn unknown(&self, wanted: &[(Id, Option<Shard>)]) -> Vec<Id> {
+        let is_known = |id: &Id| self.table(&id.0).is_none_or(|table| table.keeper.knows(key(id)));
+        wanted.iter().filter(|(id, _)| !is_known(id)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// Lease rows for everything that is to be run.
     pub async fn ensure(&self, wanted: &[(Id, Option<Shard>)]) {
         for table in &self.tables {
