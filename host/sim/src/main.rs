@@ -9,14 +9,11 @@ mod faults;
 mod ledger;
 mod load;
 mod monitor;
-mod network;
+mod outside;
 mod plant;
 mod process;
 mod run;
 mod scenario;
-mod services;
-mod sinks;
-mod source;
 mod verdict;
 mod world;
 

@@ -31,12 +31,14 @@ use super::{
     dice::Dice,
     faults::Faults,
     load,
-    network::Caller,
+    outside::{
+        network::Caller,
+        services::{SimLeases, SimObjects},
+        sinks::{ExactSink, SentSink},
+        source::SimSource,
+    },
     process::{Ended, Life, MachineClock, Process},
     scenario::Scenario,
-    services::{SimLeases, SimObjects},
-    sinks::{ExactSink, SentSink},
-    source::SimSource,
     verdict,
     world::{World, lock},
 };

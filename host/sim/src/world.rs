@@ -12,7 +12,7 @@ use pelton::{lease::memory::MemoryLeases, objects::memory::MemoryObjects};
 use pelton_emulator::store::{Millis, Rules, Store};
 use tokio::time::Instant;
 
-use super::{dice::Dice, faults::Faults, monitor::Monitor, sinks::Shown};
+use super::{dice::Dice, faults::Faults, monitor::Monitor, outside::sinks::Shown};
 
 /// Virtual time begins here, milliseconds since 1970.
 pub const EPOCH_MS: u64 = 1_700_000_000_000;

@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 mod aside;
 mod begin;
-mod shared;
+mod place;
 
 use aside::set_aside;
 
@@ -108,7 +108,7 @@ pub fn run_with(
     worker.block_on(async {
         let (committer, thread) = Committer::start(store.clone())?;
         let (written, figures) = (committer.written(), around.live.clone());
-        let ended = match shared::place(graph, options, &around, store, committer, letters).await {
+        let ended = match place::reach(graph, options, &around, store, committer, letters).await {
             Ok(place) => work(graph, options, around, given, place, stop).await,
             Err(failed) => Err(failed),
         };

@@ -87,7 +87,9 @@ impl Fleet {
 
     fn start(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
+        // a long campaign runs a copy that no build replaces
+        let program = std::env::var("PELTON_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_pelton").to_owned());
+        let mut command = Command::new(program);
         command.args(["run", "job.yaml", "--endpoint", &self.endpoint]);
         command.current_dir(&self.folder).stderr(log).spawn().unwrap()
     }

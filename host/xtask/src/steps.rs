@@ -84,7 +84,10 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
     for pair in rest.chunks(2) {
         let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
         let known = known.ok_or_else(|| {
-            format!("chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills and --seed", pair[0])
+            format!(
+                "chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills and --seed",
+                pair[0]
+            )
         })?;
         known.2 = pair.get(1).ok_or_else(|| format!("{} needs a number", pair[0]))?.clone();
     }

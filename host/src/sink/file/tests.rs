@@ -360,5 +360,7 @@ async fn an_owner_that_wakes_up_writes_to_nobodys_file() {
     let files: Vec<_> = shown.iter().filter(|path| path.is_file()).collect();
     let text = std::fs::read_to_string(files[0]).unwrap();
     assert_eq!((files.len(), text.lines().count()), (1, 3010));
-    assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_i64().unwrap() < 3010));
+    assert!(
+        text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_i64().unwrap() < 3010)
+    );
 }

@@ -15,10 +15,8 @@ use pelton::{
 };
 use pelton_emulator::store::{self, ApiError, ErrorKind, Progress, Record, Subscription, id_of};
 
-use super::{
-    network::Caller,
-    world::{STREAM, World},
-};
+use super::network::Caller;
+use crate::world::{STREAM, World};
 
 /// The stream, as one worker reaches it.
 pub struct SimSource {

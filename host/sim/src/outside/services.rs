@@ -11,10 +11,8 @@ use pelton::{
     source::Pending,
 };
 
-use super::{
-    network::Caller,
-    world::{World, lock},
-};
+use super::network::Caller;
+use crate::world::{World, lock};
 
 /// Objects, as one worker reaches them.
 pub struct SimObjects(pub Caller);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pelton::error::{Error, Kind, Result};
 use tokio::{sync::oneshot, time::sleep};
 
-use super::{process::Life, world::World};
+use crate::{process::Life, world::World};
 
 /// Who calls.
 #[derive(Clone)]

@@ -19,10 +19,8 @@ use pelton::{
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use super::{
-    network::Caller,
-    world::{World, lock},
-};
+use super::network::Caller;
+use crate::world::{World, lock};
 
 /// A result: its id and its row.
 pub type Row = (Id, Vec<u8>);

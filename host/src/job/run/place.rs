@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Reaches what the job names.
-pub async fn place(
+pub async fn reach(
     graph: &Graph,
     options: &RunOptions,
     around: &Surroundings,
