@@ -158,6 +158,7 @@ impl Partition {
             generation: record.generation,
             fence: manifest.fence,
             permit: holding.permit.clone(),
+            set_back: manifest.set_back,
         };
         epochs.recover(&writer, &mut outlets).await?;
         epochs.load().await?;

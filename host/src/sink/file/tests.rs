@@ -97,6 +97,7 @@ fn writer() -> Writer {
         generation: 1,
         fence: 1,
         permit: crate::permit::Permit::unlimited(),
+        set_back: None,
     }
 }
 
