@@ -11,6 +11,7 @@ use crate::error::Result;
 
 pub mod avro;
 pub mod check;
+pub mod checkpoint;
 pub mod dead_letters;
 pub mod demo;
 pub mod emulator;
@@ -35,6 +36,8 @@ enum Command {
     Run(run::Arguments),
     /// Find every mistake of a job file (exit code 0, or 78)
     Check(check::Arguments),
+    /// Look at what a job would go on from, and keep copies of it
+    Checkpoint(checkpoint::Arguments),
     /// Look at records that could not be processed
     DeadLetters(dead_letters::Arguments),
     /// Start a plugin or a job in a new folder
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Test(arguments) => test::test(&arguments),

@@ -166,6 +166,11 @@ async fn read(
     Ok((record, manifests))
 }
 
+/// The job record in a savepoint.
+pub async fn record(objects: &dyn Objects, savepoint: &Savepoint) -> Result<manifest::JobRecord> {
+    Ok(read(objects, savepoint).await?.0)
+}
+
 /// Rule 7: takes the mark that keeps workers out. It may be there from a try that was interrupted.
 async fn mark(objects: &dyn Objects, job: &str, name: &str) -> Result<()> {
     let at = super::ledger::remote::restoring(job);
