@@ -17,6 +17,7 @@ pub mod demo;
 pub mod emulator;
 mod firehose;
 pub mod kinesis;
+pub mod leases;
 pub mod new;
 mod reference;
 pub mod run;
@@ -40,6 +41,8 @@ enum Command {
     Checkpoint(checkpoint::Arguments),
     /// Look at records that could not be processed
     DeadLetters(dead_letters::Arguments),
+    /// Look at who runs what, and move it
+    Leases(leases::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
+        Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
