@@ -129,7 +129,10 @@ fn the_savepoint_example_does_what_its_page_says() {
             ["emulator", ..] => continue,
             _ if note.starts_with("refused") => {
                 let said = emulator.bad(folder, &words, 74);
-                assert!(said.contains("sink results has shown partition all") && said.contains("--accept-repeats"), "{said}");
+                assert!(
+                    said.contains("sink results has shown partition all") && said.contains("--accept-repeats"),
+                    "{said}"
+                );
             }
             _ => {
                 let said = emulator.good(folder, &words);
@@ -200,7 +203,10 @@ fn a_local_state_can_be_looked_at_and_not_saved() {
     emulator.good(folder, &["run", "job.yaml", "--until-caught-up"]);
     let listed: serde_json::Value =
         serde_json::from_str(&emulator.good(folder, &["checkpoint", "list", "job.yaml", "--format", "json"])).unwrap();
-    assert_eq!((listed["partitions"][0]["partition"].as_str(), &listed["totals"]["partitions"]), (Some("all"), &1.into()));
+    assert_eq!(
+        (listed["partitions"][0]["partition"].as_str(), &listed["totals"]["partitions"]),
+        (Some("all"), &1.into())
+    );
     assert!(emulator.good(folder, &["checkpoint", "show", "job.yaml"]).contains("watermark"));
     assert!(emulator.good(folder, &["checkpoint", "verify", "job.yaml"]).contains("everything is whole"));
     let said = emulator.bad(folder, &["checkpoint", "save", "job.yaml", "noon"], 78);

@@ -33,8 +33,7 @@ pub async fn put(world: Arc<World>, time: Duration) {
         let now = world.now_ms();
         let entries = (0..count).map(|_| {
             n += 1;
-            let (key, group, astray) =
-                world.dice(|dice| (dice.below(KEYS), dice.below(GROUPS), dice.below(ASTRAY_MS)));
+            let (key, group, astray) = world.dice(|dice| (dice.below(KEYS), dice.below(GROUPS), dice.below(ASTRAY_MS)));
             entry(format!("key{key}"), &format!("group{group}"), n, now - astray)
         });
         let put = world.kinesis.put_records(now, STREAM, entries.collect());

@@ -65,7 +65,8 @@ fn main() -> ExitCode {
 
 fn campaign(arguments: &Arguments) -> anyhow::Result<bool> {
     let scenarios: Vec<Scenario> = arguments.scenario.map_or_else(|| scenario::ALL.to_vec(), |one| vec![one]);
-    let graphs = scenarios.iter().map(|scenario| Ok((*scenario, scenario.graph()?))).collect::<anyhow::Result<Vec<_>>>()?;
+    let graphs =
+        scenarios.iter().map(|scenario| Ok((*scenario, scenario.graph()?))).collect::<anyhow::Result<Vec<_>>>()?;
     let plugins = run::plugins()?;
     let mut fired: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut failed, mut time, mut manifests) = (0, Duration::ZERO, (0, 0));

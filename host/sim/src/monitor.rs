@@ -56,7 +56,10 @@ impl Monitor {
             use futures::FutureExt;
             use pelton::objects::Objects;
             if !matches!(world.objects.read(&block.name, None).now_or_never(), Some(Ok(Some(_)))) {
-                world.broken(format!("{partition}: manifest {} names the block {}, which is not there", next.number, block.name));
+                world.broken(format!(
+                    "{partition}: manifest {} names the block {}, which is not there",
+                    next.number, block.name
+                ));
             }
         }
         let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);

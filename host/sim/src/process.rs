@@ -106,7 +106,8 @@ impl Process {
             }
             let mut moved = false;
             self.tasks.extend(self.begun.borrow_mut().drain(..));
-            while !self.life.is_dead() && matches!(Pin::new(&mut self.tasks).poll_next(context), Poll::Ready(Some(()))) {
+            while !self.life.is_dead() && matches!(Pin::new(&mut self.tasks).poll_next(context), Poll::Ready(Some(())))
+            {
                 moved = true;
             }
             if self.life.is_dead() || (self.begun.borrow().is_empty() && !moved) {

@@ -1,13 +1,6 @@
 //! One run: a seed becomes a world, faults, a fleet, a load, and a verdict.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    path::PathBuf,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use pelton::{
     checkpoint::{
@@ -120,7 +113,10 @@ async fn whole(plan: &Plan<'_>) -> Outcome {
     let shards = 1 + dice.below(4) as u32;
     let time = Duration::from_secs(10 + dice.below(30));
     let world = Arc::new(World::new(dice, faults, shards, plan.scenario.is_fleet()));
-    world.note(format!("seed {}: {:?}, {workers} workers, {shards} shards, {time:?}, {kinds:?}", plan.seed, plan.scenario));
+    world.note(format!(
+        "seed {}: {:?}, {workers} workers, {shards} shards, {time:?}, {kinds:?}",
+        plan.seed, plan.scenario
+    ));
     let lives: Lives = Rc::default();
     let stopping = Rc::new(RefCell::new(false));
     let fleet = (0..workers).map(|number| worker(plan, world.clone(), number, lives.clone(), stopping.clone()));
@@ -171,7 +167,10 @@ async fn mischief(world: Arc<World>, lives: Lives) {
         let chosen = {
             let lives = lives.borrow();
             let number = world.dice(|dice| dice.below(8)) as usize;
-            lives.iter().nth(number % lives.len().max(1)).map(|(_, (life, stop, clock))| (life.clone(), stop.clone(), clock.clone()))
+            lives
+                .iter()
+                .nth(number % lives.len().max(1))
+                .map(|(_, (life, stop, clock))| (life.clone(), stop.clone(), clock.clone()))
         };
         let Some((life, stop, clock)) = chosen else { continue };
         if world.strikes("pause") {
@@ -193,11 +192,8 @@ async fn mischief(world: Arc<World>, lives: Lives) {
 /// A machine and the worker on it, which is started again whenever it ends.
 async fn worker(plan: &Plan<'_>, world: Arc<World>, number: usize, lives: Lives, stopping: Rc<RefCell<bool>>) {
     let drift = world.dice(|dice| dice.below(40_000)) as i64 - 20_000;
-    let mut machine = Machine {
-        name: format!("w{number}").into(),
-        disk: Arc::default(),
-        clock: Arc::new(MachineClock::new(drift)),
-    };
+    let mut machine =
+        Machine { name: format!("w{number}").into(), disk: Arc::default(), clock: Arc::new(MachineClock::new(drift)) };
     sleep(world.dice(|dice| dice.between(Duration::ZERO, Duration::from_secs(6)))).await;
     while !*stopping.borrow() {
         let (stop, stopped) = watch::channel(false);
@@ -229,7 +225,12 @@ async fn worker(plan: &Plan<'_>, world: Arc<World>, number: usize, lives: Lives,
 }
 
 /// What one process does.
-fn life_of(plan: &Plan<'_>, caller: Caller, machine: &Machine, stop: watch::Receiver<bool>) -> impl Future<Output = Result<()>> + 'static {
+fn life_of(
+    plan: &Plan<'_>,
+    caller: Caller,
+    machine: &Machine,
+    stop: watch::Receiver<bool>,
+) -> impl Future<Output = Result<()>> + 'static {
     let (graph, plugins, scenario) = (plan.graph.clone(), plan.plugins.clone(), plan.scenario);
     let (disk, clock): (_, Arc<dyn Clock>) = (machine.disk.clone(), machine.clock.clone());
     async move {
@@ -271,7 +272,8 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
         Arc::new(move || Box::new(ExactSink::new(name, caller.clone())) as Box<dyn Sink>)
     };
     let (to, runtime) = (caller.clone(), runtime.clone());
-    let sent: MakeSink = Arc::new(move || Box::new(SentSink::new("sent", to.clone(), runtime.clone())) as Box<dyn Sink>);
+    let sent: MakeSink =
+        Arc::new(move || Box::new(SentSink::new("sent", to.clone(), runtime.clone())) as Box<dyn Sink>);
     Given {
         sources: BTreeMap::from([("events".to_owned(), source)]),
         sinks: BTreeMap::from([

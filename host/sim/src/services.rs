@@ -77,7 +77,9 @@ impl LeaseTable for SimLeases {
 
     fn create<'a>(&'a self, lease: &'a Lease) -> Pending<'a, Result<bool>> {
         let row = lease.clone();
-        Box::pin(async move { self.0.call("new lease", &lease.key, move |world| now(world.leases.create(&row))).await? })
+        Box::pin(
+            async move { self.0.call("new lease", &lease.key, move |world| now(world.leases.create(&row))).await? },
+        )
     }
 
     fn update<'a>(&'a self, key: &'a str, expect: &'a Expect, change: &'a Change) -> Pending<'a, Result<Updated>> {

@@ -160,7 +160,8 @@ impl Sink for ExactSink {
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         let (sink, whole) = (self.name.clone(), token.clone());
         Box::pin(async move {
-            let detail = format!("{sink} {} epoch {} by {}", whole.staged["partition"], whole.epoch, whole.staged["fence"]);
+            let detail =
+                format!("{sink} {} epoch {} by {}", whole.staged["partition"], whole.epoch, whole.staged["fence"]);
             self.caller.call("commit", &detail, move |world| show(world, &sink, &whole)).await?
         })
     }
@@ -208,7 +209,8 @@ impl Service for Receiving {
                 }
                 outcomes
             });
-            let lost = |failed: Error| CallFailed { why: failed.to_string(), is_final: false, happened: Happened::Perhaps };
+            let lost =
+                |failed: Error| CallFailed { why: failed.to_string(), is_final: false, happened: Happened::Perhaps };
             sent.await.map_err(lost)
         })
     }

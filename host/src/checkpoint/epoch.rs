@@ -75,9 +75,8 @@ impl Epochs {
             return Err(Error::new(Kind::Fenced, words));
         }
         if known > generation {
-            let words = format!(
-                "partition {partition} runs generation {known} of the job, this worker knows {generation}"
-            );
+            let words =
+                format!("partition {partition} runs generation {known} of the job, this worker knows {generation}");
             return Err(Error::new(Kind::Fenced, words));
         }
         if claim.lineage.last().is_none_or(|(_, epoch)| claim.epoch > *epoch) && claim.epoch > 0 {

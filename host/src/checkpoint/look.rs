@@ -146,7 +146,10 @@ impl Summary {
                     ended: progress.ended,
                 }
             };
-            shards.iter().map(|(shard, progress): (&crate::record::ShardId, _)| (shard.to_string(), reached(progress))).collect()
+            shards
+                .iter()
+                .map(|(shard, progress): (&crate::record::ShardId, _)| (shard.to_string(), reached(progress)))
+                .collect()
         };
         Self {
             partition: partition.to_owned(),

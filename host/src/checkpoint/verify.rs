@@ -86,6 +86,8 @@ pub async fn verify(shelf: &Shelf) -> Result<Verified> {
 struct Kept {
     newest: Option<Manifest>,
     named: BTreeSet<String>,
+    /// some manifest cannot be read: what it names is not known
+    is_unread: bool,
 }
 
 async fn in_objects(objects: &dyn Objects, job: &str) -> Result<Verified> {
@@ -98,10 +100,17 @@ async fn in_objects(objects: &dyn Objects, job: &str) -> Result<Verified> {
     }
     let mut read = BTreeSet::new();
     for partition in kept.keys().cloned().collect::<Vec<_>>() {
-        if kept[&partition].newest.as_ref().is_some_and(|newest| newest.sealed.is_some() && !awaited(&partition, newest, &kept)) {
+        if kept[&partition]
+            .newest
+            .as_ref()
+            .is_some_and(|newest| newest.sealed.is_some() && !awaited(&partition, newest, &kept))
+        {
             continue;
         }
         blocks_of(objects, job, &partition, &mut kept, &mut read, &mut all).await?;
+    }
+    if kept.values().any(|kept| kept.is_unread) {
+        return Ok(all);
     }
     let named: BTreeSet<&String> = kept.values().flat_map(|kept| &kept.named).collect();
     for name in objects.list(&format!("{job}/state/"), "").await? {
@@ -131,13 +140,16 @@ async fn records(objects: &dyn Objects, job: &str, all: &mut Verified) -> Result
 
 /// Reads every kept manifest of a partition: numbers without gaps, fences and epochs that never fall.
 async fn chain_of(objects: &dyn Objects, job: &str, partition: &str, all: &mut Verified) -> Result<Kept> {
-    let mut kept = Kept { newest: None, named: BTreeSet::new() };
+    let mut kept = Kept { newest: None, named: BTreeSet::new(), is_unread: false };
     let listed = numbers(objects, job, partition).await?;
     let last = listed.last().map_or(0, |(number, _)| *number);
     let mut before: Option<Manifest> = None;
     for (number, name) in listed {
         let found = manifest_in(objects, job, partition, number).await;
-        let Some(found) = all.note(&name, found)? else { continue };
+        let Some(found) = all.note(&name, found)? else {
+            kept.is_unread = true;
+            continue;
+        };
         let Some(found) = found else { continue };
         all.manifests += 1;
         if let Some(before) = &before {

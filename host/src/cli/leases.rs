@@ -101,8 +101,11 @@ async fn list(job: &Operator<'_>, watch: u64, format: Output) -> Result<()> {
     let between = (watch > 0).then(|| Duration::from_secs(watch));
     let looks = tables.iter().map(|(_, table)| look(&**table, between));
     let all = futures::future::try_join_all(looks).await?;
-    let rows: Vec<(&str, &Seen)> =
-        tables.iter().zip(&all).flat_map(|((source, _), seen)| seen.iter().map(move |seen| (source.as_str(), seen))).collect();
+    let rows: Vec<(&str, &Seen)> = tables
+        .iter()
+        .zip(&all)
+        .flat_map(|((source, _), seen)| seen.iter().map(move |seen| (source.as_str(), seen)))
+        .collect();
     let mut others = 0;
     for (_, table) in &tables {
         others += table.others().await?;
@@ -114,7 +117,10 @@ async fn list(job: &Operator<'_>, watch: u64, format: Output) -> Result<()> {
     }
     let width = rows.iter().map(|(_, seen)| seen.lease.key.len()).max().unwrap_or(0).max(5) + 2;
     let owners = rows.iter().filter_map(|(_, seen)| seen.lease.runner()).map(str::len).max().unwrap_or(0).max(7) + 2;
-    line(format_args!("{:<width$}{:<owners$}{:>9}{:>8}{:>9}  {:<10}{}", "lease", "run by", "counter", "epoch", "switches", "renewed", "checkpoint"));
+    line(format_args!(
+        "{:<width$}{:<owners$}{:>9}{:>8}{:>9}  {:<10}{}",
+        "lease", "run by", "counter", "epoch", "switches", "renewed", "checkpoint"
+    ));
     for (_, seen) in &rows {
         let lease = &seen.lease;
         let epoch = lease.epoch.map_or_else(|| "-".to_owned(), |epoch| epoch.to_string());
@@ -207,7 +213,9 @@ async fn move_to(job: &Operator<'_>, shard: &str, to: &str, force: bool, format:
         Moved::Done(by) => by.as_deref(),
     };
     match format {
-        Output::Json => line(json!({ "lease": key, "owner": to, "handed_off_by": by, "moved": moved != Moved::Already })),
+        Output::Json => {
+            line(json!({ "lease": key, "owner": to, "handed_off_by": by, "moved": moved != Moved::Already }))
+        }
         Output::Text if moved == Moved::Already => line(format_args!("{key} is run by {to} already")),
         Output::Text => line(format_args!("{key} is run by {to} now; {} handed it off", by.unwrap_or("nobody"))),
     }

@@ -125,7 +125,8 @@ impl Operator<'_> {
                 );
                 return Err(Error::new(Kind::State, words));
             }
-            let epochs = seen.iter().filter_map(|seen| Some((partition_of(source, &seen.lease.key), seen.lease.epoch?)));
+            let epochs =
+                seen.iter().filter_map(|seen| Some((partition_of(source, &seen.lease.key), seen.lease.epoch?)));
             known.extend(epochs);
         }
         Ok((known, tables))
@@ -205,7 +206,8 @@ impl Operator<'_> {
             return Err(Error::new(Kind::Config, words));
         }
         let Some(store) = &other.graph.store else {
-            let words = format!("the job `{}` needs `checkpoint: {{ store: ... }}`, where the copy goes", other.graph.job);
+            let words =
+                format!("the job `{}` needs `checkpoint: {{ store: ... }}`, where the copy goes", other.graph.job);
             return Err(Error::new(Kind::Config, words));
         };
         let to = shared::objects(store, &self.runtime).await?;
@@ -216,14 +218,17 @@ impl Operator<'_> {
     /// Two jobs that would write to one place, or read in each other's name.
     fn refuse_meeting(&self, other: &Operator<'_>) -> Result<()> {
         let (first, second) = (self.graph, other.graph);
-        let refuse = |what: String| Err(Error::new(Kind::Config, format!("both jobs {what}: let the new one have its own")));
+        let refuse =
+            |what: String| Err(Error::new(Kind::Config, format!("both jobs {what}: let the new one have its own")));
         if first.job == second.job {
             return refuse(format!("are named `{}`", first.job));
         }
         if self.state_dir == other.state_dir {
             return refuse(format!("keep their state in {}", self.state_dir.display()));
         }
-        let table = |graph: &Graph| graph.leases.as_ref().map(|leases| leases.table.clone().unwrap_or_else(|| graph.job.clone()));
+        let table = |graph: &Graph| {
+            graph.leases.as_ref().map(|leases| leases.table.clone().unwrap_or_else(|| graph.job.clone()))
+        };
         if let (Some(table), true) = (table(first), table(first) == table(second)) {
             return refuse(format!("have the lease table `{table}`"));
         }
@@ -254,7 +259,8 @@ impl Operator<'_> {
         match others.keys().find(|name| !mine.contains_key(*name)) {
             None => Ok(()),
             Some(new) => {
-                let words = format!("the job `{}` has the source `{new}`, which the savepoint knows nothing of", second.job);
+                let words =
+                    format!("the job `{}` has the source `{new}`, which the savepoint knows nothing of", second.job);
                 Err(Error::new(Kind::Config, words))
             }
         }
@@ -277,12 +283,17 @@ fn destinations(graph: &Graph) -> Vec<(String, String)> {
         let place = match &node.kind {
             NodeKind::Sink(SinkKind::File(files)) => format!("the folder {}", files.path.display()),
             NodeKind::Sink(SinkKind::Kinesis { stream, .. }) => format!("the stream {stream}"),
-            NodeKind::Sink(SinkKind::Firehose { delivery_stream, .. }) => format!("the delivery stream {delivery_stream}"),
+            NodeKind::Sink(SinkKind::Firehose { delivery_stream, .. }) => {
+                format!("the delivery stream {delivery_stream}")
+            }
             _ => return None,
         };
         Some((node.name.clone(), place))
     };
-    let letters = graph.dead_letters.iter().map(|files| (DEAD_LETTERS.to_owned(), format!("the folder {}", files.path.display())));
+    let letters = graph
+        .dead_letters
+        .iter()
+        .map(|files| (DEAD_LETTERS.to_owned(), format!("the folder {}", files.path.display())));
     graph.nodes.iter().filter_map(of).chain(letters).collect()
 }
 

@@ -90,7 +90,10 @@ async fn until_done(
         None => format!("{} has not handed it off", before.as_deref().unwrap_or("nobody")),
         Some(_) => format!("it is free for {worker}, which does not take it: does that worker run?"),
     };
-    Err(Error::new(Kind::Unavailable, format!("the lease `{key}` has not moved: {said}; the row stays as it was asked for")))
+    Err(Error::new(
+        Kind::Unavailable,
+        format!("the lease `{key}` has not moved: {said}; the row stays as it was asked for"),
+    ))
 }
 
 /// Sets the place of a row that nobody renews, and takes its owner away.

@@ -81,6 +81,8 @@ pub struct Writer {
 pub struct SetBack {
     /// how often
     pub times: u64,
+    /// tells this time from every other
+    pub nonce: u64,
     /// the savepoint's epoch
     pub to: u64,
     /// the highest epoch before: what was staged in the epochs between is of no worth, and what was shown of them comes again

@@ -275,12 +275,7 @@ pub async fn record_in(objects: &dyn Objects, job: &str) -> Result<Option<JobRec
 }
 
 /// One manifest of a partition of a job.
-pub async fn manifest_in(
-    objects: &dyn Objects,
-    job: &str,
-    partition: &str,
-    number: u64,
-) -> Result<Option<Manifest>> {
+pub async fn manifest_in(objects: &dyn Objects, job: &str, partition: &str, number: u64) -> Result<Option<Manifest>> {
     let name = manifest_name(job, partition, number);
     let Some(bytes) = objects.read(&name, None).await? else { return Ok(None) };
     let found: Manifest = manifest::decode(&format!("{name} in {}", objects.place()), &bytes)?;

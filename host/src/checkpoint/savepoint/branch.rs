@@ -18,13 +18,7 @@ use crate::{
 };
 
 /// Begins the job of this record, which needs its name, its digests and nothing else, in `to`, with a savepoint of a job in `from`.
-pub async fn branch(
-    from: &dyn Objects,
-    job: &str,
-    name: &str,
-    to: &dyn Objects,
-    new: &JobRecord,
-) -> Result<Savepoint> {
+pub async fn branch(from: &dyn Objects, job: &str, name: &str, to: &dyn Objects, new: &JobRecord) -> Result<Savepoint> {
     let savepoint = find(from, job, name).await?;
     let (record, mut manifests) = read(from, &savepoint).await?;
     enter(to, &new.job, Bytes::from(format!("`{name}` of the job `{job}`"))).await?;
@@ -43,7 +37,8 @@ pub async fn branch(
             ..saved
         };
         let at = manifest_name(&new.job, &partition, first.number);
-        create_numbered::<Manifest>(to, &at, manifest::encode(&first).into(), |other| other.nonce == first.nonce).await?;
+        create_numbered::<Manifest>(to, &at, manifest::encode(&first).into(), |other| other.nonce == first.nonce)
+            .await?;
     }
     unmark(to, &new.job).await?;
     Ok(savepoint)

@@ -134,7 +134,9 @@ fn check(name: &str) -> Result<()> {
         return Ok(());
     }
     let shown: String = name.chars().take(120).collect();
-    let words = format!("`{shown}` cannot name a savepoint: use letters, digits, `_`, `.` and `-`, at most 100, no point first");
+    let words = format!(
+        "`{shown}` cannot name a savepoint: use letters, digits, `_`, `.` and `-`, at most 100, no point first"
+    );
     Err(Error::new(Kind::Config, words))
 }
 
@@ -156,7 +158,8 @@ async fn read(
         let words = format!("savepoint `{}` in {} is damaged: {what} is not there", savepoint.name, objects.place());
         Error::new(Kind::State, words)
     };
-    let record = super::ledger::remote::record_in(objects, &at).await?.ok_or_else(|| gone("its job record".to_owned()))?;
+    let record =
+        super::ledger::remote::record_in(objects, &at).await?.ok_or_else(|| gone("its job record".to_owned()))?;
     let mut manifests = BTreeMap::new();
     for (partition, saved) in &savepoint.partitions {
         let found = super::ledger::remote::manifest_in(objects, &at, partition, saved.number).await?;

@@ -12,7 +12,9 @@ use crate::{
     checkpoint::{
         ledger::{
             RemoteLedger,
-            remote::{create_numbered, manifest_in, manifest_name, manifests, numbers, partitions_in, record_in, record_name},
+            remote::{
+                create_numbered, manifest_in, manifest_name, manifests, numbers, partitions_in, record_in, record_name,
+            },
         },
         manifest::{self, BlockRef, JobRecord, Manifest},
     },
@@ -128,7 +130,7 @@ async fn base(
 
 impl Planned {
     fn set_back(&self) -> SetBack {
-        SetBack { times: self.times + 1, to: self.to.unwrap_or(0), from: self.from }
+        SetBack { times: self.times + 1, nonce: random::bits(), to: self.to.unwrap_or(0), from: self.from }
     }
 
     /// Whether results of epochs that were durable come again.
@@ -194,12 +196,7 @@ async fn is_sealed(objects: &dyn Objects, job: &str, partition: &str, number: u6
 }
 
 /// Copies the blocks of all manifests back below the job, where whoever owns a partition cares for them.
-async fn blocks(
-    objects: &dyn Objects,
-    job: &str,
-    plan: &Plan,
-    saved: &mut BTreeMap<String, Manifest>,
-) -> Result<()> {
+async fn blocks(objects: &dyn Objects, job: &str, plan: &Plan, saved: &mut BTreeMap<String, Manifest>) -> Result<()> {
     let fence = |of: &str| plan.partitions.get(of).map_or(0, |planned| planned.fence + 1);
     put(objects, objects, job, fence, saved, &plan.savepoint).await
 }

@@ -34,7 +34,8 @@ struct Saving<'a> {
 pub async fn save(objects: &dyn Objects, job: &str, name: &str, now_us: i64) -> Result<Savepoint> {
     check(name)?;
     let Some(record) = record_in(objects, job).await? else {
-        let words = format!("the job `{job}` has never run with the store {}: there is nothing to save", objects.place());
+        let words =
+            format!("the job `{job}` has never run with the store {}: there is nothing to save", objects.place());
         return Err(Error::new(Kind::Config, words));
     };
     if objects.read(&crate::checkpoint::ledger::remote::restoring(job), None).await?.is_some() {
@@ -43,7 +44,9 @@ pub async fn save(objects: &dyn Objects, job: &str, name: &str, now_us: i64) -> 
     }
     let nonce = Bytes::from(format!("{:016x}", random::bits()));
     let taken = begun(job, name);
-    if objects.create(&taken, nonce.clone()).await? == Created::Exists && objects.read(&taken, None).await? != Some(nonce.clone()) {
+    if objects.create(&taken, nonce.clone()).await? == Created::Exists
+        && objects.read(&taken, None).await? != Some(nonce.clone())
+    {
         let words = format!(
             "the job `{job}` has a savepoint `{name}` in {} already, or is making it: choose another name, or delete it with \
              `pelton checkpoint delete`",
@@ -61,8 +64,13 @@ pub async fn save(objects: &dyn Objects, job: &str, name: &str, now_us: i64) -> 
         create_surely(objects, &object, manifest::encode(manifest).into()).await?;
         partitions.insert(partition.clone(), saved(manifest));
     }
-    let savepoint =
-        Savepoint { name: name.to_owned(), job: job.to_owned(), made_us: now_us, generation: record.generation, partitions };
+    let savepoint = Savepoint {
+        name: name.to_owned(),
+        job: job.to_owned(),
+        made_us: now_us,
+        generation: record.generation,
+        partitions,
+    };
     if objects.read(&taken, None).await? != Some(nonce) {
         return Err(Error::new(Kind::State, format!("savepoint `{name}` was deleted while it was made: save again")));
     }
@@ -98,7 +106,8 @@ impl Saving<'_> {
             if done.contains_key(&partition) {
                 continue;
             }
-            let (manifest, needs) = self.partition(&partition).await.map_err(|e| e.at(format_args!("partition {partition}")))?;
+            let (manifest, needs) =
+                self.partition(&partition).await.map_err(|e| e.at(format_args!("partition {partition}")))?;
             waiting.extend(needs);
             done.insert(partition, manifest);
         }
@@ -123,7 +132,10 @@ impl Saving<'_> {
                 let source = partition.rsplit_once('/').map_or("", |(source, _)| source);
                 let children: Vec<String> = children.map(|child| format!("{source}/{}", child.id)).collect();
                 if children.is_empty() {
-                    let words = format!("{missing} is not there, but manifest {} names it: `pelton checkpoint verify` says all", newest.number);
+                    let words = format!(
+                        "{missing} is not there, but manifest {} names it: `pelton checkpoint verify` says all",
+                        newest.number
+                    );
                     return Err(Error::new(Kind::State, words));
                 }
                 newest.state.clear();

@@ -132,7 +132,10 @@ async fn keeps_the_rules(objects: Arc<dyn Objects>) {
     // a worker that has rows of later epochs forgets them
     let now = a.claim("all", first()).await.unwrap();
     assert_eq!(a.rows(), BTreeMap::from([(1, 10), (2, 21)]));
-    assert_eq!((now.epoch, now.fence, now.set_back.map(|back| (back.times, back.to, back.from))), (5, 3, Some((1, 2, 4))));
+    assert_eq!(
+        (now.epoch, now.fence, now.set_back.map(|back| (back.times, back.to, back.from))),
+        (5, 3, Some((1, 2, 4)))
+    );
     let (mut now, b) = (now, worker(&objects, "job"));
     a.epoch("all", &mut now, &[(5, 50)]).await.unwrap();
     b.claim("all", first()).await.unwrap();

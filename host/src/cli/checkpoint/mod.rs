@@ -150,10 +150,11 @@ pub fn checkpoint(arguments: &Arguments) -> Result<()> {
 
 async fn list(job: &Operator<'_>, format: Output) -> Result<()> {
     let shelf = job.shelf().await?;
-    let mut all = Vec::new();
+    let (mut all, mut damaged) = (Vec::new(), None);
     for partition in shelf.partitions().await? {
-        if let Some(newest) = shelf.newest(&partition).await? {
-            all.push(Summary::new(&partition, &newest));
+        match shelf.newest(&partition).await {
+            Ok(newest) => all.extend(newest.map(|newest| Summary::new(&partition, &newest))),
+            Err(failed) => damaged = Some(failed.at(format_args!("partition {partition}"))),
         }
     }
     let now_us = SystemClock::new().wall_us();
@@ -168,10 +169,13 @@ async fn list(job: &Operator<'_>, format: Output) -> Result<()> {
                 },
             }));
         }
-        Output::Text if all.is_empty() => line(format_args!("{}: no partition has begun in {}", job.graph.job, shelf.place())),
+        Output::Text if all.is_empty() && damaged.is_some() => {}
+        Output::Text if all.is_empty() => {
+            line(format_args!("{}: no partition has begun in {}", job.graph.job, shelf.place()))
+        }
         Output::Text => page::list(&all, &shelf, now_us),
     }
-    Ok(())
+    damaged.map_or(Ok(()), Err)
 }
 
 async fn savepoints(job: &Operator<'_>, format: Output) -> Result<()> {
@@ -194,7 +198,11 @@ async fn show(job: &Operator<'_>, partition: Option<&str>, number: Option<u64>, 
     };
     let Some(manifest) = found else {
         let kept: Vec<String> = shelf.numbers(&partition).await?.iter().map(u64::to_string).collect();
-        let words = format!("{} does not keep that manifest of partition {partition}; it keeps {}", shelf.place(), kept.join(", "));
+        let words = format!(
+            "{} does not keep that manifest of partition {partition}; it keeps {}",
+            shelf.place(),
+            kept.join(", ")
+        );
         return Err(Error::new(Kind::Config, words));
     };
     match format {
@@ -238,8 +246,16 @@ async fn verify_all(job: &Operator<'_>, savepoint: Option<&str>, format: Output)
     if found.damaged.is_empty() {
         return Ok(());
     }
-    let advice = if savepoint.is_some() { "use another savepoint" } else { "restore it from a copy, or go back to a savepoint" };
-    Err(Error::new(Kind::State, format!("{} damaged in {}: {advice}", page::count(found.damaged.len(), "object is", "objects are"), shelf.place())))
+    let advice =
+        if savepoint.is_some() { "use another savepoint" } else { "restore it from a copy, or go back to a savepoint" };
+    Err(Error::new(
+        Kind::State,
+        format!(
+            "{} damaged in {}: {advice}",
+            page::count(found.damaged.len(), "object is", "objects are"),
+            shelf.place()
+        ),
+    ))
 }
 
 async fn save(job: &Operator<'_>, name: &str, format: Output) -> Result<()> {
@@ -308,7 +324,9 @@ async fn delete(job: &Operator<'_>, name: &str, format: Output) -> Result<()> {
     let count = savepoint::delete(&*objects, &job.graph.job, name).await?;
     match format {
         Output::Json => line(json!({ "deleted": name, "objects": count })),
-        Output::Text => line(format_args!("savepoint `{name}` is deleted: {}", page::count(count, "object", "objects"))),
+        Output::Text => {
+            line(format_args!("savepoint `{name}` is deleted: {}", page::count(count, "object", "objects")))
+        }
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ pub fn list(all: &[Summary], shelf: &Shelf, now_us: i64) {
         for (source, shards) in &one.shards {
             for (shard, reached) in shards {
                 let at = reached.sequence.as_deref().unwrap_or("nothing is read yet");
-                let sub = reached.sub_sequence.filter(|sub| *sub > 0).map_or_else(String::new, |sub| format!(" sub {sub}"));
+                let sub =
+                    reached.sub_sequence.filter(|sub| *sub > 0).map_or_else(String::new, |sub| format!(" sub {sub}"));
                 let ended = if reached.ended { ", read to its end" } else { "" };
                 line(format_args!("  {source}/{shard}  {at}{sub}{ended}"));
             }
@@ -79,7 +80,10 @@ fn state(one: &Summary) -> String {
 
 /// Savepoints, whole or not.
 pub fn savepoints(all: &BTreeMap<String, Option<Savepoint>>, now_us: i64) {
-    line(format_args!("{:<24}{:>10}{:>5}{:>12}{:>8}{:>11}  epochs", "savepoint", "age", "gen", "partitions", "blocks", "state"));
+    line(format_args!(
+        "{:<24}{:>10}{:>5}{:>12}{:>8}{:>11}  epochs",
+        "savepoint", "age", "gen", "partitions", "blocks", "state"
+    ));
     for (name, savepoint) in all {
         let Some(savepoint) = savepoint else {
             line(format_args!("{name:<24}{:>10}{:>5}{:>12}{:>8}{:>11}  it is not whole", "-", "-", "-", "-", "-"));
@@ -139,13 +143,17 @@ pub fn manifest(partition: &str, manifest: &Manifest) {
     }
     if let Some(children) = &manifest.sealed {
         let children: Vec<String> = children.iter().map(|child| child.id.to_string()).collect();
-        say("sealed", &format_args!("{} go on", if children.is_empty() { "no shards".to_owned() } else { children.join(", ") }));
+        say(
+            "sealed",
+            &format_args!("{} go on", if children.is_empty() { "no shards".to_owned() } else { children.join(", ") }),
+        );
     }
     for (source, shards) in &manifest.shards {
         for (shard, progress) in shards {
             let position = progress.position.as_ref();
             let at = position.and_then(|position| position.record);
-            let at = at.map_or_else(|| "nothing read".to_owned(), |(sequence, sub)| format!("up to {sequence} sub {sub}"));
+            let at =
+                at.map_or_else(|| "nothing read".to_owned(), |(sequence, sub)| format!("up to {sequence} sub {sub}"));
             let event = progress.max_event_us.map_or_else(String::new, |us| format!(", event time {}", time(us)));
             let ended = if progress.ended { ", read to its end" } else { "" };
             say("shard", &format_args!("{source}/{shard}: {at}{event}{ended}"));
@@ -163,7 +171,10 @@ pub fn manifest(partition: &str, manifest: &Manifest) {
 
 fn rest(manifest: &Manifest, say: &dyn Fn(&str, &dyn std::fmt::Display)) {
     for token in &manifest.tokens {
-        say("token", &format_args!("{} of epoch {}, not known to be committed: {}", token.sink, token.epoch, token.staged));
+        say(
+            "token",
+            &format_args!("{} of epoch {}, not known to be committed: {}", token.sink, token.epoch, token.staged),
+        );
     }
     for (sink, held) in &manifest.held {
         say("held", &format_args!("{sink} holds back {}", size(held.len() as u64)));
@@ -184,7 +195,8 @@ fn rest(manifest: &Manifest, say: &dyn Fn(&str, &dyn std::fmt::Display)) {
             ),
         );
     }
-    let owners: Vec<String> = manifest.lineage.iter().map(|(fence, epoch)| format!("{fence} to epoch {epoch}")).collect();
+    let owners: Vec<String> =
+        manifest.lineage.iter().map(|(fence, epoch)| format!("{fence} to epoch {epoch}")).collect();
     if !owners.is_empty() {
         say("owners", &format_args!("fence {}", owners.join(", ")));
     }
@@ -211,7 +223,9 @@ pub fn verified(found: &Verified, shelf: &Shelf) {
         line(format_args!("unnamed  and {} more", found.unnamed.len() - NAMES));
     }
     if !found.unnamed.is_empty() {
-        line("unnamed objects are left over, or were made just now: the next owner of their partition removes what is left over");
+        line(
+            "unnamed objects are left over, or were made just now: the next owner of their partition removes what is left over",
+        );
     }
     if found.damaged.is_empty() {
         line("everything is whole");
@@ -223,7 +237,9 @@ pub fn plan(plan: &Plan, shown: &[Shown]) {
     for (partition, from, to) in epochs(plan) {
         match to {
             Some(to) => line(format_args!("partition {partition} goes back from epoch {from} to epoch {to}")),
-            None => line(format_args!("partition {partition} was begun after the savepoint: it is set aside, and begins anew")),
+            None => line(format_args!(
+                "partition {partition} was begun after the savepoint: it is set aside, and begins anew"
+            )),
         }
     }
     for Shown { sink, partition, epoch } in shown {
@@ -233,7 +249,9 @@ pub fn plan(plan: &Plan, shown: &[Shown]) {
                 "sink {sink} has shown partition {partition} up to epoch {epoch}: what it showed after epoch {to} comes again, in files of \
                  new names"
             )),
-            Some(epoch) => line(format_args!("sink {sink} has shown partition {partition} up to epoch {epoch}: nothing comes again")),
+            Some(epoch) => line(format_args!(
+                "sink {sink} has shown partition {partition} up to epoch {epoch}: nothing comes again"
+            )),
             None => line(format_args!(
                 "sink {sink} keeps no record of what it has shown of partition {partition}: results after epoch {to} come again, with the \
                  same ids and a higher fence"

@@ -76,12 +76,7 @@ fn settings(aws: &graph::Aws, endpoint: Option<&str>) -> aws::Settings {
 }
 
 /// The lease tables of a job, by source; made where they are missing, if `create` says so.
-pub async fn tables(
-    graph: &Graph,
-    leases: &graph::Leases,
-    endpoint: Option<&str>,
-    create: bool,
-) -> Result<Tables> {
+pub async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>, create: bool) -> Result<Tables> {
     let aws = settings(&leases.aws, endpoint).load().await?;
     let table = leases.table.clone().unwrap_or_else(|| graph.job.clone());
     let sources: Vec<&str> = match graph.partitioning {

@@ -92,7 +92,12 @@ impl Fleet {
             let (keeper, events) = Keeper::start(table, options.clone(), clock.clone(), runtime);
             Table { source, keeper, events }
         };
-        Self { tables: tables.into_iter().map(keep).collect(), places: BTreeMap::new(), undone: VecDeque::new(), has_enough: false }
+        Self {
+            tables: tables.into_iter().map(keep).collect(),
+            places: BTreeMap::new(),
+            undone: VecDeque::new(),
+            has_enough: false,
+        }
     }
 
     fn table(&self, source: &str) -> Option<&Table> {

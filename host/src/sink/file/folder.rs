@@ -47,9 +47,9 @@ struct Committed {
     /// raised when a state older than the folder was accepted
     #[serde(default)]
     series: u32,
-    /// how often the partition had been set back to a savepoint, as far as the folder knows
+    /// the last time that the partition was set back to a savepoint, as far as the folder knows
     #[serde(default)]
-    set_back: u64,
+    set_back: Option<u64>,
 }
 
 /// When a file was begun: what tells its name apart from the others of its sink and partition.
@@ -108,13 +108,13 @@ impl Folder {
         let Some(back) = back else { return Ok(()) };
         let (staging, record) = (staging(&self.path), self.path.join(OWN).join(self.record_name()));
         let mut committed = read_record(&record)?;
-        if committed.set_back >= back.times {
+        if committed.set_back == Some(back.nonce) {
             return Ok(());
         }
         make(&self.path).map_err(|failed| unwritable(&staging, &failed))?;
         let since = back.to.saturating_add(1)..=back.from;
         self.remove_begun(&staging, |epoch| since.contains(&epoch)).map_err(|failed| unwritable(&staging, &failed))?;
-        committed.set_back = back.times;
+        committed.set_back = Some(back.nonce);
         committed.series += u32::from(committed.epoch > back.to);
         write_record(&record, &committed).map_err(|failed| unwritable(&record, &failed))
     }
