@@ -150,5 +150,6 @@ fn writer() -> Writer {
         generation: 1,
         fence: 1,
         permit: pelton::permit::Permit::unlimited(),
+        set_back: None,
     }
 }

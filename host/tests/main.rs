@@ -13,6 +13,7 @@ mod kinesis_sinks;
 mod kinesis_source;
 mod leases;
 mod plugin;
+mod savepoint;
 mod scripted_service;
 mod second_run;
 mod service;

@@ -64,7 +64,9 @@ impl Epochs {
         reached: Option<u64>,
     ) -> Result<Self> {
         let generation = first.generation;
-        let mut claim = ledger.newest(partition).await?.unwrap_or(first);
+        let newest = ledger.newest(partition).await?;
+        let known = newest.as_ref().map_or(generation, |newest| newest.generation);
+        let mut claim = begin(newest, first);
         if let Some(reached) = reached.filter(|reached| *reached > claim.epoch) {
             return Err(behind(partition, claim.epoch, reached));
         }
@@ -72,11 +74,9 @@ impl Epochs {
             let words = format!("partition {partition} is sealed: its shard was read to the end");
             return Err(Error::new(Kind::Fenced, words));
         }
-        if claim.generation > generation {
-            let words = format!(
-                "partition {partition} runs generation {} of the job, this worker knows {generation}",
-                claim.generation
-            );
+        if known > generation {
+            let words =
+                format!("partition {partition} runs generation {known} of the job, this worker knows {generation}");
             return Err(Error::new(Kind::Fenced, words));
         }
         if claim.lineage.last().is_none_or(|(_, epoch)| claim.epoch > *epoch) && claim.epoch > 0 {
@@ -267,6 +267,17 @@ impl Epochs {
     }
 }
 
+/// What an owner goes on with. Rule 7: what was set aside keeps its numbers and nothing else.
+fn begin(newest: Option<Manifest>, first: Manifest) -> Manifest {
+    match newest {
+        None => first,
+        Some(Manifest { begins_anew: true, number, epoch, fence, set_back, .. }) => {
+            Manifest { number, epoch, fence, set_back, ..first }
+        }
+        Some(newest) => newest,
+    }
+}
+
 fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
     let stands = if epoch == 0 { "knows nothing of it".to_owned() } else { format!("ends with epoch {epoch}") };
     let words = format!(
@@ -318,6 +329,7 @@ mod tests {
             generation: 1,
             fence: 1,
             permit: crate::permit::Permit::unlimited(),
+            set_back: None,
         };
         let outlet = |name: &str| Outlet { name: name.into(), sink: Box::new(MemorySink::new(name, Shown::default())) };
         let failed = epochs.recover(&writer, &mut [outlet("out")]).await.unwrap_err();

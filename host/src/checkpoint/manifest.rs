@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::{Error, Kind, Result},
     record::ShardId,
-    sink::Token,
+    sink::{SetBack, Token},
     source::{Position, Shard, Start},
     state::HashRange,
 };
@@ -71,6 +71,12 @@ pub struct Manifest {
     /// the shard is read to its end and nothing is left to finish: nothing may follow; these shards go on
     #[serde(default)]
     pub sealed: Option<Vec<Shard>>,
+    /// rule 7: it was set back to a savepoint
+    #[serde(default)]
+    pub set_back: Option<SetBack>,
+    /// rule 7: what it held was set aside; its next owner begins it as if it had never run, with these numbers
+    #[serde(default)]
+    pub begins_anew: bool,
 }
 
 impl Default for Manifest {
@@ -90,6 +96,8 @@ impl Default for Manifest {
             range: HashRange::ALL,
             floors: Vec::new(),
             sealed: None,
+            set_back: None,
+            begins_anew: false,
         }
     }
 }

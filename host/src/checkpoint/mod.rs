@@ -16,6 +16,15 @@
 //! 6. **Recover.** Claim; commit the tokens of the manifest; abort what was staged beyond it; read on from its positions. A store that
 //!    is behind what a sink's own record says was committed stops the job with words.
 //!
+//! 7. **Set back.** A savepoint is a copy of newest manifests with everything that they name; each partition is at an epoch of its own.
+//!    Restoring it writes one more manifest for each partition: the savepoint's content, but a number, a fence and an epoch above all
+//!    that were ever used, whoever remembers them (manifests, sinks, lease rows). So nobody who comes back from before can commit, no name of
+//!    a file is used twice, and nothing is behind what it has committed. Its line of owners is empty: no worker's copy is an ancestor. It says
+//!    from which epoch to which it was set back: sinks throw away what they staged in between; what they showed comes again. A
+//!    partition that the savepoint does not know was begun after it: it is set aside, and begins anew from the seals of its parents, which
+//!    were set back too (a sealed manifest is followed by one that is open again: only here). While any of this is under way,
+//!    a mark in the store keeps every worker from beginning; after a crash it is done again from the start.
+//!
 //! **Reshard.** The partition of a shard ends with a sealed manifest; nothing may follow it. It is sealed only when nothing is left to
 //! finish. A child is claimed only after the seals of all its parents, and begins with what `reshard` makes of them.
 //!
@@ -23,16 +32,20 @@
 //! numbered objects that every worker reaches, made only if absent; state lies beside them in blocks, and the worker's store is a copy.
 //!
 //! Tests cite the numbers. What a manifest holds is in `manifest`; where it is made durable, `ledger`; who writes the worker's store,
-//! `committer`; the order of a partition's life, `epoch`; blocks of remote state, `chain` and `upkeep`.
+//! `committer`; the order of a partition's life, `epoch`; blocks of remote state, `chain` and `upkeep`; what people look at, `look` and
+//! `verify`; copies, `savepoint`.
 
 pub mod chain;
 pub mod committer;
 pub mod epoch;
 pub mod kill;
 pub mod ledger;
+pub mod look;
 pub mod manifest;
 pub mod reshard;
+pub mod savepoint;
 pub mod upkeep;
+pub mod verify;
 
 /// Rule 4: so many epochs may have tokens that are not committed; then the partition waits.
 pub const MOST_UNCOMMITTED: usize = 4;

@@ -199,7 +199,10 @@ impl Upkeep {
                 Some(Manifest { sealed: Some(children), .. }) if !children.is_empty() => {
                     waiting.extend(children.iter().map(|child| format!("{source}/{}", child.id)));
                 }
-                Some(manifest) if partition != sealed && manifest.state.iter().all(|block| block.of != sealed) => {}
+                Some(manifest)
+                    if partition != sealed
+                        && !manifest.begins_anew
+                        && manifest.state.iter().all(|block| block.of != sealed) => {}
                 _ => return Ok(()),
             }
         }

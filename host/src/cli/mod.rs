@@ -11,11 +11,13 @@ use crate::error::Result;
 
 pub mod avro;
 pub mod check;
+pub mod checkpoint;
 pub mod dead_letters;
 pub mod demo;
 pub mod emulator;
 mod firehose;
 pub mod kinesis;
+pub mod leases;
 pub mod new;
 mod reference;
 pub mod run;
@@ -35,8 +37,12 @@ enum Command {
     Run(run::Arguments),
     /// Find every mistake of a job file (exit code 0, or 78)
     Check(check::Arguments),
+    /// Look at what a job would go on from, and keep copies of it
+    Checkpoint(checkpoint::Arguments),
     /// Look at records that could not be processed
     DeadLetters(dead_letters::Arguments),
+    /// Look at who runs what, and move it
+    Leases(leases::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
@@ -74,7 +80,9 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
+        Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),

@@ -69,7 +69,7 @@ pub struct Arguments {
 }
 
 /// What every tool of AWS takes as the address of Kinesis.
-fn named() -> Option<String> {
+pub(super) fn named() -> Option<String> {
     std::env::var("AWS_ENDPOINT_URL_KINESIS").ok().filter(|url| !url.is_empty())
 }
 

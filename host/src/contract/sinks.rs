@@ -109,6 +109,7 @@ impl Run<'_> {
             generation: 1,
             fence: self.fence,
             permit: crate::permit::Permit::unlimited(),
+            set_back: None,
         };
         let mut sink = self.rig.open().await?;
         for token in &self.manifest.tokens {

@@ -236,6 +236,7 @@ mod tests {
             generation: 1,
             fence: 1,
             permit: crate::permit::Permit::unlimited(),
+            set_back: None,
         };
         sink.recover(writer, 0, b"").await.unwrap();
         Outlet { name: "out".into(), sink }

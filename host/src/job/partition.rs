@@ -162,6 +162,7 @@ impl Partition {
             generation: record.generation,
             fence: manifest.fence,
             permit: holding.permit.clone(),
+            set_back: manifest.set_back,
         };
         epochs.recover(&writer, &mut outlets).await?;
         epochs.load().await?;
@@ -484,7 +485,8 @@ async fn abort_unclaimed(
     let Some(newest) = ledger.newest(&settings.name).await? else { return Ok(()) };
     let (job, partition) = (Arc::from(record.job.as_str()), Arc::from(settings.name.as_str()));
     let fence = newest.fence + 1;
-    let writer = Writer { job, partition, generation: record.generation, fence, permit: Permit::unlimited() };
+    let writer =
+        Writer { job, partition, generation: record.generation, fence, permit: Permit::unlimited(), set_back: None };
     for outlet in outlets {
         outlet.sink.recover(writer.clone(), newest.epoch, &[]).await?;
     }

@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 mod aside;
 mod begin;
-mod place;
+pub mod place;
 
 use aside::set_aside;
 
@@ -74,7 +74,7 @@ pub struct Surroundings {
 }
 
 /// The digest that says how the job is cut.
-const CUT: &str = "the cut into partitions";
+pub const CUT: &str = "the cut into partitions";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
 /// So many workers of one fleet may run on one machine.
@@ -291,7 +291,7 @@ fn on_error(graph: &Graph) -> BTreeMap<String, OnError> {
 }
 
 /// What names the deployed job: its checked file and every plugin.
-fn digests(graph: &Graph) -> BTreeMap<String, String> {
+pub fn digests(graph: &Graph) -> BTreeMap<String, String> {
     let cut = match graph.partitioning {
         Partitioning::One { .. } => "one partition",
         Partitioning::PerShard { .. } => "one partition per shard",

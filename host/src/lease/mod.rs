@@ -3,13 +3,15 @@
 //! The rules: a row is changed only while what the caller expects of it holds, and the change is one step; the counter is the lock
 //! and the heartbeat; what a row holds beyond a [`Lease`] stays as it is. The rows are those of the Kinesis Client Library, so
 //! that a job can take over from one and give back. A lease spreads work and proves nothing: the claim of `checkpoint` does.
-//! `assign` decides what a worker should take, `keeper` takes, renews and gives back.
+//! `assign` decides what a worker should take, `keeper` takes, renews and gives back, `look` and `steer` are for people.
 //! Left to others: what runs under a lease (`job`).
 
 pub mod assign;
 pub mod dynamodb;
 pub mod keeper;
+pub mod look;
 pub mod memory;
+pub mod steer;
 
 #[cfg(test)]
 mod tests;
@@ -134,6 +136,11 @@ pub trait LeaseTable: Send + Sync {
 
     /// Changes a row if what is expected holds. A change that was made counts as done although its answer was lost on the way.
     fn update<'a>(&'a self, key: &'a str, expect: &'a Expect, change: &'a Change) -> Pending<'a, Result<Updated>>;
+
+    /// How many rows of other kinds there are, for people who look.
+    fn others(&self) -> Pending<'_, Result<usize>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
 
     /// Deletes a row if what is expected holds.
     fn delete<'a>(&'a self, key: &'a str, expect: &'a Expect) -> Pending<'a, Result<Updated>>;

@@ -5,7 +5,8 @@
 //! file not yet full is held: its name, its length and its last rows are state of the partition, so files do not follow epochs.
 //! Names are deterministic: `JOB.SINK.PARTITION.EPOCH-N.jsonl`, by the epoch in which the file began;
 //! sorted by name, the files of a partition are in the order of its results. After repeats were accepted the epochs that
-//! come again have names of their own (`againSERIES-EPOCH-N`), because consumers know the others by name.
+//! come again have names of their own (`againSERIES-EPOCH-N`), because consumers know the others by name; and so they have after a
+//! savepoint was restored.
 //! Left to others: `folder` does what touches the disk.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use crate::{
 mod folder;
 
 pub use folder::set_aside;
+pub use folder::shown;
 use folder::{Begun, Folder, Found, Held, Promised, Staged};
 
 /// Rows are appended to the hidden file when they are more than this.
@@ -109,8 +111,12 @@ impl FileSink {
             Error::new(Kind::State, format!("sink `{}`: what the state holds of it is damaged", self.options.name))
         })?;
         let (there, kept) = (folder.clone(), open.as_ref().map(held_file));
-        let accept = self.options.accept_repeats;
-        let Found { series, held_is_shown } = task::blocking(move || there.recover(epoch, kept, accept)).await?;
+        let (accept, back) = (self.options.accept_repeats, writer.set_back);
+        let recover = move || {
+            there.set_back(back)?;
+            there.recover(epoch, kept, accept)
+        };
+        let Found { series, held_is_shown } = task::blocking(recover).await?;
         if held_is_shown {
             tracing::warn!(
                 sink = self.options.name,

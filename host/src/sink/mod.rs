@@ -72,6 +72,21 @@ pub struct Writer {
     pub fence: u64,
     /// asked before anything is sent that cannot be taken back
     pub permit: Permit,
+    /// the partition was set back, if it ever was
+    pub set_back: Option<SetBack>,
+}
+
+/// Rule 7 of `checkpoint`: a partition was set back to a savepoint. Epochs go on above every number that was ever used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetBack {
+    /// how often
+    pub times: u64,
+    /// tells this time from every other
+    pub nonce: u64,
+    /// the savepoint's epoch
+    pub to: u64,
+    /// the highest epoch before: what was staged in the epochs between is of no worth, and what was shown of them comes again
+    pub from: u64,
 }
 
 /// A destination, owned by one partition.

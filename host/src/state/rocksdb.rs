@@ -23,8 +23,8 @@ pub struct RocksStore {
     db: DB,
     folder: PathBuf,
     failed: AtomicBool,
-    /// held until the store is dropped
-    _lock: File,
+    /// held until the store is dropped; none where it is only looked at
+    _lock: Option<File>,
 }
 
 impl RocksStore {
@@ -44,13 +44,22 @@ impl RocksStore {
         options.set_keep_log_file_num(4);
         options.set_write_buffer_size(64 << 20);
         options.set_paranoid_checks(true);
-        let db = DB::open(&options, folder.join("db")).map_err(|e| {
-            state(format!(
-                "the state in {} cannot be opened: {e}; restore it from a copy, or start over with --fresh, which moves it aside",
-                folder.display()
-            ))
-        })?;
-        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: lock })
+        let db = DB::open(&options, folder.join("db")).map_err(|e| unopened(folder, &e))?;
+        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: Some(lock) })
+    }
+
+    /// Opens the database to look at it as it is now; another process may hold it and go on. Every write fails.
+    pub fn look(folder: &Path) -> Result<Self> {
+        if !folder.join("db").exists() {
+            let words = format!("there is no state in {}: the job has not run with it yet", folder.display());
+            return Err(Error::new(Kind::State, words));
+        }
+        check_format(folder)?;
+        let mut options = Options::default();
+        options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        options.set_paranoid_checks(true);
+        let db = DB::open_for_read_only(&options, folder.join("db"), false).map_err(|e| unopened(folder, &e))?;
+        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: None })
     }
 
     /// Fails with words if another process holds the state in `folder`.
@@ -79,6 +88,14 @@ impl std::fmt::Debug for RocksStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RocksStore").field("folder", &self.folder).finish_non_exhaustive()
     }
+}
+
+fn unopened(folder: &Path, failed: &rocksdb::Error) -> Error {
+    let words = format!(
+        "the state in {} cannot be opened: {failed}; restore it from a copy, or start over with --fresh, which moves it aside",
+        folder.display()
+    );
+    Error::new(Kind::State, words)
 }
 
 fn lock(folder: &Path) -> Result<File> {

@@ -44,6 +44,22 @@ pub fn newest(store: &dyn StateStore, partition: &str) -> Result<Option<Manifest
         .transpose()
 }
 
+/// The manifests of a partition that a store keeps, oldest first: numbers.
+pub fn numbers(store: &dyn StateStore, partition: &str) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    scan_prefix(store, &key::meta_prefix(partition, MANIFEST), |row, _| {
+        numbers.extend(key::meta_number(row));
+        Ok(())
+    })?;
+    Ok(numbers)
+}
+
+/// One manifest of a partition in a store.
+pub fn manifest_of(store: &dyn StateStore, partition: &str, number: u64) -> Result<Option<Manifest>> {
+    let bytes = store.get(&key::meta(partition, MANIFEST, number))?;
+    bytes.map(|bytes| manifest::decode(&format!("manifest {number} of partition {partition}"), &bytes)).transpose()
+}
+
 /// The names of all partitions that have manifests in a store.
 pub fn partitions(store: &dyn StateStore) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();

@@ -1,6 +1,7 @@
 //! Manifests, job records and state as objects of a store that every worker reaches.
 //!
-//! `JOB/records/GENERATION`, `JOB/manifests/PARTITION/NUMBER`, `JOB/state/PARTITION/FENCE-EPOCH-...`. Keeps rule 0: an object is made only if
+//! `JOB/records/GENERATION`, `JOB/manifests/PARTITION/NUMBER`, `JOB/state/PARTITION/FENCE-EPOCH-...`; a savepoint is laid out the same way
+//! below `JOB/savepoints/NAME`. Keeps rule 0: an object is made only if
 //! its number is free; after an error the number is read: our own nonce means that it happened, nothing there means to make the same bytes
 //! again, another's means fenced; and a number that was free only because its manifest was removed long ago is found out by the later ones that stand.
 //! Keeps rule 4: first the blocks, then the manifest that names them, and only then the worker's store, which
@@ -110,14 +111,14 @@ impl RemoteLedger {
             kill::point("after-block");
         }
         kill::point("before-manifest");
-        let name = format!("{}{:020}", manifests(&self.job, &partition), manifest.number);
+        let name = manifest_name(&self.job, &partition, manifest.number);
         let bytes = Bytes::from(manifest::encode(&manifest));
         create_numbered::<Manifest>(&*self.objects, &name, bytes, |other| other.nonce == manifest.nonce).await?;
         self.refuse_outlived(&partition, &name).await?;
         kill::point("after-manifest");
         self.keep(&partition, &manifest, delta).await?;
         if let Some(old) = manifest.number.checked_sub(KEPT) {
-            let old = format!("{}{old:020}", manifests(&self.job, &partition));
+            let old = manifest_name(&self.job, &partition, old);
             if let Err(failed) = self.objects.delete(&old).await {
                 tracing::debug!("{failed}: it is tried again by the next owner");
             }
@@ -240,8 +241,64 @@ impl RemoteLedger {
     }
 }
 
-fn manifests(job: &str, partition: &str) -> String {
+/// The name below which a partition's manifests lie.
+pub fn manifests(job: &str, partition: &str) -> String {
     format!("{job}/manifests/{partition}/")
+}
+
+/// The name of a manifest.
+pub fn manifest_name(job: &str, partition: &str, number: u64) -> String {
+    format!("{}{number:020}", manifests(job, partition))
+}
+
+/// The name of a job record.
+pub fn record_name(job: &str, generation: u64) -> String {
+    format!("{job}/records/{generation:020}")
+}
+
+/// Rule 7: the mark that keeps workers from beginning while a savepoint is being put into place.
+pub fn restoring(job: &str) -> String {
+    format!("{job}/restoring")
+}
+
+/// The names of all partitions of a job that have manifests.
+pub async fn partitions_in(objects: &dyn Objects, job: &str) -> Result<Vec<String>> {
+    let prefix = format!("{job}/manifests/");
+    let names = objects.list(&prefix, "").await?;
+    let partition = |name: &String| Some(name.strip_prefix(&prefix)?.rsplit_once('/')?.0.to_owned());
+    let mut partitions: Vec<String> = names.iter().filter_map(partition).collect();
+    partitions.dedup();
+    Ok(partitions)
+}
+
+/// The newest record of a job.
+pub async fn record_in(objects: &dyn Objects, job: &str) -> Result<Option<JobRecord>> {
+    let Some(name) = objects.list(&format!("{job}/records/"), "").await?.pop() else { return Ok(None) };
+    let bytes = objects.read(&name, None).await?;
+    bytes.map(|bytes| manifest::decode(&format!("{name} in {}", objects.place()), &bytes)).transpose()
+}
+
+/// One manifest of a partition of a job.
+pub async fn manifest_in(objects: &dyn Objects, job: &str, partition: &str, number: u64) -> Result<Option<Manifest>> {
+    let name = manifest_name(job, partition, number);
+    let Some(bytes) = objects.read(&name, None).await? else { return Ok(None) };
+    let found: Manifest = manifest::decode(&format!("{name} in {}", objects.place()), &bytes)?;
+    if found.number != number {
+        let words = format!("{name} in {} holds manifest {}: restore it", objects.place(), found.number);
+        return Err(Error::new(Kind::State, words));
+    }
+    Ok(Some(found))
+}
+
+async fn refuse_half_restored(objects: &dyn Objects, job: &str) -> Result<()> {
+    let Some(bytes) = objects.read(&restoring(job), None).await? else { return Ok(()) };
+    let words = format!(
+        "savepoint {} was being put into place of the job `{job}` in {} when that was interrupted, or it is under way: wait, or give the \
+         same `pelton checkpoint` command again, which begins anew",
+        String::from_utf8_lossy(&bytes),
+        objects.place()
+    );
+    Err(Error::new(Kind::State, words))
 }
 
 /// The manifests of a partition that are kept, oldest first: number and name.
@@ -253,14 +310,9 @@ pub async fn numbers(objects: &dyn Objects, job: &str, partition: &str) -> Resul
 /// The newest manifest of a partition of a job.
 pub async fn newest_in(objects: &dyn Objects, job: &str, partition: &str) -> Result<Option<Manifest>> {
     loop {
-        let Some((number, name)) = numbers(objects, job, partition).await?.pop() else { return Ok(None) };
+        let Some((number, _)) = numbers(objects, job, partition).await?.pop() else { return Ok(None) };
         // one that is gone again was replaced by newer ones meanwhile
-        if let Some(bytes) = objects.read(&name, None).await? {
-            let newest: Manifest = manifest::decode(&format!("{name} in {}", objects.place()), &bytes)?;
-            if newest.number != number {
-                let words = format!("{name} in {} holds manifest {}: restore it", objects.place(), newest.number);
-                return Err(Error::new(Kind::State, words));
-            }
+        if let Some(newest) = manifest_in(objects, job, partition, number).await? {
             return Ok(Some(newest));
         }
     }
@@ -316,7 +368,7 @@ async fn wait(failed: Error, attempt: &mut u32) -> Result<()> {
 }
 
 /// Rule 0: makes a numbered object, or learns that another stands there. `is_ours` tells an object of ours that an earlier try made.
-async fn create_numbered<T: serde::de::DeserializeOwned>(
+pub async fn create_numbered<T: serde::de::DeserializeOwned>(
     objects: &dyn Objects,
     name: &str,
     bytes: Bytes,
@@ -357,14 +409,7 @@ impl Ledger for RemoteLedger {
     }
 
     fn partitions(&self) -> Pending<'_, Result<Vec<String>>> {
-        Box::pin(async move {
-            let prefix = format!("{}/manifests/", self.job);
-            let names = self.objects.list(&prefix, "").await?;
-            let partition = |name: &String| Some(name.strip_prefix(&prefix)?.rsplit_once('/')?.0.to_owned());
-            let mut partitions: Vec<String> = names.iter().filter_map(partition).collect();
-            partitions.dedup();
-            Ok(partitions)
-        })
+        Box::pin(partitions_in(&*self.objects, &self.job))
     }
 
     fn commit<'a>(
@@ -388,16 +433,14 @@ impl Ledger for RemoteLedger {
 impl Records for RemoteLedger {
     fn record(&self) -> Pending<'_, Result<Option<JobRecord>>> {
         Box::pin(async move {
-            let prefix = format!("{}/records/", self.job);
-            let Some(name) = self.objects.list(&prefix, "").await?.pop() else { return Ok(None) };
-            let bytes = self.objects.read(&name, None).await?;
-            bytes.map(|bytes| manifest::decode(&format!("{name} in {}", self.objects.place()), &bytes)).transpose()
+            refuse_half_restored(&*self.objects, &self.job).await?;
+            record_in(&*self.objects, &self.job).await
         })
     }
 
     fn deploy<'a>(&'a self, record: &'a JobRecord) -> Pending<'a, Result<JobRecord>> {
         Box::pin(async move {
-            let name = format!("{}/records/{:020}", self.job, record.generation);
+            let name = record_name(&self.job, record.generation);
             let bytes = Bytes::from(manifest::encode(record));
             kill::point("before-job-record");
             match create_numbered::<JobRecord>(&*self.objects, &name, bytes, |_| false).await {

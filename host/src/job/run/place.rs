@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tokio::runtime::Handle;
+
 use super::{Place, RunOptions, Surroundings, Tables};
 use crate::job::{
     graph::{self, Graph, NodeKind, Partitioning, Store},
@@ -34,12 +36,12 @@ pub async fn reach(
         let ledger = Arc::new(LocalLedger::new(store.clone(), committer));
         return Ok(Place { store, ledger: ledger.clone(), records: ledger, leases: None, letters });
     };
-    let objects = objects(remote, options.endpoint.as_deref(), around).await?;
+    let objects = objects(remote, &around.runtime).await?;
     let upkeep = Upkeep::new(graph.job.as_str(), objects.clone(), around.runtime.clone());
     let ledger = Arc::new(RemoteLedger::new(graph.job.as_str(), objects, store.clone(), committer, upkeep));
     let leases = match &graph.leases {
         None => None,
-        Some(leases) => Some((tables(graph, leases, options.endpoint.as_deref()).await?, keep(leases))),
+        Some(leases) => Some((tables(graph, leases, options.endpoint.as_deref(), true).await?, keep(leases))),
     };
     Ok(Place { store, ledger: ledger.clone(), records: ledger, leases, letters })
 }
@@ -48,18 +50,18 @@ fn keep(leases: &graph::Leases) -> keeper::Options {
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     let host = host.unwrap_or_else(|| "worker".to_owned());
     let worker = format!("{host}-{}-{:08x}", std::process::id(), random::bits() as u32);
+    tracing::info!("in the lease table this worker is called {worker}");
     keeper::Options { worker, duration: leases.duration }
 }
 
 /// The store of a job.
-pub async fn objects(store: &Store, endpoint: Option<&str>, around: &Surroundings) -> Result<Arc<dyn Objects>> {
+pub async fn objects(store: &Store, runtime: &Handle) -> Result<Arc<dyn Objects>> {
     Ok(match store {
         Store::Folder(folder) => Arc::new(FolderObjects::open(folder)?),
         Store::S3 { bucket, prefix, aws } => {
             // the emulator of a run has no S3: its endpoint says nothing here
-            let _ = endpoint;
             let options = s3::Options { bucket: bucket.clone(), prefix: prefix.clone(), aws: settings(aws, None) };
-            Arc::new(s3::S3Objects::connect(options, around.runtime.clone()).await?)
+            Arc::new(s3::S3Objects::connect(options, runtime.clone()).await?)
         }
     })
 }
@@ -74,8 +76,8 @@ fn settings(aws: &graph::Aws, endpoint: Option<&str>) -> aws::Settings {
     }
 }
 
-/// The lease tables of a job, by source.
-async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>) -> Result<Tables> {
+/// The lease tables of a job, by source; made where they are missing, if `create` says so.
+pub async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>, create: bool) -> Result<Tables> {
     let aws = settings(&leases.aws, endpoint).load().await?;
     let table = leases.table.clone().unwrap_or_else(|| graph.job.clone());
     let sources: Vec<&str> = match graph.partitioning {
@@ -88,7 +90,7 @@ async fn tables(graph: &Graph, leases: &graph::Leases, endpoint: Option<&str>) -
     let mut tables: Tables = Vec::new();
     for source in &sources {
         let name = if sources.len() == 1 { table.clone() } else { format!("{table}-{source}") };
-        let reached = DynamoDbLeases::connect(aws.dynamodb_client(), &name, true).await?;
+        let reached = DynamoDbLeases::connect(aws.dynamodb_client(), &name, create).await?;
         tables.push(((*source).to_owned(), Arc::new(reached)));
     }
     Ok(tables)

@@ -94,6 +94,7 @@ impl Scene {
             generation: 1,
             fence: 1,
             permit: crate::permit::Permit::unlimited(),
+            set_back: None,
         };
         for outlet in &mut outlets {
             outlet.sink.recover(writer.clone(), 0, &[]).await?;

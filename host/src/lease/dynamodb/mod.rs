@@ -46,17 +46,24 @@ impl DynamoDbLeases {
     }
 
     async fn read_all(&self) -> Result<Vec<Lease>> {
-        let mut leases = Vec::new();
+        Ok(self.read_rows().await?.0)
+    }
+
+    /// Every lease, and how many rows of other kinds there are.
+    async fn read_rows(&self) -> Result<(Vec<Lease>, usize)> {
+        let (mut leases, mut others) = (Vec::new(), 0);
         let mut next: Option<Row> = None;
         loop {
             let call = self.client.scan().table_name(&self.table).consistent_read(true).set_exclusive_start_key(next);
             let page = call.send().await.map_err(|failed| self.failed("read", "Scan", &failed))?;
             for row in page.items() {
-                leases.extend(row::read(&self.table, row)?);
+                let lease = row::read(&self.table, row)?;
+                others += usize::from(lease.is_none());
+                leases.extend(lease);
             }
             match page.last_evaluated_key {
                 Some(key) => next = Some(key),
-                None => return Ok(leases),
+                None => return Ok((leases, others)),
             }
         }
     }
@@ -221,6 +228,10 @@ fn write_number() -> String {
 impl LeaseTable for DynamoDbLeases {
     fn list(&self) -> Pending<'_, Result<Vec<Lease>>> {
         Box::pin(self.read_all())
+    }
+
+    fn others(&self) -> Pending<'_, Result<usize>> {
+        Box::pin(async { Ok(self.read_rows().await?.1) })
     }
 
     fn get<'a>(&'a self, key: &'a str) -> Pending<'a, Result<Option<Lease>>> {

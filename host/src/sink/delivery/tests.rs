@@ -61,6 +61,7 @@ fn moody(refuses: fn(u64, usize) -> bool, fails: fn(u64) -> Option<bool>) -> (De
         generation: 2,
         fence: 3,
         permit: crate::permit::Permit::unlimited(),
+        set_back: None,
     });
     (delivery, log)
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use crate::{
     error::{Error, Kind, Result},
-    sink::Writer,
+    sink::{SetBack, Writer},
 };
 
 const OWN: &str = "_pelton";
@@ -61,6 +61,9 @@ struct Committed {
     /// raised when a state older than the folder was accepted
     #[serde(default)]
     series: u32,
+    /// the last time that the partition was set back to a savepoint, as far as the folder knows
+    #[serde(default)]
+    set_back: Option<u64>,
 }
 
 /// When a file was begun: what tells its name apart from the others of its sink and partition.
@@ -114,6 +117,23 @@ impl Folder {
         format!("{}json", self.prefix)
     }
 
+    /// Learns that the partition was set back, once each time: hidden files that were begun since the savepoint go; if any result was shown
+    /// since, a new series begins. After a crash on the way it happens again.
+    pub fn set_back(&self, back: Option<SetBack>) -> Result<()> {
+        let Some(back) = back else { return Ok(()) };
+        let (staging, record) = (staging(&self.path), self.path.join(OWN).join(self.record_name()));
+        let mut committed = read_record(&record)?;
+        if committed.set_back == Some(back.nonce) {
+            return Ok(());
+        }
+        make(&self.path).map_err(|failed| unwritable(&staging, &failed))?;
+        let since = back.to.saturating_add(1)..=back.from;
+        self.remove_begun(&staging, |epoch| since.contains(&epoch)).map_err(|failed| unwritable(&staging, &failed))?;
+        committed.set_back = Some(back.nonce);
+        committed.series += u32::from(committed.epoch > back.to);
+        write_record(&record, &committed).map_err(|failed| unwritable(&record, &failed))
+    }
+
     /// Removes what was begun after `epoch`, and cuts the held file (with its known length) to what the state knows of it.
     pub fn recover(&self, epoch: u64, held: Option<Held>, accept_repeats: bool) -> Result<Found> {
         let staging = staging(&self.path);
@@ -132,11 +152,11 @@ impl Folder {
             return Err(Error::new(Kind::State, message));
         }
         if committed.epoch > epoch {
-            committed = Committed { epoch, files: Vec::new(), series: committed.series + 1 };
+            committed = Committed { epoch, files: Vec::new(), series: committed.series + 1, ..committed };
             write_record(&record, &committed).map_err(|e| unwritable(&record, &e))?;
         }
         let series = committed.series;
-        self.abort(&staging, epoch).map_err(|failed| unwritable(&staging, &failed))?;
+        self.remove_begun(&staging, |begun| begun > epoch).map_err(|failed| unwritable(&staging, &failed))?;
         let Some(Held { begun, length, fence }) = held else { return Ok(Found { series, held_is_shown: false }) };
         let path = staging.join(hidden(&self.name(begun), fence));
         let held_is_shown = begun.series < series && length > 0 && !path.exists();
@@ -170,7 +190,7 @@ impl Folder {
         let others = || -> io::Result<()> {
             for entry in staging.read_dir()? {
                 let entry = entry?;
-                if entry.path() != to && shown(&entry.file_name().to_string_lossy()) == Some(name.as_str()) {
+                if entry.path() != to && unhidden(&entry.file_name().to_string_lossy()) == Some(name.as_str()) {
                     fs::remove_file(entry.path())?;
                 }
             }
@@ -179,11 +199,11 @@ impl Folder {
         others().map_err(|failed| unwritable(&staging, &failed))
     }
 
-    fn abort(&self, staging: &Path, epoch: u64) -> io::Result<()> {
+    fn remove_begun(&self, staging: &Path, when: impl Fn(u64) -> bool) -> io::Result<()> {
         for entry in staging.read_dir()? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if self.epoch_of(&name).is_some_and(|begun| begun > epoch) {
+            if self.epoch_of(&name).is_some_and(&when) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -192,7 +212,7 @@ impl Folder {
 
     /// The epoch in a hidden name; none for the names of others.
     fn epoch_of(&self, name: &str) -> Option<u64> {
-        let own = shown(name)?.strip_prefix(&self.prefix)?;
+        let own = unhidden(name)?.strip_prefix(&self.prefix)?;
         let own = match own.strip_prefix("again") {
             Some(series) => series.split_once('-')?.1,
             None => own,
@@ -219,6 +239,12 @@ impl Folder {
     }
 }
 
+/// The highest epoch of a partition that a sink of a job has shown in this folder; none where it has shown nothing.
+pub fn shown(path: &Path, job: &str, sink: &str, partition: &str) -> Result<Option<u64>> {
+    let record = path.join(OWN).join(format!("{}{}.json", sink_prefix(job, sink), plain(partition)));
+    Ok(Some(read_record(&record)?.epoch).filter(|epoch| *epoch > 0))
+}
+
 /// Gives the files of an epoch their final names. May be called again, also after consumers have moved files away.
 pub fn commit(path: &Path, epoch: u64, promised: &Promised) -> Result<()> {
     let safe = |name: &str| !name.contains(['/', '\\']) && !name.starts_with('.');
@@ -232,7 +258,7 @@ pub fn commit(path: &Path, epoch: u64, promised: &Promised) -> Result<()> {
             check(path, &staging, file)?;
         }
         let files = promised.files.iter().map(|file| file.name.clone()).collect();
-        let committed = Committed { epoch, files, series: before.series };
+        let committed = Committed { epoch, files, ..before };
         write_record(&record, &committed).map_err(|failed| unwritable(&record, &failed))?;
     }
     for file in &promised.files {
@@ -306,7 +332,7 @@ fn hidden(name: &str, fence: u64) -> String {
 }
 
 /// The name that a hidden file will have.
-fn shown(hidden: &str) -> Option<&str> {
+fn unhidden(hidden: &str) -> Option<&str> {
     let name = hidden.strip_prefix('.')?;
     Some(name.split_once('~').map_or(name, |(_, name)| name))
 }
@@ -378,7 +404,7 @@ pub fn set_aside(path: &Path, job: &str, sink: &str, name: &str) -> Result<Optio
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let text = name.to_string_lossy();
-            let own = if is_hidden { shown(&text) } else { Some(&*text) };
+            let own = if is_hidden { unhidden(&text) } else { Some(&*text) };
             if own.is_some_and(|own| own.starts_with(&prefix)) {
                 fs::create_dir_all(&aside).map_err(failed)?;
                 fs::rename(entry.path(), aside.join(&name)).map_err(failed)?;

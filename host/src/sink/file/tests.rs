@@ -97,6 +97,7 @@ fn writer() -> Writer {
         generation: 1,
         fence: 1,
         permit: crate::permit::Permit::unlimited(),
+        set_back: None,
     }
 }
 
@@ -363,4 +364,60 @@ async fn an_owner_that_wakes_up_writes_to_nobodys_file() {
     assert!(
         text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_i64().unwrap() < 3010)
     );
+}
+
+fn set_back(nonce: u64, to: u64, from: u64) -> Writer {
+    Writer { set_back: Some(crate::sink::SetBack { times: 1, nonce, to, from }), ..writer() }
+}
+
+#[tokio::test]
+async fn after_a_savepoint_was_restored_no_name_is_used_twice_and_what_was_staged_since_goes() {
+    let rig = Rig::new(1 << 20);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..2)).await.unwrap();
+    // the savepoint is made here: two rows are held, in a file that has no bytes on disk
+    let held = sink.prepare(1).await.unwrap().held;
+    sink.write(&contract::rows(2..4)).await.unwrap();
+    rig.clock.0.store(60_000_000, Relaxed);
+    show(&mut sink, 2).await;
+    sink.write(&contract::rows(4..10_000)).await.unwrap();
+    sink.prepare(3).await.unwrap();
+    assert_eq!((rig.lines(), rig.staged().len()), (4, 1));
+    for _ in 0..2 {
+        let mut sink = rig.sink();
+        sink.recover(set_back(7, 1, 3), 4, &held).await.unwrap();
+        assert_eq!(rig.staged(), Vec::<String>::new(), "what was begun since the savepoint is gone");
+    }
+    let mut sink = rig.sink();
+    sink.recover(set_back(7, 1, 3), 4, &held).await.unwrap();
+    sink.write(&contract::rows(2..5)).await.unwrap();
+    sink.close();
+    show(&mut sink, 5).await;
+    let names = ["job.out.s%2F0.000000000001-0000.jsonl", "job.out.s%2F0.again1-000000000001-0000.jsonl"];
+    assert_eq!((rig.files(), rig.lines()), (names.map(str::to_owned).to_vec(), 4 + 5), "old results stay as they are");
+    // the next owner knows of it, and another time begins another series
+    let mut sink = rig.sink();
+    sink.recover(set_back(7, 1, 3), 5, b"").await.unwrap();
+    assert_eq!(sink.next.series, 1);
+    sink.recover(set_back(8, 1, 5), 6, b"").await.unwrap();
+    assert_eq!(sink.next.series, 2);
+    assert_eq!(shown(rig.folder.path(), "job", "out", "s/0").unwrap(), Some(5));
+    assert_eq!(shown(rig.folder.path(), "job", "out", "s/1").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_held_file_that_was_shown_since_the_savepoint_is_not_shown_again() {
+    let rig = Rig::new(1 << 30);
+    let mut sink = rig.recovered(0, b"").await.unwrap();
+    sink.write(&contract::rows(0..10_000)).await.unwrap();
+    let held = sink.prepare(1).await.unwrap().held;
+    sink.write(&contract::rows(10_000..10_001)).await.unwrap();
+    sink.close();
+    show(&mut sink, 2).await;
+    let mut sink = rig.sink();
+    sink.recover(set_back(7, 1, 2), 3, &held).await.unwrap();
+    sink.write(&contract::rows(10_000..10_001)).await.unwrap();
+    sink.close();
+    show(&mut sink, 4).await;
+    assert_eq!((rig.files().len(), rig.lines()), (2, 10_002), "only what came after the savepoint comes again");
 }
