@@ -50,6 +50,7 @@ fn keep(leases: &graph::Leases) -> keeper::Options {
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     let host = host.unwrap_or_else(|| "worker".to_owned());
     let worker = format!("{host}-{}-{:08x}", std::process::id(), random::bits() as u32);
+    tracing::info!("in the lease table this worker is called {worker}");
     keeper::Options { worker, duration: leases.duration }
 }
 
