@@ -32,12 +32,16 @@ impl Emulator {
         Self { child, address, _says: Box::new(lines) }
     }
 
-    fn pelton(&self, folder: &Path, words: &[&str]) -> Output {
+    fn command(&self, folder: &Path, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pelton"));
         command.args(words).current_dir(folder).env("AWS_ENDPOINT_URL_KINESIS", &self.address);
         command.env("AWS_ENDPOINT_URL_DYNAMODB", &self.address);
         command.env("AWS_ACCESS_KEY_ID", "x").env("AWS_SECRET_ACCESS_KEY", "x").env("AWS_REGION", "us-east-1");
-        command.output().unwrap()
+        command
+    }
+
+    fn pelton(&self, folder: &Path, words: &[&str]) -> Output {
+        self.command(folder, words).output().unwrap()
     }
 
     fn good(&self, folder: &Path, words: &[&str]) -> String {
@@ -211,4 +215,91 @@ fn a_local_state_can_be_looked_at_and_not_saved() {
     assert!(emulator.good(folder, &["checkpoint", "verify", "job.yaml"]).contains("everything is whole"));
     let said = emulator.bad(folder, &["checkpoint", "save", "job.yaml", "noon"], 78);
     assert!(said.contains("savepoints need `checkpoint: { store: ... }`"), "{said}");
+}
+
+/// A worker of a fleet, and what it says.
+struct Worker {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Worker {
+    fn start(emulator: &Emulator, folder: &Path, name: &str) -> Self {
+        let log = folder.join(name);
+        let mut command = emulator.command(folder, &["run", "job.yaml"]);
+        let child = command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, log }
+    }
+
+    /// The rest of the line that has these words.
+    fn until_said(&mut self, words: &str) -> String {
+        for _ in 0..600 {
+            let log = std::fs::read_to_string(&self.log).unwrap();
+            if let Some((_, rest)) = log.split_once(words)
+                && let Some((rest, _)) = rest.split_once('\n')
+            {
+                return rest.trim().to_owned();
+            }
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended: {log}");
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+        }
+        panic!("never said {words}: {}", std::fs::read_to_string(&self.log).unwrap());
+    }
+
+    fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_lease_moves_between_workers_and_a_job_that_runs_is_not_set_back() {
+    let (folder, emulator) = (copy(), Emulator::start(&["tills:1"]));
+    let folder = folder.path();
+    let job = std::fs::read_to_string(folder.join("job.yaml")).unwrap();
+    let leases =
+        format!("leases: {{ duration: 1s, dynamodb: {{ endpoint: \"{}\", region: us-east-1 }} }}\n", emulator.address);
+    std::fs::write(folder.join("job.yaml"), job + &leases).unwrap();
+    emulator.good(folder, &["stream", "put", "tills", "data/morning.jsonl"]);
+    let mut first = Worker::start(&emulator, folder, "first.log");
+    let one = first.until_said("this worker is called ");
+    first.until_said("this worker runs it from now on");
+    let mut second = Worker::start(&emulator, folder, "second.log");
+    let two = second.until_said("this worker is called ");
+    let list = || {
+        let said = emulator.good(folder, &["leases", "list", "job.yaml", "--watch", "1", "--format", "json"]);
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()["leases"][0].clone()
+    };
+    let row = list();
+    assert_eq!(
+        (row["lease"].as_str(), row["run_by"].as_str(), &row["renewed"]),
+        (Some("job"), Some(&*one), &true.into())
+    );
+    let said = emulator.bad(folder, &["leases", "move", "job.yaml", "job", "--to", &two], 78);
+    assert!(said.contains("was seen") && said.contains("--force"), "{said}");
+    let said = emulator.good(folder, &["leases", "move", "job.yaml", "job", "--to", &two, "--force"]);
+    assert_eq!(said, format!("job is run by {two} now; {one} handed it off\n"));
+    assert_eq!(list()["run_by"].as_str(), Some(&*two));
+    second.until_said("this worker runs it from now on");
+    emulator.good(folder, &["checkpoint", "save", "job.yaml", "noon"]);
+    let said = emulator.bad(folder, &["checkpoint", "restore", "job.yaml", "noon", "--accept-repeats"], 74);
+    assert!(said.contains(&format!("the job runs: worker {two} renews the lease `job`")), "{said}");
+    let said = emulator.bad(folder, &["leases", "reset", "job.yaml", "--to", "latest"], 74);
+    assert!(said.contains("goes on from its manifest"), "{said}");
+    first.stop();
+    second.stop();
+    emulator.good(folder, &["checkpoint", "restore", "job.yaml", "noon", "--accept-repeats"]);
+    let mut third = Worker::start(&emulator, folder, "third.log");
+    third.until_said("this worker runs it from now on");
+    third.stop();
+    assert!(emulator.good(folder, &["checkpoint", "verify", "job.yaml"]).contains("everything is whole"));
 }
