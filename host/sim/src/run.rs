@@ -11,7 +11,7 @@ use pelton::{
     clock::Clock,
     error::Result,
     job::{
-        build::{Given, MakeSink},
+        build::{DEAD_LETTERS, Given, MakeSink},
         graph::Graph,
         live::Live,
         run::{Place, RunOptions, Surroundings, work},
@@ -286,6 +286,7 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
             ("windows".to_owned(), exact("windows")),
             ("rows".to_owned(), exact("rows")),
             ("sent".to_owned(), sent),
+            (DEAD_LETTERS.to_owned(), exact(DEAD_LETTERS)),
         ]),
     }
 }

@@ -166,7 +166,9 @@ impl Builder<'_> {
         });
         let dead_letters = self.memory.is_none().then_some(outlets.len());
         if dead_letters.is_some() {
-            outlets.push(Outlet { name: DEAD_LETTERS.to_owned(), sink: self.files(DEAD_LETTERS, &letters) });
+            let given = self.given.and_then(|given| given.sinks.get(DEAD_LETTERS));
+            let sink = given.map_or_else(|| self.files(DEAD_LETTERS, &letters), |make| make());
+            outlets.push(Outlet { name: DEAD_LETTERS.to_owned(), sink });
         }
         Ok(Built { inputs, flow: Flow::new(nodes, self.live.clone()), outlets, dead_letters })
     }

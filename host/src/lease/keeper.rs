@@ -35,6 +35,8 @@ pub const PATIENCE: u32 = 3;
 /// A partition that does nothing for so many durations (and [`STILL`]) is not renewed.
 const STILL_DURATIONS: u32 = 6;
 const STILL: Duration = Duration::from_secs(60);
+/// What hung here is left to others for so many durations.
+const SHUN: u32 = 3;
 /// Whatever is not a renewal may take this part of a duration, so that renewals come in time.
 const OTHER: u32 = 5;
 /// Words between the keeper and its worker that wait.
@@ -109,6 +111,7 @@ impl Keeper {
             known: known.clone(),
             sight: Sight::default(),
             asked: BTreeMap::new(),
+            shunned: BTreeMap::new(),
             waiting: Vec::new(),
         };
         (Self { commands, held, known, _task: task::spawn(runtime, keeping.run(asked)) }, events)
@@ -187,6 +190,8 @@ struct Keeping {
     sight: Sight,
     /// since when a lease of another worker is asked for
     asked: BTreeMap<String, Duration>,
+    /// what hung under us is left to others until this time
+    shunned: BTreeMap<String, Duration>,
     /// taken by force: told to the worker at this time
     waiting: Vec<(Duration, Grant)>,
 }
@@ -321,6 +326,9 @@ impl Keeping {
 
     async fn lose(&mut self, key: &str) {
         if let Some(own) = self.held.remove(key) {
+            if own.permit.still() > STILL.min(STILL_DURATIONS * self.options.duration) {
+                self.shunned.insert(key.to_owned(), self.clock.elapsed() + SHUN * self.options.duration);
+            }
             own.permit.end();
             self.say(Event::Lost(key.to_owned())).await;
         }
@@ -333,6 +341,8 @@ impl Keeping {
         self.sight.see(&leases, now);
         *lock(&self.known) = leases.iter().map(|lease| lease.key.clone()).collect();
         let me = self.options.worker.clone();
+        self.shunned.retain(|_, until| *until > now);
+        let leases: Vec<Lease> = leases.into_iter().filter(|lease| !self.shunned.contains_key(&lease.key)).collect();
         for lease in &leases {
             let is_ours = lease.owner.as_deref() == Some(&me) && lease.handed_off_by.is_none();
             if is_ours && !self.held.contains_key(&lease.key) && lease.checkpoint != Checkpoint::ShardEnd {
