@@ -12,7 +12,6 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("send-without-permit", "what cannot be taken back is sent without asking the permit"),
     ("fence-ignored", "an owner goes on when another's manifest stands at its number"),
     ("create-assumed", "a create whose answer was lost counts as done"),
-    ("outlived-number", "a number that was free again counts as durable"),
     ("sync-skipped", "a commit is not synced"),
     ("position-first", "a position is committed before the effects of its records"),
     ("state-forgotten", "now and then an epoch's changes of state are not committed"),

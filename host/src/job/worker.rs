@@ -177,8 +177,8 @@ impl Worker<'_> {
             if self.clock.elapsed() >= next_listing && !stopping {
                 next_listing = self.clock.elapsed() + fleet::LISTING;
                 self.list(&mut shards).await;
-                self.learn_sealed(&fleet, &mut shards).await;
-                fleet.ensure(&self.rows(&shards)).await;
+                let new = self.unsealed(fleet.unknown(&self.rows(&shards)), &mut shards).await;
+                fleet.ensure(&new).await;
             }
         }
     }
@@ -238,15 +238,16 @@ impl Worker<'_> {
         (id.0 == ONE || shards.get(id).is_some()) && shards.open_parents(id).is_empty()
     }
 
-    /// The row of a shard that was sealed elsewhere may have been removed: it is not made again.
-    async fn learn_sealed(&self, fleet: &Fleet, shards: &mut Shards) {
-        for id in fleet.unknown(&self.rows(shards)) {
-            match self.ledger.newest(&name(&id)).await {
+    /// What needs a row of those that have none. The row of a shard that was sealed elsewhere may have been removed: it is not made again.
+    async fn unsealed(&self, unknown: Vec<Id>, shards: &mut Shards) -> Vec<(Id, Option<crate::source::Shard>)> {
+        for id in &unknown {
+            match self.ledger.newest(&name(id)).await {
                 Ok(Some(manifest)) if manifest.sealed.is_some() => shards.learn(&manifest),
                 Ok(_) => {}
                 Err(failed) => tracing::warn!("{failed}"),
             }
         }
+        self.rows(shards).into_iter().filter(|(id, _)| unknown.contains(id)).collect()
     }
 
     async fn list(&self, shards: &mut Shards) {

@@ -18,6 +18,12 @@ pub fn target() -> PathBuf {
 /// A cargo command in the project's folder.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told this program about itself: build scripts that look at it would run again, and half of everything be compiled anew
+    // whenever somebody calls cargo himself in between.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(own)).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     command.args(arguments).current_dir(root());
     command
 }

@@ -146,6 +146,27 @@ async fn the_older_owner_is_fenced_and_the_next_one_has_its_state() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_number_that_is_free_again_because_its_manifest_was_removed_is_not_durable() {
+    let objects = Shaky::default();
+    let (a, b) = (worker(&objects), worker(&objects));
+    let mut by_a = a.claim("p", first()).await.unwrap();
+    by_a.number += 1;
+    by_a.epoch += 1;
+    // the owner is stopped just before it makes its manifest
+    let late = a.ledger.commit("p", &mut by_a, delta(&[(1, Some(99))])).await.unwrap();
+    let mut by_b = b.claim("p", first()).await.unwrap();
+    for round in 0..12 {
+        b.epoch("p", &mut by_b, &[(1, Some(round))]).await.unwrap();
+    }
+    let name = format!("job/manifests/p/{:020}", by_a.number);
+    assert!(objects.read(&name, None).await.unwrap().is_none(), "its number is free again");
+    let fenced = late.await.unwrap_err();
+    assert_eq!(fenced.kind(), Kind::Fenced, "{fenced}");
+    assert!(objects.read(&name, None).await.unwrap().is_none(), "what it made is gone");
+    assert_eq!(newest_in(&objects, "job", "p").await.unwrap().unwrap().number, by_b.number);
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_were_lost_are_found_out() {
     for fail in [-3, 3] {
         let objects = Shaky::default();
