@@ -23,7 +23,6 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("blocks-removed-early", "blocks are removed as soon as they are merged"),
     ("parents-removed-early", "a parent's blocks are removed when one child has its own"),
     ("mark-by-claim", "a claim says that the worker's store has the state"),
-    ("merge-of-another-owner", "a merge of an earlier ownership is adopted"),
     ("permit-too-long", "a permit outlives its lease"),
     ("lease-taken-early", "a lease is taken while its owner renews it"),
     ("read-from-the-beginning", "a new owner forgets the position"),
