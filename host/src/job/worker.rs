@@ -115,9 +115,10 @@ impl Worker<'_> {
         let mut shards = self.known().await?;
         let mut under = Under::default();
         let mut begun = BTreeSet::new();
+        let mut stopping = false;
         loop {
             for id in self.open(&shards) {
-                if !*stop.borrow() && shards.open_parents(&id).is_empty() && begun.insert(id.clone()) {
+                if !stopping && !*stop.borrow() && shards.open_parents(&id).is_empty() && begun.insert(id.clone()) {
                     let (stop, told) = watch::channel(false);
                     under.begin(id.clone(), self.life(id, &shards, Holding::alone(), told), stop);
                 }
@@ -127,7 +128,13 @@ impl Worker<'_> {
             }
             tokio::select! {
                 biased;
-                changed = stop.changed() => if changed.is_err() || *stop.borrow() { under.stop_all() },
+                // whoever could stop it is gone: the same, once
+                changed = stop.changed(), if !stopping => {
+                    stopping = changed.is_err() || *stop.borrow();
+                    if stopping {
+                        under.stop_all();
+                    }
+                }
                 (id, ending) = under.ended() => {
                     let Some(ending) = ending else { continue };
                     if ending.map_err(|e| self.place(e, &id))? == Ending::Sealed {
@@ -160,9 +167,9 @@ impl Worker<'_> {
                     return fleet.leave().await;
                 }
             }
-            let due = if stopping { Vec::new() } else { fleet.due(self.clock.elapsed()) };
-            for id in due {
-                if !under.active.contains_key(&id) && self.may_begin(&id, &mut shards).await {
+            let due = fleet.due(self.clock.elapsed(), |id| under.active.contains_key(id));
+            for id in if stopping { Vec::new() } else { due } {
+                if self.may_begin(&id, &mut shards).await {
                     let (stop, told) = watch::channel(false);
                     under.begin(id.clone(), self.life(id.clone(), &shards, fleet.holding(&id), told), stop);
                 }

@@ -129,12 +129,15 @@ impl Fleet {
         }
     }
 
-    /// What may be tried now.
-    pub fn due(&self, now: Duration) -> Vec<Id> {
+    /// What may be tried now. What waits is alive; what runs says so itself, or loses its lease.
+    pub fn due(&self, now: Duration, runs: impl Fn(&Id) -> bool) -> Vec<Id> {
         let due = |place: &Place| place.stuck.is_none() && place.not_before <= now && place.grant.permit.holds();
-        // whatever waits is alive
-        self.places.values().for_each(|place| place.grant.permit.pulse());
-        self.places.iter().filter(|(_, place)| due(place)).map(|(id, _)| id.clone()).collect()
+        let waiting = self.places.iter().filter(|(id, _)| !runs(id));
+        waiting
+            .inspect(|(_, place)| place.grant.permit.pulse())
+            .filter(|(_, place)| due(place))
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// What a partition runs under.
