@@ -169,6 +169,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
         accept_change: false,
         fresh: false,
         accept_rejects: false,
+        adopt_row: false,
         accept_repeats: false,
         accept_loss: false,
         endpoint: None,

@@ -9,6 +9,7 @@ use super::{
     MOST_UNCOMMITTED, kill,
     ledger::{Durable, Ledger},
     manifest::{Manifest, ShardProgress},
+    row::Row,
 };
 use crate::{
     clock,
@@ -56,20 +57,18 @@ pub struct Epochs {
 impl Epochs {
     /// Rule 0: the next manifest with the same content, the next fence, and the generation of `first`, which is also what an unknown
     /// partition begins with. A sealed partition cannot be claimed.
-    /// Rule 6: a store that is behind `reached`, the highest epoch known to be committed, is refused.
+    /// What its lease row says is applied; `adopts`: also where it is further than a manifest.
     pub async fn claim(
         ledger: Arc<dyn Ledger>,
         partition: &str,
         first: Manifest,
-        reached: Option<u64>,
+        row: Row,
+        adopts: bool,
     ) -> Result<Self> {
         let generation = first.generation;
         let newest = ledger.newest(partition).await?;
-        let known = newest.as_ref().map_or(generation, |newest| newest.generation);
+        let (is_known, known) = (newest.is_some(), newest.as_ref().map_or(generation, |newest| newest.generation));
         let mut claim = begin(newest, first);
-        if let Some(reached) = reached.filter(|reached| *reached > claim.epoch) {
-            return Err(behind(partition, claim.epoch, reached));
-        }
         if claim.sealed.is_some() {
             let words = format!("partition {partition} is sealed: its shard was read to the end");
             return Err(Error::new(Kind::Fenced, words));
@@ -79,6 +78,7 @@ impl Epochs {
                 format!("partition {partition} runs generation {known} of the job, this worker knows {generation}");
             return Err(Error::new(Kind::Fenced, words));
         }
+        row.apply(partition, &mut claim, is_known, adopts)?;
         if claim.lineage.last().is_none_or(|(_, epoch)| claim.epoch > *epoch) && claim.epoch > 0 {
             claim.lineage.push((claim.fence, claim.epoch));
             let old = claim.lineage.len().saturating_sub(LINEAGE);
@@ -278,14 +278,6 @@ fn begin(newest: Option<Manifest>, first: Manifest) -> Manifest {
     }
 }
 
-fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
-    let stands = if epoch == 0 { "knows nothing of it".to_owned() } else { format!("ends with epoch {epoch}") };
-    let words = format!(
-        "partition {partition} has committed epoch {reached}, as its lease row says, but the checkpoint store {stands}: it is another one, or it          was emptied or set back; name the right one, restore it, or go on from what is there with --accept-repeats"
-    );
-    Error::new(Kind::State, words)
-}
-
 fn epochs_of(tokens: &[Token]) -> usize {
     let mut epochs: Vec<u64> = tokens.iter().map(|token| token.epoch).collect();
     epochs.dedup();
@@ -322,7 +314,7 @@ mod tests {
         let store = Arc::new(MemoryStore::default());
         let (committer, _thread) = Committer::start(store.clone()).unwrap();
         let ledger = Arc::new(LocalLedger::new(store, committer));
-        let mut epochs = Epochs::claim(ledger, "all", first, None).await.unwrap();
+        let mut epochs = Epochs::claim(ledger, "all", first, Row::default(), false).await.unwrap();
         let writer = Writer {
             job: "job".into(),
             partition: "all".into(),

@@ -26,6 +26,9 @@ pub struct ShardProgress {
     pub position: Option<Position>,
     /// the largest event time seen, microseconds since 1970
     pub max_event_us: Option<i64>,
+    /// where it begins, where its lease row says otherwise than the job record
+    #[serde(default)]
+    pub start: Option<Start>,
     /// the watermark that its parents ended with: it starts there
     pub floor_us: Option<i64>,
     /// read to its end; its children may be read
@@ -172,6 +175,12 @@ pub struct Began {
 }
 
 impl JobRecord {
+    /// Where a shard begins that existed when its source was first read.
+    pub fn start_of(&self, source: &str, shard: &ShardId) -> Option<Start> {
+        let (start, known) = self.starts.get(source)?;
+        known.iter().any(|known| known.id == *shard).then_some(*start)
+    }
+
     /// When this source was first read, microseconds since 1970 by the clock that stamps arrivals.
     pub fn began_us(&self, source: &str) -> i64 {
         self.began.get(source).map_or(self.created_us, |began| began.at_us)

@@ -31,7 +31,7 @@
 //! **Where.** Alone, manifests and job records are rows of the worker's store, written in one synced batch with the state. In a fleet they are
 //! numbered objects that every worker reaches, made only if absent; state lies beside them in blocks, and the worker's store is a copy.
 //!
-//! Tests cite the numbers. What a manifest holds is in `manifest`; where it is made durable, `ledger`; who writes the worker's store,
+//! Tests cite the numbers. What a manifest holds is in `manifest`; what a lease row says against it, `row`; where it is made durable, `ledger`; who writes the worker's store,
 //! `committer`; the order of a partition's life, `epoch`; blocks of remote state, `chain` and `upkeep`; what people look at, `look` and
 //! `verify`; copies, `savepoint`.
 
@@ -43,6 +43,7 @@ pub mod ledger;
 pub mod look;
 pub mod manifest;
 pub mod reshard;
+pub mod row;
 pub mod savepoint;
 pub mod upkeep;
 pub mod verify;

@@ -14,9 +14,12 @@ use super::{
     line,
 };
 use crate::{
-    checkpoint::ledger::remote::newest_in,
+    checkpoint::{ledger::remote::newest_in, manifest::Manifest},
     error::{Error, Kind, Result},
-    job::operate::{Operator, partition_of},
+    job::{
+        operate::{Operator, partition_of},
+        worker::takeover::told,
+    },
     lease::{
         Checkpoint, LeaseTable,
         look::{Seen, look},
@@ -59,25 +62,36 @@ enum What {
         #[arg(long)]
         force: bool,
     },
-    /// Set the place of a lease row that nobody renews, for another application that reads the table
+    /// Set the place of a lease row that nobody renews: where a shard without manifests begins, or what another application that reads the
+    /// table goes on from
     Reset {
         /// the job file
         job: PathBuf,
         /// the shard, as the list names it; all without it
         shard: Option<String>,
-        /// trim_horizon, latest, or a sequence number
-        #[arg(long, value_parser = parse_checkpoint)]
-        to: Checkpoint,
+        /// manifest (what the job's own manifest says), trim_horizon, latest (for this job: where `start:` says), or a sequence number
+        #[arg(long, value_parser = parse_place)]
+        to: To,
     },
 }
 
-fn parse_checkpoint(text: &str) -> std::result::Result<Checkpoint, String> {
+/// What a row is set to.
+#[derive(Clone, Copy, Debug)]
+enum To {
+    /// what the newest manifest says
+    Manifest,
+    /// this, where there is no manifest
+    Place(Checkpoint),
+}
+
+fn parse_place(text: &str) -> std::result::Result<To, String> {
     match text {
-        "trim_horizon" => Ok(Checkpoint::TrimHorizon),
-        "latest" => Ok(Checkpoint::Latest),
+        "manifest" => Ok(To::Manifest),
+        "trim_horizon" => Ok(To::Place(Checkpoint::TrimHorizon)),
+        "latest" => Ok(To::Place(Checkpoint::Latest)),
         digits => match digits.parse() {
-            Ok(sequence) => Ok(Checkpoint::At { sequence, sub_sequence: 0 }),
-            Err(_) => Err(format!("`{text}` is no place: write trim_horizon, latest, or a sequence number")),
+            Ok(sequence) => Ok(To::Place(Checkpoint::At { sequence, sub_sequence: 0 })),
+            Err(_) => Err(format!("`{text}` is no place: write manifest, trim_horizon, latest, or a sequence number")),
         },
     }
 }
@@ -222,22 +236,17 @@ async fn move_to(job: &Operator<'_>, shard: &str, to: &str, force: bool, format:
     Ok(())
 }
 
-async fn reset(job: &Operator<'_>, shard: Option<&str>, to: Checkpoint, format: Output) -> Result<()> {
+async fn reset(job: &Operator<'_>, shard: Option<&str>, to: To, format: Output) -> Result<()> {
     let duration = job.graph.leases.as_ref().map_or(Duration::from_secs(10), |leases| leases.duration);
     let found = find(job, shard).await?;
     let objects = job.objects().await?;
+    let mut places = Vec::new();
     for (source, _, key) in &found {
         let partition = partition_of(source, key);
-        if let Some(manifest) = newest_in(&*objects, &job.graph.job, &partition).await? {
-            let words = format!(
-                "partition {partition} goes on from its manifest (epoch {}), whatever its lease row says: put a savepoint into place with \
-                 `pelton checkpoint restore`, or start a job of another name; only a row without a manifest is set",
-                manifest.epoch
-            );
-            return Err(Error::new(Kind::State, words));
-        }
+        let newest = newest_in(&*objects, &job.graph.job, &partition).await?;
+        places.push(place_for(&partition, newest.as_ref(), to)?);
     }
-    for (_, table, key) in &found {
+    for ((_, table, key), to) in found.iter().zip(places) {
         steer::reset(&**table, key, to, duration).await?;
         match format {
             Output::Json => line(json!({ "lease": key, "checkpoint": checkpoint(to) })),
@@ -245,4 +254,21 @@ async fn reset(job: &Operator<'_>, shard: Option<&str>, to: Checkpoint, format: 
         }
     }
     Ok(())
+}
+
+/// What the row of a partition is set to.
+fn place_for(partition: &str, newest: Option<&Manifest>, to: To) -> Result<Checkpoint> {
+    let refused = |words: String| Err(Error::new(Kind::State, words));
+    match (newest, to) {
+        (Some(manifest), To::Manifest) => Ok(told(manifest)),
+        (None, To::Place(place)) => Ok(place),
+        (None, To::Manifest) => refused(format!(
+            "partition {partition} has no manifest: say where with --to trim_horizon or a sequence number"
+        )),
+        (Some(manifest), To::Place(_)) => refused(format!(
+            "partition {partition} goes on from its manifest (epoch {}), whatever its lease row says: put a savepoint into place with \
+             `pelton checkpoint restore`, or start a job of another name; a row with a manifest is set with --to manifest alone",
+            manifest.epoch
+        )),
+    }
 }

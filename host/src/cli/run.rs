@@ -48,6 +48,9 @@ pub struct Arguments {
     /// go on when too many records are rejected
     #[arg(long)]
     accept_rejects: bool,
+    /// go on where a lease row says that another application has read to, although the state lacks what it read
+    #[arg(long)]
+    adopt_row: bool,
     /// Kinesis and Firehose for every node without an `endpoint:` of its own; AWS_ENDPOINT_URL_KINESIS without it
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
@@ -94,6 +97,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         accept_repeats: arguments.accept_repeats,
         accept_loss: arguments.accept_loss,
         accept_rejects: arguments.accept_rejects,
+        adopt_row: arguments.adopt_row,
         endpoint: local.as_ref().map(Local::endpoint).or_else(|| arguments.endpoint.clone()).or_else(named),
     };
     let live = Arc::new(Live::default());

@@ -362,6 +362,11 @@ impl Source {
 }
 
 impl Graph {
+    /// Whether its steps keep nothing from one record to the next.
+    pub fn is_stateless(&self) -> bool {
+        !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Window(_)))
+    }
+
     /// What is deployed, in one form: keys sorted, defaults filled in, secrets left out.
     pub fn canonical(&self) -> Json {
         sorted(serde_json::to_value(self).expect("a graph is JSON"), &self.folder)

@@ -16,7 +16,7 @@ use super::{
     build::DEAD_LETTERS,
     graph::{Graph, NodeKind, SinkKind, SourceKind, Store},
     run::{CUT, Tables, digests, place},
-    worker::ONE,
+    worker::{ONE, takeover::told},
 };
 use crate::{
     checkpoint::{
@@ -26,8 +26,9 @@ use crate::{
     },
     error::{Error, Kind, Result},
     lease::{
-        Checkpoint, Expect,
+        Checkpoint,
         look::{Seen, look},
+        steer,
     },
     objects::Objects,
     sink::file,
@@ -177,16 +178,21 @@ impl Operator<'_> {
         Ok((planned, shown, Resting { objects, tables }))
     }
 
-    /// Does what was planned. The leases of shards that are open again are made anew.
+    /// Does what was planned. Lease rows say then what the manifests say: nobody takes them for the work of another application.
     pub async fn restore(&self, plan: &Plan, resting: &Resting) -> Result<Restored> {
         let done = savepoint::restore(&*resting.objects, &self.graph.job, plan).await?;
         for (source, table) in &resting.tables {
             for row in table.list().await? {
-                if row.checkpoint == Checkpoint::ShardEnd && done.opened.contains(&partition_of(source, &row.key)) {
-                    table.delete(&row.key, &Expect::Counter(row.counter)).await?;
-                }
+                let partition = partition_of(source, &row.key);
+                let to = match done.set_back.get(&partition) {
+                    Some(manifest) => told(manifest),
+                    None if done.set_aside.contains(&partition) => Checkpoint::TrimHorizon,
+                    None => continue,
+                };
+                steer::set(&**table, &row, to).await?;
             }
         }
+        savepoint::finish(&*resting.objects, &self.graph.job).await?;
         Ok(done)
     }
 

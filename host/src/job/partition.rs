@@ -30,6 +30,7 @@ use crate::{
         ledger::Ledger,
         manifest::{Floor, JobRecord, Manifest},
         reshard::PARTITION,
+        row::Row,
     },
     clock::{self, Clock},
     error::{Error, Kind, Result},
@@ -60,6 +61,8 @@ pub struct Settings {
     pub until_caught_up: bool,
     /// go on when too many records are rejected
     pub accept_rejects: bool,
+    /// go on where the lease row says, also where that is further than the manifest
+    pub adopt_row: bool,
     /// what steps that say so do with a record that they reject; the others make dead letters
     pub on_error: BTreeMap<String, OnError>,
 }
@@ -93,14 +96,14 @@ pub struct Holding {
     pub permit: Permit,
     /// who is told how far it is
     pub progress: Option<Progress>,
-    /// the highest epoch that its lease row knows to be committed
-    pub reached: Option<u64>,
+    /// what its lease row says of it
+    pub row: Row,
 }
 
 impl Holding {
     /// Nobody else can run it.
     pub fn alone() -> Self {
-        Self { permit: Permit::unlimited(), progress: None, reached: None }
+        Self { permit: Permit::unlimited(), progress: None, row: Row::default() }
     }
 }
 
@@ -154,7 +157,7 @@ impl Partition {
         if planted::is("abort-before-claim") {
             abort_unclaimed(&settings, &record, &*ledger, &mut outlets).await?;
         }
-        let mut epochs = Epochs::claim(ledger, &settings.name, first, holding.reached).await?;
+        let mut epochs = Epochs::claim(ledger, &settings.name, first, holding.row, settings.adopt_row).await?;
         let manifest = epochs.manifest().clone();
         let writer = Writer {
             job: Arc::from(record.job.as_str()),
@@ -278,14 +281,9 @@ impl Partition {
             return;
         }
         let manifest = self.epochs.manifest();
-        let position =
-            if self.settings.one_shard { manifest.shards.values().flat_map(BTreeMap::values).next() } else { None };
-        let record = position.and_then(|shard| shard.position.as_ref()?.record);
-        let checkpoint = record.map_or(Checkpoint::TrimHorizon, |(sequence, sub_sequence)| Checkpoint::At {
-            sequence,
-            sub_sequence: u64::from(sub_sequence),
-        });
-        progress.tell(checkpoint, manifest.epoch);
+        let shard = manifest.shards.values().flat_map(BTreeMap::values).next().filter(|_| self.settings.one_shard);
+        let done = shard.and_then(|shard| shard.position.as_ref()?.record).map(Checkpoint::from);
+        progress.tell(done, manifest.epoch);
     }
 
     fn show(&self) {

@@ -55,6 +55,8 @@ pub struct RunOptions {
     pub accept_loss: bool,
     /// go on when too many records are rejected
     pub accept_rejects: bool,
+    /// go on where lease rows say, also without the state of what came in between
+    pub adopt_row: bool,
     /// used where the job names no endpoint
     pub endpoint: Option<String>,
 }
@@ -185,6 +187,7 @@ pub async fn work(
         bytes: EPOCH_BYTES,
         until_caught_up: options.until_caught_up,
         accept_rejects: options.accept_rejects,
+        adopt_row: options.adopt_row || graph.is_stateless(),
         on_error: on_error(graph),
     };
     let Place { store, ledger, leases, letters, .. } = place;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 pub mod fleet;
 pub mod shards;
+pub mod takeover;
 
 use fleet::Fleet;
 use shards::{Id, Shards, name};
@@ -155,8 +156,9 @@ impl Worker<'_> {
     /// Runs what the fleet gives it until stopped; then everything is committed and given back.
     pub async fn run_in(&self, mut fleet: Fleet, mut stop: watch::Receiver<bool>) -> Result<()> {
         let mut shards = self.known().await?;
+        self.take_over(&fleet, &mut shards).await?;
         let mut under = Under::default();
-        fleet.ensure(&self.rows(&shards)).await;
+        fleet.ensure(&self.rows(&shards), &self.record).await;
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
@@ -185,7 +187,7 @@ impl Worker<'_> {
                 next_listing = self.clock.elapsed() + fleet::LISTING;
                 self.list(&mut shards).await;
                 let new = self.unsealed(fleet.unknown(&self.rows(&shards)), &mut shards).await;
-                fleet.ensure(&new).await;
+                fleet.ensure(&new, &self.record).await;
             }
         }
     }
@@ -216,7 +218,7 @@ impl Worker<'_> {
             None => {}
             Some(Ok(Ending::Finished)) => fleet.give_back(id),
             Some(Ok(Ending::Sealed)) => match self.sealed(id, shards).await {
-                Ok(()) => fleet.seal(id, shards),
+                Ok(()) => fleet.seal(id, shards, &self.record),
                 Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),
             },
             Some(Err(failed)) => {

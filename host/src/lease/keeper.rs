@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Change, Checkpoint, Expect, Grant, Lease, LeaseTable, Progress, Switches, Updated,
+    Change, Checkpoint, Expect, Grant, Lease, LeaseTable, Progress, Switches, Told, Updated,
     assign::{Plan, Sight},
 };
 use crate::{
@@ -176,7 +176,7 @@ struct Own {
     is_over: bool,
     progress: Progress,
     /// what the row has to learn
-    untold: Option<(Checkpoint, u64)>,
+    untold: Option<Told>,
 }
 
 struct Keeping {
@@ -483,7 +483,7 @@ impl Keeping {
     async fn clean(&self, leases: &[Lease]) -> Result<()> {
         let row = |key: &String| leases.iter().find(|lease| lease.key == *key);
         for lease in leases.iter().filter(|lease| lease.checkpoint == Checkpoint::ShardEnd) {
-            let begun = |child: &String| row(child).is_some_and(|child| child.checkpoint > Checkpoint::TrimHorizon);
+            let begun = |child: &String| row(child).is_some_and(|child| child.checkpoint.is_begun());
             let over = !lease.children.is_empty() && lease.children.iter().all(begun);
             if over && !lease.parents.iter().any(|parent| row(parent).is_some()) {
                 self.table.delete(&lease.key, &Expect::Counter(lease.counter)).await?;
@@ -502,9 +502,10 @@ fn permitted(duration: Duration) -> Duration {
 async fn write(table: &dyn LeaseTable, own: &mut Own, change: Change) -> Result<Option<Lease>> {
     own.untold = own.progress.take().or(own.untold);
     let (checkpoint, epoch) = own.untold.unzip();
+    let checkpoint = checkpoint.flatten();
     let change = Change {
         counter_up: true,
-        owner_switches: change.owner_switches.or(checkpoint.map(|_| Switches::Reset)),
+        owner_switches: change.owner_switches.or(epoch.map(|_| Switches::Reset)),
         checkpoint: change.checkpoint.or(checkpoint),
         epoch: change.epoch.or(epoch),
         ..change

@@ -43,6 +43,19 @@ pub enum Checkpoint {
     ShardEnd,
 }
 
+impl Checkpoint {
+    /// Whether something of the shard is done.
+    pub fn is_begun(&self) -> bool {
+        matches!(self, Self::At { .. } | Self::ShardEnd)
+    }
+}
+
+impl From<(Sequence, u32)> for Checkpoint {
+    fn from((sequence, sub_sequence): (Sequence, u32)) -> Self {
+        Self::At { sequence, sub_sequence: u64::from(sub_sequence) }
+    }
+}
+
 /// A row: who should run a shard, and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -148,20 +161,23 @@ pub trait LeaseTable: Send + Sync {
 
 /// How far what runs under a lease has come: written by its owner when an epoch is published, put into the row with the next renewal.
 #[derive(Clone, Debug, Default)]
-pub struct Progress(Arc<Mutex<Option<(Checkpoint, u64)>>>);
+pub struct Progress(Arc<Mutex<Option<Told>>>);
+
+/// How far a shard is, where a record of it is done, and the last epoch.
+type Told = (Option<Checkpoint>, u64);
 
 impl Progress {
     /// Rule 5: this checkpoint and epoch are durable and published.
-    pub fn tell(&self, checkpoint: Checkpoint, epoch: u64) {
+    pub fn tell(&self, checkpoint: Option<Checkpoint>, epoch: u64) {
         *self.cell() = Some((checkpoint, epoch));
     }
 
     /// What was told and not taken yet.
-    fn take(&self) -> Option<(Checkpoint, u64)> {
+    fn take(&self) -> Option<Told> {
         self.cell().take()
     }
 
-    fn cell(&self) -> MutexGuard<'_, Option<(Checkpoint, u64)>> {
+    fn cell(&self) -> MutexGuard<'_, Option<Told>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -105,6 +105,11 @@ pub async fn reset(table: &dyn LeaseTable, key: &str, to: Checkpoint, duration: 
         let words = format!("the lease `{key}` is renewed by {worker}: stop that worker first");
         return Err(Error::new(Kind::State, words));
     }
+    set(table, &seen.lease, to).await
+}
+
+/// Sets the place of a row as it was seen, and takes its owner away.
+pub async fn set(table: &dyn LeaseTable, row: &Lease, to: Checkpoint) -> Result<Lease> {
     let change = Change {
         counter_up: true,
         owner: Some(None),
@@ -112,10 +117,11 @@ pub async fn reset(table: &dyn LeaseTable, key: &str, to: Checkpoint, duration: 
         checkpoint: Some(to),
         ..Change::default()
     };
-    match table.update(key, &Expect::Counter(seen.lease.counter), &change).await? {
+    match table.update(&row.key, &Expect::Counter(row.counter), &change).await? {
         Updated::Done(row) => Ok(row),
         Updated::Refused(_) => {
-            Err(Error::new(Kind::State, format!("the lease `{key}` was written meanwhile: stop its worker first")))
+            let words = format!("the lease `{}` was written meanwhile: stop its worker first", row.key);
+            Err(Error::new(Kind::State, words))
         }
     }
 }

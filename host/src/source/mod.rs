@@ -45,6 +45,11 @@ pub struct Position {
     pub as_of_us: i64,
 }
 
+impl Position {
+    /// The time of a position that another application left: nobody knows it, so its age is not judged.
+    pub const AGE_UNKNOWN: i64 = i64::MAX;
+}
+
 /// Where to begin reading a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use super::{Ledger, RemoteLedger, remote::newest_in};
 use crate::{
-    checkpoint::{committer::Committer, epoch::Epochs, manifest::Manifest, reshard, upkeep::Upkeep},
+    checkpoint::{committer::Committer, epoch::Epochs, manifest::Manifest, reshard, row::Row, upkeep::Upkeep},
     error::{Error, Kind, Result},
     objects::{Created, Objects, memory::MemoryObjects},
     record::ShardId,
@@ -100,7 +100,7 @@ fn delta(rows: &[(u8, Option<u8>)]) -> Delta {
 
 impl Worker {
     async fn claim(&self, partition: &str, first: Manifest) -> Result<Manifest> {
-        let epochs = Epochs::claim(self.ledger.clone(), partition, first, None).await?;
+        let epochs = Epochs::claim(self.ledger.clone(), partition, first, Row::default(), false).await?;
         epochs.load().await?;
         Ok(epochs.manifest().clone())
     }

@@ -29,7 +29,7 @@ mod save;
 mod tests;
 
 pub use branch::branch;
-pub use restore::{Plan, Planned, Restored, plan, restore};
+pub use restore::{Plan, Planned, Restored, finish, plan, restore};
 pub use save::save;
 
 /// A savepoint, as its last object says it.

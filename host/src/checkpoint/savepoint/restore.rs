@@ -1,7 +1,7 @@
 //! Rule 7: puts a savepoint into place of what the job would go on from.
 //!
 //! First a plan, which says what will come again; then the mark that keeps workers out, the blocks, the job record, a manifest for every
-//! partition, and the mark goes. What is made has numbers above everything that was ever used, also where the newest manifests cannot be read:
+//! partition; then whoever asked sets back what it knows of (lease rows), and the mark goes. What is made has numbers above everything that was ever used, also where the newest manifests cannot be read:
 //! each manifest raises fence and epoch by one at most. An owner that comes back meanwhile takes a number first: then nothing is pretended, and
 //! the mark stays until somebody begins again.
 
@@ -51,10 +51,10 @@ pub struct Planned {
 }
 
 /// What was done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Restored {
-    /// partitions that go on from the savepoint, with the epoch that they carry on with
-    pub set_back: BTreeMap<String, u64>,
+    /// partitions that go on from the savepoint, with what they carry on with
+    pub set_back: BTreeMap<String, Manifest>,
     /// partitions that begin anew
     pub set_aside: Vec<String>,
     /// shards that were read to the end since, and are open again: partitions
@@ -153,7 +153,7 @@ impl Planned {
     }
 }
 
-/// Does what was planned.
+/// Does what was planned. The mark stays until [`finish`], for what else is to be set back.
 pub async fn restore(objects: &dyn Objects, job: &str, plan: &Plan) -> Result<Restored> {
     let (_, mut saved) = read(objects, &plan.savepoint).await?;
     mark(objects, job, &plan.savepoint.name).await?;
@@ -165,14 +165,14 @@ pub async fn restore(objects: &dyn Objects, job: &str, plan: &Plan) -> Result<Re
     }
     let mut done = Restored::default();
     for (partition, planned) in &plan.partitions {
-        let was_sealed = is_sealed(objects, job, partition, planned.number).await;
         let next = match saved.remove(partition) {
             Some(content) => {
-                done.set_back.insert(partition.clone(), planned.from + 1);
-                if was_sealed && content.sealed.is_none() {
+                if content.sealed.is_none() && is_sealed(objects, job, partition, planned.number).await {
                     done.opened.push(partition.clone());
                 }
-                planned.next(content, plan.record.generation)
+                let next = planned.next(content, plan.record.generation);
+                done.set_back.insert(partition.clone(), next.clone());
+                next
             }
             None => {
                 done.set_aside.push(partition.clone());
@@ -186,13 +186,17 @@ pub async fn restore(objects: &dyn Objects, job: &str, plan: &Plan) -> Result<Re
         let failed = Error::new(Kind::Fenced, format!("partition {new} was begun meanwhile"));
         return Err(went_on(failed, job));
     }
-    unmark(objects, job).await?;
     Ok(done)
 }
 
 async fn is_sealed(objects: &dyn Objects, job: &str, partition: &str, number: u64) -> bool {
     let newest = manifest_in(objects, job, partition, number).await;
     newest.is_ok_and(|newest| newest.is_some_and(|newest| newest.sealed.is_some()))
+}
+
+/// Everything is set back: workers may begin.
+pub async fn finish(objects: &dyn Objects, job: &str) -> Result<()> {
+    unmark(objects, job).await
 }
 
 /// Copies the blocks of all manifests back below the job, where whoever owns a partition cares for them.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::{branch, delete, find, list, plan, restore, save};
+use super::{Plan, Restored, branch, delete, find, finish, list, plan, restore, save};
 use crate::{
     checkpoint::{
         committer::Committer,
@@ -15,6 +15,7 @@ use crate::{
         look::Shelf,
         manifest::{JobRecord, Manifest},
         reshard,
+        row::Row,
         upkeep::Upkeep,
         verify::{Verified, verify},
     },
@@ -56,7 +57,7 @@ fn delta(rows: &[(u8, u8)]) -> Delta {
 
 impl Worker {
     async fn claim(&self, partition: &str, first: Manifest) -> Result<Manifest> {
-        let epochs = Epochs::claim(self.ledger.clone(), partition, first, None).await?;
+        let epochs = Epochs::claim(self.ledger.clone(), partition, first, Row::default(), false).await?;
         epochs.load().await?;
         Ok(epochs.manifest().clone())
     }
@@ -117,6 +118,12 @@ async fn scene(objects: &Arc<dyn Objects>) -> (Worker, Manifest) {
     (a, manifest)
 }
 
+async fn set_back(objects: &dyn Objects, plan: &Plan) -> Restored {
+    let done = restore(objects, "job", plan).await.unwrap();
+    finish(objects, "job").await.unwrap();
+    done
+}
+
 async fn keeps_the_rules(objects: Arc<dyn Objects>) {
     let (a, mut by_a) = scene(&objects).await;
     assert_eq!(verified(&objects, "job").await.damaged, []);
@@ -124,8 +131,8 @@ async fn keeps_the_rules(objects: Arc<dyn Objects>) {
     assert_eq!((planned.partitions["all"].repeats(), planned.is_another_version), (7, false));
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
     assert_eq!((planned.partitions["all"].repeats(), planned.partitions["all"].from), (2, 4));
-    let done = restore(&*objects, "job", &planned).await.unwrap();
-    assert_eq!(done.set_back, BTreeMap::from([("all".to_owned(), 5)]));
+    let done = set_back(&*objects, &planned).await;
+    assert_eq!((done.set_back.len(), done.set_back["all"].epoch), (1, 5));
     // whoever ran it before is fenced, also where nobody has claimed yet
     let fenced = a.epoch("all", &mut by_a, &[(9, 90)]).await.unwrap_err();
     assert_eq!(fenced.kind(), Kind::Fenced, "{fenced}");
@@ -145,7 +152,7 @@ async fn keeps_the_rules(objects: Arc<dyn Objects>) {
     // the savepoint is as it was, and can be put into place again
     assert_eq!(verified(&objects, "job/savepoints/before").await.damaged, []);
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     let again = worker(&objects, "job");
     let now = again.claim("all", first()).await.unwrap();
     assert_eq!((again.rows(), now.epoch), (BTreeMap::from([(1, 10), (2, 21)]), 7));
@@ -205,7 +212,7 @@ async fn while_it_is_put_into_place_no_worker_begins() {
     assert!(said.contains("is being put into place"), "{said}");
     // again, from the start
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     assert!(b.ledger.record().await.unwrap().is_some());
     b.claim("all", first()).await.unwrap();
     assert_eq!(b.rows(), BTreeMap::from([(1, 10), (2, 21)]));
@@ -231,7 +238,7 @@ async fn epochs_and_merges_go_on_while_it_is_saved() {
     }
     let planned = plan(&*objects, "job", "s7", &BTreeMap::new()).await.unwrap();
     let epoch = planned.savepoint.partitions["all"].epoch;
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     let b = worker(&objects, "job");
     b.claim("all", first()).await.unwrap();
     let second = if epoch == 15 { 7 } else { 248 };
@@ -245,7 +252,7 @@ async fn a_savepoint_of_another_version_brings_its_version_back() {
     a.ledger.deploy(&JobRecord { generation: 2, ..record("job", "v2") }).await.unwrap();
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
     assert!(planned.is_another_version);
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     let now = a.ledger.record().await.unwrap().unwrap();
     assert_eq!((now.generation, now.digests["the job file"].as_str()), (3, "v1"));
     let refused = a.claim("all", Manifest { generation: 2, ..first() }).await.unwrap_err();
@@ -282,7 +289,7 @@ async fn children_of_a_shard_that_is_open_again_begin_anew_from_its_new_seal() {
     assert!(left.is_empty(), "the parent's blocks are gone: {left:?}");
     save(&*objects, "job", "after", 0).await.unwrap();
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
-    let done = restore(&*objects, "job", &planned).await.unwrap();
+    let done = set_back(&*objects, &planned).await;
     assert_eq!((done.set_aside, done.opened), (vec!["s/high".to_owned(), "s/low".to_owned()], vec!["s/p".to_owned()]));
     assert_eq!(verified(&objects, "job").await.damaged, []);
     let b = worker(&objects, "job");
@@ -306,7 +313,7 @@ async fn children_of_a_shard_that_is_open_again_begin_anew_from_its_new_seal() {
     assert_eq!(c.rows(), BTreeMap::from([(1, 10)]));
     // a savepoint of a sealed parent whose blocks are gone, and of its children
     let planned = plan(&*objects, "job", "after", &BTreeMap::new()).await.unwrap();
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     let sealed = newest_in(&*objects, "job", "s/p").await.unwrap().unwrap();
     assert!(sealed.sealed.is_some() && sealed.state.is_empty());
     let d = worker(&objects, "job");
@@ -377,7 +384,7 @@ async fn damage_is_said_by_name_and_a_savepoint_mends_it() {
     memory.damage("job/records/00000000000000000001", Some(Bytes::from_static(b"y")));
     let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
     assert_eq!(planned.partitions["all"].from, 4);
-    restore(&*objects, "job", &planned).await.unwrap();
+    set_back(&*objects, &planned).await;
     let b = worker(&objects, "job");
     let deployed = b.ledger.record().await.unwrap().unwrap();
     let now = b.claim("all", Manifest { generation: deployed.generation, ..first() }).await.unwrap();

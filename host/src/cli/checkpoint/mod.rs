@@ -2,7 +2,10 @@
 //!
 //! Left to others: what is done (`job::operate`, `checkpoint`), how it looks on a terminal (`page`).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -281,9 +284,11 @@ async fn restore(job: &Operator<'_>, name: &str, accept_repeats: bool, format: O
         return Err(Error::new(Kind::State, words));
     }
     let done = job.restore(&plan, &resting).await?;
+    let set_back: BTreeMap<&String, u64> =
+        done.set_back.iter().map(|(name, manifest)| (name, manifest.epoch)).collect();
     match format {
         Output::Json => line(json!({
-            "savepoint": plan.savepoint, "set_back": done.set_back, "set_aside": done.set_aside, "opened": done.opened,
+            "savepoint": plan.savepoint, "set_back": set_back, "set_aside": done.set_aside, "opened": done.opened,
             "another_version": plan.is_another_version, "shown": shown_json(&shown),
         })),
         Output::Text => page::restored(&plan, &done),

@@ -133,8 +133,8 @@ impl Intake {
             let floor =
                 parents.iter().filter_map(|p| self.lanes.get(&(id.0, p.clone()))).map(|p| p.clock.watermark_us()).min();
             let input = &self.inputs[id.0];
-            let from =
-                begin(&self.lanes[id].progress, &id.1, record.starts.get(&input.name), record.began_us(&input.name));
+            let recorded = record.start_of(&input.name, &id.1);
+            let from = begin(&self.lanes[id].progress, recorded, record.began_us(&input.name));
             let reader = input
                 .source
                 .open(&id.1, from)
@@ -187,13 +187,11 @@ impl Intake {
 }
 
 /// Rules 0 and 6: where a shard begins. `latest` is the moment of the first start, whenever a shard is first read.
-fn begin(progress: &ShardProgress, shard: &ShardId, start: Option<&(Start, Vec<Shard>)>, began_us: i64) -> From {
-    match (&progress.position, start) {
+fn begin(progress: &ShardProgress, recorded: Option<Start>, began_us: i64) -> From {
+    match (&progress.position, progress.start.or(recorded)) {
         (Some(position), _) if !planted::is("read-from-the-beginning") => From::After(position.clone()),
-        (None, Some((Start::Latest, known))) if known.iter().any(|k| k.id == *shard) => {
-            From::Start(Start::At(began_us))
-        }
-        (None, Some((start, known))) if known.iter().any(|k| k.id == *shard) => From::Start(*start),
+        (None, Some(Start::Latest)) => From::Start(Start::At(began_us)),
+        (None, Some(start)) => From::Start(start),
         _ => From::Start(Start::TrimHorizon),
     }
 }

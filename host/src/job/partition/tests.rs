@@ -330,6 +330,7 @@ impl World {
             bytes: u64::MAX,
             until_caught_up: true,
             accept_rejects: false,
+            adopt_row: false,
             on_error: BTreeMap::new(),
         };
         let record = JobRecord {

@@ -17,16 +17,17 @@ use super::{
     shards::{Id, Shards, State, name},
 };
 use crate::{
+    checkpoint::{manifest::JobRecord, row::Row},
     clock::Clock,
     error::{Error, Result},
     job::partition::Holding,
     lease::{
-        Checkpoint, Grant, Lease, LeaseTable,
+        Change, Checkpoint, Expect, Grant, Lease, LeaseTable,
         keeper::{Event, Held, Keeper, Options},
     },
     random,
     record::ShardId,
-    source::Shard,
+    source::{Shard, Start},
 };
 
 /// How often sources are listed for shards that nobody named.
@@ -70,6 +71,7 @@ pub struct Fleet {
 struct Table {
     /// the source, or [`ONE`]
     source: String,
+    rows: Arc<dyn LeaseTable>,
     keeper: Keeper,
     events: mpsc::Receiver<Event>,
 }
@@ -88,9 +90,9 @@ impl Fleet {
         clock: &Arc<dyn Clock>,
         runtime: &Handle,
     ) -> Self {
-        let keep = |(source, table)| {
-            let (keeper, events) = Keeper::start(table, options.clone(), clock.clone(), runtime);
-            Table { source, keeper, events }
+        let keep = |(source, rows): (String, Arc<dyn LeaseTable>)| {
+            let (keeper, events) = Keeper::start(Arc::clone(&rows), options.clone(), clock.clone(), runtime);
+            Table { source, rows, keeper, events }
         };
         Self {
             tables: tables.into_iter().map(keep).collect(),
@@ -104,6 +106,22 @@ impl Fleet {
         self.tables.iter().find(|table| table.source == source)
     }
 
+    /// Every row as it is now, by source.
+    pub async fn rows(&self) -> Result<Vec<(String, Vec<Lease>)>> {
+        let mut all = Vec::new();
+        for table in &self.tables {
+            all.push((table.source.clone(), table.rows.list().await?));
+        }
+        Ok(all)
+    }
+
+    /// Sets the place of a row that nobody owns, unless somebody writes it meanwhile.
+    pub async fn set(&self, id: &Id, row: &Lease, to: Checkpoint) -> Result<()> {
+        let Some(table) = self.table(&id.0) else { return Ok(()) };
+        let change = Change { counter_up: true, owner: Some(None), checkpoint: Some(to), ..Change::default() };
+        table.rows.update(key(id), &Expect::Counter(row.counter), &change).await.map(drop)
+    }
+
     /// What of this has no row, as far as is known.
     pub fn unknown(&self, wanted: &[(Id, Option<Shard>)]) -> Vec<Id> {
         let is_known = |id: &Id| self.table(&id.0).is_none_or(|table| table.keeper.knows(key(id)));
@@ -111,11 +129,11 @@ impl Fleet {
     }
 
     /// Lease rows for everything that is to be run.
-    pub async fn ensure(&self, wanted: &[(Id, Option<Shard>)]) {
+    pub async fn ensure(&self, wanted: &[(Id, Option<Shard>)], record: &JobRecord) {
         for table in &self.tables {
             let own = wanted.iter().filter(|((source, _), _)| *source == table.source);
-            let rows =
-                own.map(|(_, shard)| shard.as_ref().map_or_else(|| Lease::new(JOB, Checkpoint::TrimHorizon), row));
+            let of_job = || Lease::new(JOB, Checkpoint::TrimHorizon);
+            let rows = own.map(|(id, shard)| shard.as_ref().map_or_else(of_job, |shard| row(&id.0, shard, record)));
             table.keeper.ensure(rows.collect()).await;
         }
     }
@@ -144,7 +162,7 @@ impl Fleet {
     pub fn holding(&self, id: &Id) -> Holding {
         let Some(place) = self.places.get(id) else { return Holding::alone() };
         let Grant { lease, permit, progress } = &place.grant;
-        Holding { permit: permit.clone(), progress: Some(progress.clone()), reached: lease.epoch }
+        Holding { permit: permit.clone(), progress: Some(progress.clone()), row: said(id, lease) }
     }
 
     /// The next thing to do. Cancel safe.
@@ -201,12 +219,15 @@ impl Fleet {
     }
 
     /// Its shard is sealed.
-    pub fn seal(&mut self, id: &Id, shards: &Shards) {
+    pub fn seal(&mut self, id: &Id, shards: &Shards, record: &JobRecord) {
         if self.places.remove(id).is_none() {
             return;
         }
         let children = match shards.get(id).map(|known| &known.state) {
-            Some(State::Sealed(manifest)) => manifest.sealed.iter().flatten().map(row).collect(),
+            Some(State::Sealed(manifest)) => {
+                let children = manifest.sealed.iter().flatten();
+                children.map(|child| row(&id.0, child, record)).collect()
+            }
             _ => Vec::new(),
         };
         self.undone.push_back(Undone::Ended(id.clone(), children));
@@ -268,10 +289,29 @@ fn key(id: &Id) -> &str {
     if id.0 == ONE { JOB } else { id.1.as_str() }
 }
 
-fn row(shard: &Shard) -> Lease {
+/// The row of a shard that is not begun: it says where whoever begins it begins.
+fn row(source: &str, shard: &Shard, record: &JobRecord) -> Lease {
+    let start = match record.start_of(source, &shard.id) {
+        None | Some(Start::TrimHorizon) => Checkpoint::TrimHorizon,
+        Some(Start::Latest) => Checkpoint::Latest,
+        Some(Start::At(_)) => Checkpoint::AtTimestamp,
+    };
     Lease {
         parents: shard.parents.iter().map(ToString::to_string).collect(),
         hash_range: Some(shard.hash_range),
-        ..Lease::new(shard.id.to_string(), Checkpoint::TrimHorizon)
+        ..Lease::new(shard.id.to_string(), start)
+    }
+}
+
+/// What a row says to the partition of its shard. The other beginnings are those of the job record.
+fn said(id: &Id, lease: &Lease) -> Row {
+    let all = Row { epoch: lease.epoch, ..Row::default() };
+    match lease.checkpoint {
+        _ if id.0 == ONE => all,
+        Checkpoint::At { sequence, sub_sequence } => {
+            Row { done: Some((sequence, u32::try_from(sub_sequence).unwrap_or(u32::MAX))), ..all }
+        }
+        Checkpoint::TrimHorizon => Row { start: Some(Start::TrimHorizon), ..all },
+        Checkpoint::AtTimestamp | Checkpoint::Latest | Checkpoint::ShardEnd => all,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{checkpoint::manifest::Manifest, planted, record::ShardId, source::Shard, state::HashRange};
+use crate::{checkpoint::manifest::Manifest, lease::Lease, planted, record::ShardId, source::Shard, state::HashRange};
 
 /// A shard of a source, by the source's name.
 pub type Id = (String, ShardId);
@@ -22,10 +22,20 @@ pub struct Known {
 /// What became of a shard.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// not sealed, as far as is known
+    /// nothing of it is done here, as far as is known
     Open,
+    /// it has manifests, and is not sealed, as far as is known
+    Begun,
+    /// another application has read it to its end; here it was never read
+    EndedElsewhere,
     /// this was its last manifest
     Sealed(Box<Manifest>),
+}
+
+impl Known {
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open | State::Begun)
+    }
 }
 
 /// Every shard that was ever heard of.
@@ -47,9 +57,11 @@ impl Shards {
                 let shard = Shard { id: shard.clone(), parents: progress.parents.clone(), hash_range: (from, to) };
                 let id = (source.clone(), shard.id.clone());
                 let known = self.0.entry(id).or_insert(Known { shard, state: State::Open });
-                if manifest.sealed.is_some() {
-                    known.state = State::Sealed(Box::new(manifest.clone()));
-                }
+                known.state = match (&manifest.sealed, &known.state) {
+                    (Some(_), _) => State::Sealed(Box::new(manifest.clone())),
+                    (None, State::Open) => State::Begun,
+                    (None, other) => other.clone(),
+                };
             }
             manifest.sealed.iter().flatten().for_each(|child| self.discover(source, child.clone()));
         }
@@ -60,6 +72,40 @@ impl Shards {
         self.0.get(id)
     }
 
+    /// The shard that a lease row is for.
+    pub fn find(&self, source: &str, key: &str) -> Option<Id> {
+        let id = (source.to_owned(), ShardId::new(key));
+        self.0.contains_key(&id).then_some(id)
+    }
+
+    /// A lease row says that this was read to its end, and there is no manifest of it.
+    pub fn ended_elsewhere(&mut self, id: &Id) {
+        if let Some(known) = self.0.get_mut(id).filter(|known| matches!(known.state, State::Open)) {
+            known.state = State::EndedElsewhere;
+        }
+    }
+
+    /// Shards without a row and without a manifest, of which a child has begun: they were read to their end before, and so were their parents.
+    pub fn lost_their_rows(&mut self, source: &str, rows: &[Lease]) {
+        let row = |id: &Id| rows.iter().find(|row| row.key == id.1.as_str());
+        loop {
+            let begun = |id: &Id, known: &Known| match known.state {
+                State::Open => row(id).is_some_and(|row| row.checkpoint.is_begun()),
+                State::Begun | State::Sealed(_) | State::EndedElsewhere => true,
+            };
+            let child_begun = |parent: &Id| {
+                let is_child = |known: &Known| known.shard.parents.contains(&parent.1);
+                self.0.iter().any(|(id, known)| id.0 == parent.0 && is_child(known) && begun(id, known))
+            };
+            let is_lost = |id: &Id, known: &Known| {
+                id.0 == source && matches!(known.state, State::Open) && row(id).is_none() && child_begun(id)
+            };
+            let lost = self.0.iter().find(|(id, known)| is_lost(id, known)).map(|(id, _)| id.clone());
+            let Some(lost) = lost else { return };
+            self.ended_elsewhere(&lost);
+        }
+    }
+
     /// Every shard.
     pub fn iter(&self) -> impl Iterator<Item = (&Id, &Known)> {
         self.0.iter()
@@ -67,7 +113,7 @@ impl Shards {
 
     /// Shards that are not sealed, as far as is known.
     pub fn open(&self) -> impl Iterator<Item = (&Id, &Shard)> {
-        self.0.iter().filter(|(_, known)| matches!(known.state, State::Open)).map(|(id, known)| (id, &known.shard))
+        self.0.iter().filter(|(_, known)| known.is_open()).map(|(id, known)| (id, &known.shard))
     }
 
     /// The parents of a shard that are not sealed, as far as is known.
@@ -77,7 +123,7 @@ impl Shards {
         }
         let parents = self.0.get(id).map_or(&[][..], |known| &known.shard.parents);
         let ids = parents.iter().map(|parent| (id.0.clone(), parent.clone()));
-        ids.filter(|parent| self.0.get(parent).is_some_and(|known| matches!(known.state, State::Open))).collect()
+        ids.filter(|parent| self.0.get(parent).is_some_and(Known::is_open)).collect()
     }
 
     /// The last manifests of a shard's parents.
@@ -85,7 +131,7 @@ impl Shards {
         let parents = self.0.get(id).map_or(&[][..], |known| &known.shard.parents);
         let sealed = |parent: &ShardId| match &self.0.get(&(id.0.clone(), parent.clone()))?.state {
             State::Sealed(manifest) => Some((**manifest).clone()),
-            State::Open => None,
+            _ => None,
         };
         parents.iter().filter_map(sealed).collect()
     }

@@ -147,7 +147,7 @@ async fn a_row_learns_the_checkpoint_and_the_end() {
     };
     let Some(Event::Gained(grant)) = events.recv().await else { panic!("nothing gained") };
     let at = Checkpoint::At { sequence: crate::record::Sequence::from_u64(77), sub_sequence: 2 };
-    grant.progress.tell(at, 5);
+    grant.progress.tell(Some(at), 5);
     // paces: virtual time
     clock::sleep(DURATION).await;
     let row = table.get("shard-0").await.unwrap().unwrap();
