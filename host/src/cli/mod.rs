@@ -22,6 +22,7 @@ pub mod new;
 mod reference;
 pub mod run;
 pub mod test;
+mod top;
 
 /// A stream processor for Amazon Kinesis that runs WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -45,6 +46,8 @@ enum Command {
     Leases(leases::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
+    /// Look at running workers: who holds what, how far it is, what an epoch takes
+    Top(top::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
     Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),

@@ -63,7 +63,7 @@ pub struct Arguments {
     /// with --emulator: shards of each stream
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000), requires = "emulator")]
     shards: u32,
-    /// serve /metrics, /livez and /readyz here, on this machine only; without ADDR: 127.0.0.1:9464
+    /// serve /metrics, /status (for `pelton top`), /livez and /readyz here, on this machine only; without ADDR: 127.0.0.1:9464
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9464", require_equals = true)]
     metrics: Option<SocketAddr>,
     /// how figures and mistakes of the job file are printed

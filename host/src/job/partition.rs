@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
+pub mod figures;
 pub mod intake;
 pub mod letters;
 pub mod locality;
@@ -16,13 +17,14 @@ pub mod locality;
 mod tests;
 pub mod timing;
 
+use figures::Timing;
 use intake::{Input, Intake, LaneId};
 use timing::timed;
 
 use super::{
     flow::{Flow, Rejected},
     graph::OnError,
-    live::Live,
+    live::{Live, Phases},
 };
 use crate::{
     checkpoint::{
@@ -138,6 +140,7 @@ pub struct Partition {
     dead_letters: Option<usize>,
     intake: Intake,
     epochs: Epochs,
+    timing: Timing,
     holding: Holding,
     event_clock: PartitionClock,
     clock: Arc<dyn Clock>,
@@ -172,7 +175,6 @@ impl Partition {
         flow.restore(&*store, manifest.range, &manifest.watermarks)?;
         let intake = Intake::new(inputs, &manifest, settings.one_shard).await?;
         let event_clock = PartitionClock::new(manifest.watermarks.get(PARTITION).copied());
-        live.update(&settings.name, |now| now.epoch = manifest.epoch);
         let epoch_began = clock.elapsed();
         let counted = Counted::default();
         let mut partition = Self {
@@ -183,6 +185,7 @@ impl Partition {
             dead_letters,
             intake,
             epochs,
+            timing: Timing::default(),
             holding,
             event_clock,
             clock,
@@ -198,6 +201,7 @@ impl Partition {
             }
         }
         partition.open_ready().await?;
+        partition.show_epoch();
         Ok(partition)
     }
 
@@ -222,8 +226,7 @@ impl Partition {
                 changed = stop.changed() => if changed.is_err() { return self.finish(false).await },
                 durable = self.epochs.durable(), if self.epochs.is_pending() => {
                     durable?;
-                    self.epochs.settle(&mut self.outlets).await?;
-                    self.show();
+                    self.publish().await?;
                 }
                 () = clock::sleep(left) => {}
                 Some((id, reader, event)) = self.intake.next() => {
@@ -284,15 +287,6 @@ impl Partition {
         let shard = manifest.shards.values().flat_map(BTreeMap::values).next().filter(|_| self.settings.one_shard);
         let done = shard.and_then(|shard| shard.position.as_ref()?.record).map(Checkpoint::from);
         progress.tell(done, manifest.epoch);
-    }
-
-    fn show(&self) {
-        self.tell();
-        let (epoch, behind_ms) = (self.epochs.manifest().epoch, self.intake.behind_ms());
-        self.live.update(&self.settings.name, |now| {
-            now.epoch = epoch;
-            now.behind_ms = behind_ms;
-        });
     }
 
     fn lane(&mut self, id: &LaneId) -> &mut intake::Lane {
@@ -409,27 +403,49 @@ impl Partition {
             }
         }
         let open = self.intake.lanes.values().filter(|lane| lane.open).count() as u64;
-        self.live.update(&self.settings.name, |now| now.shards = open);
+        self.live.update(&self.settings.name, |now| now.open_shards = open);
+        Ok(())
+    }
+
+    /// Rule 5, once the epoch that was handed over is durable.
+    async fn publish(&mut self) -> Result<()> {
+        let durable = self.clock.elapsed();
+        self.timing.took.commit = durable.saturating_sub(self.timing.handed_over);
+        self.epochs.settle(&mut self.outlets).await?;
+        self.timing.took.publish = self.clock.elapsed().saturating_sub(durable);
+        self.show_epoch();
         Ok(())
     }
 
     /// Rules 1 to 4. Nothing is under way when this is called: a batch is handled to its end before the loop goes on.
     async fn end_epoch(&mut self) -> Result<()> {
-        self.epoch_began = self.clock.elapsed();
+        let began = self.clock.elapsed();
+        self.epoch_began = began;
         self.refuse_too_many_rejects()?;
         let counted = std::mem::take(&mut self.counted);
         if !counted.changed && self.epochs.manifest().held.is_empty() && self.epochs.unpublished().is_empty() {
+            self.show_epoch();
             return Ok(());
         }
+        if self.epochs.is_pending() {
+            self.epochs.durable().await?;
+            self.publish().await?;
+        }
+        let settled = self.clock.elapsed();
         let mut delta = Delta::default();
         self.flow.freeze(&mut delta);
+        let frozen = self.clock.elapsed();
         if planted::is("state-forgotten") && self.epochs.manifest().epoch % 4 == 3 {
             delta = Delta::default();
         }
         let mut watermarks: std::collections::BTreeMap<String, i64> = self.flow.watermarks().collect();
         watermarks.insert(PARTITION.to_owned(), self.event_clock.watermark_us());
         let done = Done { delta, shards: self.intake.progress(), watermarks };
-        self.epochs.end(done, &mut self.outlets).await
+        self.epochs.end(done, &mut self.outlets).await?;
+        let handed_over = self.clock.elapsed();
+        let (wait, freeze, prepare) = (settled - began, frozen - settled, handed_over - frozen);
+        self.timing = Timing { took: Phases { wait, freeze, prepare, ..Phases::default() }, handed_over };
+        Ok(())
     }
 
     /// Too many rejects in one epoch: the step has failed, not the records; the epoch is thrown away.
@@ -459,7 +475,7 @@ impl Partition {
         self.counted.changed = true;
         self.end_epoch().await?;
         self.epochs.close(&mut self.outlets).await?;
-        self.show();
+        self.show_epoch();
         Ok(Ending::Finished)
     }
 

@@ -192,10 +192,12 @@ pub async fn work(
     };
     let Place { store, ledger, leases, letters, .. } = place;
     let (clock, live) = (around.clock, around.live);
+    live.keep_in(&store);
     let worker = Worker { builder, sources, record, settings, letters, store, ledger, clock, live };
     match leases {
         None => worker.run(stop).await,
         Some((tables, keep)) => {
+            worker.live.call(&keep.worker);
             let fleet = Fleet::join(tables, &keep, &worker.clock, &runtime);
             worker.run_in(fleet, stop).await
         }

@@ -176,6 +176,7 @@ impl Worker<'_> {
                     under.begin(id.clone(), self.life(id.clone(), &shards, fleet.holding(&id), told), stop);
                 }
             }
+            self.live.hold(fleet.shown(self.clock.elapsed()));
             tokio::select! {
                 biased;
                 changed = stop.changed(), if !stopping => if changed.is_err() { under.stop_all() },

@@ -92,6 +92,10 @@ impl Source for FileSource {
         &self.stream
     }
 
+    fn mode(&self) -> &'static str {
+        "file"
+    }
+
     fn shards(&self) -> Pending<'_, Result<Vec<Shard>>> {
         let shards = self.files.iter().map(|(shard, _)| shard.clone()).collect();
         Box::pin(std::future::ready(Ok(shards)))

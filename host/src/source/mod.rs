@@ -86,6 +86,11 @@ pub trait Source: Send + Sync {
     /// The name of the stream or file, for identity.
     fn stream(&self) -> &str;
 
+    /// How it is read, in a word, for people.
+    fn mode(&self) -> &'static str {
+        "given"
+    }
+
     /// When the stream was made, microseconds since 1970: one made again under the same name holds other records.
     fn created_us(&self) -> Option<i64> {
         None

@@ -73,6 +73,11 @@ pub trait StateStore: Send + Sync {
     /// Applies all deltas in order as one. After an error the store answers every further call with an error: what is
     /// durable is known only after it was opened again.
     fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()>;
+
+    /// Bytes of what is kept, about, for people who look; none where that is not known.
+    fn bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// When a write survives a crash of the machine. A crash of the process alone it survives once it has returned.

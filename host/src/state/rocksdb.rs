@@ -201,4 +201,9 @@ impl StateStore for RocksStore {
             self.error(format_args!("cannot be written: {e}; the job goes back to the last commit"))
         })
     }
+
+    fn bytes(&self) -> Option<u64> {
+        let figure = |name: &str| self.db.property_int_value(name).ok().flatten();
+        Some(figure("rocksdb.total-sst-files-size")? + figure("rocksdb.cur-size-all-mem-tables")?)
+    }
 }

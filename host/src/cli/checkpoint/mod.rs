@@ -25,6 +25,8 @@ use crate::{
 
 mod page;
 
+pub use page::size;
+
 /// Look at what a job would go on from, and keep copies of it.
 #[derive(Debug, Args)]
 pub struct Arguments {

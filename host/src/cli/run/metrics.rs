@@ -1,19 +1,20 @@
-//! `/metrics`, `/livez` and `/readyz` of a running job, on this machine only.
+//! `/metrics`, `/status`, `/livez` and `/readyz` of a running job, on this machine only.
 //!
 //! Left to others: what the figures are (`job::metrics`).
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Router,
+    Json, Router,
     http::{StatusCode, header},
     routing::get,
 };
 use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
+    clock::SystemClock,
     error::{Error, Kind, Result},
-    job::{live::Live, metrics::Metrics},
+    job::{live::Live, metrics::Metrics, status::Status},
     task::{self, Task},
 };
 
@@ -43,7 +44,7 @@ pub fn serve(runtime: &Handle, at: SocketAddr, job: &str, live: Arc<Live>) -> Re
         Error::new(Kind::Config, message)
     })?;
     let at = listener.local_addr().map_err(|e| Error::new(Kind::Internal, format!("a socket has no address: {e}")))?;
-    let routes = routes(Arc::new(Metrics::new(job, live.clone())), live);
+    let routes = routes(job, live);
     let task = task::spawn(runtime, async move {
         if let Err(failed) = axum::serve(listener, routes).await {
             tracing::warn!("metrics are no longer served: {failed}");
@@ -52,7 +53,10 @@ pub fn serve(runtime: &Handle, at: SocketAddr, job: &str, live: Arc<Live>) -> Re
     Ok(Serving { at, _task: task })
 }
 
-fn routes(metrics: Arc<Metrics>, live: Arc<Live>) -> Router {
+fn routes(job: &str, live: Arc<Live>) -> Router {
+    let metrics = Arc::new(Metrics::new(job, live.clone()));
+    let (job, up, told) = (job.to_owned(), SystemClock::shared(), live.clone());
+    let status = move || async move { Json(Status::of(&job, &told, up.elapsed())) };
     let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
     let ready = move || async move {
         match live.now().shards {
@@ -61,5 +65,9 @@ fn routes(metrics: Arc<Metrics>, live: Arc<Live>) -> Router {
         }
     };
     let live = || async { "alive\n" };
-    Router::new().route("/metrics", get(text)).route("/livez", get(live)).route("/readyz", get(ready))
+    Router::new()
+        .route("/metrics", get(text))
+        .route("/status", get(status))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
 }

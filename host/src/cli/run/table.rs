@@ -19,7 +19,7 @@ use crate::{
     cli::Output,
     clock,
     job::{
-        live::{Live, Now},
+        live::{Live, Overall},
         metrics::watermark_us,
     },
 };
@@ -112,7 +112,7 @@ fn to_json(live: &Live, rate: Option<u64>) -> serde_json::Value {
         "rejects": live.rejects.load(Relaxed),
         "late": live.late.load(Relaxed),
         "behind_ms": now.behind_ms,
-        "watermark_us": watermark_us(&now),
+        "watermark_us": watermark_us(now.watermark_us),
         "epoch": now.epoch,
         "shards": now.shards,
     })
@@ -155,8 +155,12 @@ pub fn line(live: &Live, rate: Option<u64>) -> String {
     )
 }
 
-fn lag(now: &Now) -> String {
-    let ms = now.behind_ms;
+fn lag(now: &Overall) -> String {
+    lag_of(now.behind_ms)
+}
+
+/// How far behind, of at most 8 characters.
+pub fn lag_of(ms: u64) -> String {
     match ms / 1000 {
         0..=99 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         seconds @ 100..=5999 => format!("{} min", seconds / 60),
@@ -164,8 +168,8 @@ fn lag(now: &Now) -> String {
     }
 }
 
-fn watermark(now: &Now) -> String {
-    let time = watermark_us(now).and_then(timestamp_us_to_datetime);
+fn watermark(now: &Overall) -> String {
+    let time = watermark_us(now.watermark_us).and_then(timestamp_us_to_datetime);
     time.map_or_else(|| "-".to_owned(), |time| time.to_string())
 }
 

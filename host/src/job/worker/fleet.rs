@@ -20,7 +20,7 @@ use crate::{
     checkpoint::{manifest::JobRecord, row::Row},
     clock::Clock,
     error::{Error, Result},
-    job::partition::Holding,
+    job::{live::LeaseNow, partition::Holding},
     lease::{
         Change, Checkpoint, Expect, Grant, Lease, LeaseTable,
         keeper::{Event, Held, Keeper, Options},
@@ -55,6 +55,8 @@ struct Place {
     grant: Grant,
     not_before: Duration,
     attempts: u32,
+    /// why it failed the last time
+    last: Option<String>,
     /// only a person can mend it
     stuck: Option<String>,
 }
@@ -197,7 +199,7 @@ impl Fleet {
             Event::Gained(grant) => {
                 let id = id(&grant.lease.key);
                 tracing::info!(partition = name(&id), "this worker runs it from now on");
-                let place = Place { grant, not_before: Duration::ZERO, attempts: 0, stuck: None };
+                let place = Place { grant, not_before: Duration::ZERO, attempts: 0, last: None, stuck: None };
                 self.places.insert(id.clone(), place);
                 Told::Begin(id)
             }
@@ -239,6 +241,7 @@ impl Fleet {
             let wait = random::back_off(place.attempts, Duration::from_millis(500), Duration::from_secs(30));
             tracing::warn!(partition = name(id), wait_ms = wait.as_millis() as u64, "it begins again: {failed}");
             place.not_before = now + wait;
+            place.last = Some(failed.to_string());
             place.attempts = place.attempts.saturating_add(1);
         }
     }
@@ -254,8 +257,7 @@ impl Fleet {
         }
     }
 
-    /// What is held, for people who look.
-    pub fn held(&self) -> BTreeMap<Id, Held> {
+    fn held(&self) -> BTreeMap<Id, Held> {
         let of = |table: &Table| {
             let source = table.source.clone();
             table.keeper.held().into_iter().map(move |(key, held)| {
@@ -264,6 +266,22 @@ impl Fleet {
             })
         };
         self.tables.iter().flat_map(of).collect()
+    }
+
+    /// What is held and why, by partition, for people who look.
+    pub fn shown(&self, now: Duration) -> BTreeMap<String, LeaseNow> {
+        let of = |(id, held): (Id, Held)| {
+            let place = self.places.get(&id);
+            let (state, waits_for) = match place {
+                Some(Place { stuck: Some(why), .. }) => ("stuck", Some(why.clone())),
+                Some(Place { not_before, last: Some(why), .. }) if *not_before > now => ("waits", Some(why.clone())),
+                Some(_) => ("runs", None),
+                None => ("waits", Some("the permit of its last owner must end first".to_owned())),
+            };
+            let held_s = now.saturating_sub(held.since).as_secs();
+            (name(&id), LeaseNow { why: held.why.to_owned(), held_s, state: state.to_owned(), waits_for })
+        };
+        self.held().into_iter().map(of).collect()
     }
 
     /// Gives everything back, and ends.

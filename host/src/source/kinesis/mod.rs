@@ -117,6 +117,10 @@ impl Source for Kinesis {
         &self.stream
     }
 
+    fn mode(&self) -> &'static str {
+        "fan_out"
+    }
+
     fn created_us(&self) -> Option<i64> {
         Some(self.created_us)
     }
