@@ -7,6 +7,7 @@ mod chaos;
 mod check_cases;
 mod cli;
 mod fleet;
+mod fleet_example;
 mod flights;
 mod guide;
 mod kinesis_sinks;

@@ -27,6 +27,9 @@ use crate::{
     },
 };
 
+mod picture;
+mod watch;
+
 /// Look at who runs what, and move it.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -49,6 +52,8 @@ enum What {
         #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=3600))]
         watch: u64,
     },
+    /// Say who takes which lease as it happens, and draw it
+    Watch(watch::Watch),
     /// Ask for a lease to be handed over, and wait until it is
     Move {
         /// the job file
@@ -101,6 +106,7 @@ pub fn leases(arguments: &Arguments) -> Result<()> {
     let (place, format) = (&arguments.place, arguments.format);
     match &arguments.what {
         What::List { job, watch } => operate(job, place, format, async |job| list(job, *watch, format).await),
+        What::Watch(watch) => operate(&watch.job, place, format, async |job| watch::watch(job, watch, format).await),
         What::Move { job, shard, to, force } => {
             operate(job, place, format, async |job| move_to(job, shard, to, *force, format).await)
         }

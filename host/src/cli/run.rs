@@ -129,7 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// SIGTERM or Ctrl-C: the epoch ends, is committed, and the process exits with 0.
-async fn ended() {
+pub(super) async fn ended() {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
     let terminated = async {
         match &mut terminate {

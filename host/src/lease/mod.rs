@@ -3,11 +3,13 @@
 //! The rules: a row is changed only while what the caller expects of it holds, and the change is one step; the counter is the lock
 //! and the heartbeat; what a row holds beyond a [`Lease`] stays as it is. The rows are those of the Kinesis Client Library, so
 //! that a job can take over from one and give back. A lease spreads work and proves nothing: the claim of `checkpoint` does.
-//! `assign` decides what a worker should take, `keeper` takes, renews and gives back, `look` and `steer` are for people.
+//! `assign` decides what a worker should take, `keeper` takes, renews and gives back, `look`, `history` and `steer` are for
+//! people.
 //! Left to others: what runs under a lease (`job`).
 
 pub mod assign;
 pub mod dynamodb;
+pub mod history;
 pub mod keeper;
 pub mod look;
 pub mod memory;
