@@ -18,6 +18,7 @@ use tracing::warn;
 use crate::{
     clock,
     error::{Error, Happened, Kind, Result},
+    permit::Permit,
     random,
     record::{Batch, RowReject},
     sink::{
@@ -101,8 +102,8 @@ pub type Outcomes = std::result::Result<Vec<Option<String>>, CallFailed>;
 
 /// A service that takes many entries at once.
 pub trait Service: Send + Sync + 'static {
-    /// One request. Runs on the shared runtime.
-    fn send(&self, entries: Vec<Arc<Entry>>) -> Pending<'static, Outcomes>;
+    /// One request, on the shared runtime. Whatever it sends to the service, an own attempt again too, it sends only while the permit holds.
+    fn send(&self, entries: Vec<Arc<Entry>>, permit: Permit) -> Pending<'static, Outcomes>;
 }
 
 /// A sink's queue to a service.
@@ -212,13 +213,12 @@ impl Delivery {
     }
 
     async fn request(&mut self) -> Result<()> {
-        if let Some((writer, _)) = &self.identity {
-            writer.permit.check().map_err(|e| e.at(format_args!("sink `{}`", self.name)))?;
-        }
+        let permit = self.identity.as_ref().map_or_else(Permit::unlimited, |(writer, _)| writer.permit.clone());
+        permit.check().map_err(|e| e.at(format_args!("sink `{}`", self.name)))?;
         let chosen = self.chosen();
         let entries = chosen.iter().map(|place| self.queue[*place].0.clone()).collect();
         let service = self.service.clone();
-        let sent = task::spawn(&self.runtime, async move { service.send(entries).await });
+        let sent = task::spawn(&self.runtime, async move { service.send(entries, permit).await });
         match sent.join().await {
             Ok(outcomes) if outcomes.len() == chosen.len() => self.settle(&chosen, outcomes).await,
             Ok(outcomes) => {

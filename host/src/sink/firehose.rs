@@ -11,10 +11,11 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
+    permit::Permit,
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
-        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
+        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service, aws::Permitted},
     },
     source::Pending,
 };
@@ -50,13 +51,14 @@ struct DeliveryStream {
 }
 
 impl Service for DeliveryStream {
-    fn send(&self, entries: Vec<Arc<Entry>>) -> Pending<'static, Outcomes> {
+    fn send(&self, entries: Vec<Arc<Entry>>, permit: Permit) -> Pending<'static, Outcomes> {
         let call = self.client.put_record_batch().delivery_stream_name(&self.name);
         Box::pin(async move {
             let records = entries
                 .iter()
                 .map(|entry| Record::builder().data(Blob::new(entry.data.clone())).build().expect("the data is set"));
-            let answer = call.set_records(Some(records.collect())).send().await;
+            let answer =
+                call.set_records(Some(records.collect())).customize().interceptor(Permitted(permit)).send().await;
             let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));

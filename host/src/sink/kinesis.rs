@@ -12,10 +12,11 @@ use tokio::runtime::Handle;
 
 use crate::{
     error::{Error, Kind, Result},
+    permit::Permit,
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
-        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service},
+        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service, aws::Permitted},
     },
     source::Pending,
 };
@@ -57,14 +58,15 @@ struct Stream {
 }
 
 impl Service for Stream {
-    fn send(&self, entries: Vec<Arc<Entry>>) -> Pending<'static, Outcomes> {
+    fn send(&self, entries: Vec<Arc<Entry>>, permit: Permit) -> Pending<'static, Outcomes> {
         let call = self.client.put_records().stream_name(&self.name);
         Box::pin(async move {
             let records = entries.iter().map(|entry| {
                 let builder = PutRecordsRequestEntry::builder().data(Blob::new(entry.data.clone()));
                 builder.partition_key(partition_key(&entry.key)).build().expect("data and key are set")
             });
-            let answer = call.set_records(Some(records.collect())).send().await;
+            let answer =
+                call.set_records(Some(records.collect())).customize().interceptor(Permitted(permit)).send().await;
             let answer = answer.map_err(|failed| delivery::aws::call_failed(&failed))?;
             let outcome =
                 |code: Option<&str>, why: Option<&str>| Some(format!("{}: {}", code?, why.unwrap_or_default()));

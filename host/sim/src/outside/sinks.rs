@@ -7,6 +7,7 @@ use std::{
 
 use pelton::{
     error::{Error, Happened, Kind, Result},
+    permit::Permit,
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
@@ -187,7 +188,7 @@ impl SentSink {
 }
 
 impl Service for Receiving {
-    fn send(&self, entries: Vec<Arc<Entry>>) -> Pending<'static, Outcomes> {
+    fn send(&self, entries: Vec<Arc<Entry>>, _: Permit) -> Pending<'static, Outcomes> {
         let (caller, writer) = (self.caller.clone(), lock(&self.writer).clone());
         Box::pin(async move {
             if let Some(writer) = &writer

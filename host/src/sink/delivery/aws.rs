@@ -1,12 +1,35 @@
 //! What a failed call of an AWS SDK means for a delivery.
 //!
 //! The rule: a code that a person must do something about is final; everything else may be sent again, and may have been written.
+//! Whoever was stopped while a call was under way must not send it again when it wakes up: the SDK asks before each transmission.
 //! Left to others: sending again (`delivery`), and the calls themselves.
 
-use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kinesis::{
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef},
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+};
 
 use super::CallFailed;
-use crate::{aws::said, error::Happened};
+use crate::{aws::said, error::Happened, permit::Permit};
+
+/// Asks for the permit before each transmission, those that the SDK repeats by itself too.
+#[derive(Debug)]
+pub struct Permitted(pub Permit);
+
+impl Intercept for Permitted {
+    fn name(&self) -> &'static str {
+        "permit"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.0.check().map_err(Into::into)
+    }
+}
 
 /// What a failed call of the SDK means.
 pub fn call_failed<E, R>(failed: &SdkError<E, R>) -> CallFailed

@@ -27,7 +27,7 @@ struct Moody {
 }
 
 impl Service for Moody {
-    fn send(&self, entries: Vec<Arc<Entry>>) -> Pending<'static, Outcomes> {
+    fn send(&self, entries: Vec<Arc<Entry>>, _: Permit) -> Pending<'static, Outcomes> {
         let mut log = self.log.lock().unwrap();
         log.calls += 1;
         let call = log.calls;
