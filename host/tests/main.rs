@@ -12,6 +12,7 @@ mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod leases;
+mod objects;
 mod plugin;
 mod savepoint;
 mod scripted_service;
