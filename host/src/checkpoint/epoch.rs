@@ -281,7 +281,8 @@ fn begin(newest: Option<Manifest>, first: Manifest) -> Manifest {
 fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
     let stands = if epoch == 0 { "knows nothing of it".to_owned() } else { format!("ends with epoch {epoch}") };
     let words = format!(
-        "partition {partition} has committed epoch {reached}, as its lease row says, but the checkpoint store {stands}: it is another one, or it          was emptied or set back; name the right one, restore it, or go on from what is there with --accept-repeats"
+        "partition {partition} has committed epoch {reached}, as its lease row says, but the checkpoint store {stands}: it is another one, or it \
+         was emptied or set back; name the right one, restore it, or go on from what is there with --accept-repeats"
     );
     Error::new(Kind::State, words)
 }

@@ -5,6 +5,7 @@
 //! where it is a bucket; there the server is killed too, and answers are lost. `PELTON_SEED` repeats their plan. Leases lie in the
 //! emulator's DynamoDB.
 
+mod outage;
 mod workers;
 
 use std::time::Duration;

@@ -154,10 +154,11 @@ impl Drop for Fleet {
     }
 }
 
-/// The last words of the workers of a folder.
+/// The last words of the workers of a folder, without their figures.
 pub fn log(folder: &Path) -> String {
     let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    log.lines().rev().take(30).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+    let words = log.lines().filter(|line| !line.contains(" records/s, "));
+    words.rev().take(30).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
 }
 
 async fn wait_for_end(worker: &mut Child, folder: &Path) {
