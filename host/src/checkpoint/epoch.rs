@@ -278,7 +278,8 @@ fn begin(newest: Option<Manifest>, first: Manifest) -> Manifest {
     }
 }
 
-fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
+/// The refusal of a store whose newest manifest of a partition is of `epoch`, where its lease row knows of `reached`.
+pub fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
     let stands = if epoch == 0 { "knows nothing of it".to_owned() } else { format!("ends with epoch {epoch}") };
     let words = format!(
         "partition {partition} has committed epoch {reached}, as its lease row says, but the checkpoint store {stands}: it is another one, or it \

@@ -47,6 +47,11 @@ use crate::{
 /// The name of the partition of a job that is one partition.
 pub const ONE: &str = "all";
 
+/// The name of the partition that a row of a lease table is for, by the table's source.
+pub fn partition_of(source: &str, key: &str) -> String {
+    if source == ONE { ONE.to_owned() } else { name(&(source.to_owned(), ShardId::new(key))) }
+}
+
 /// What the partitions of a worker share.
 pub struct Worker<'a> {
     /// makes their parts
