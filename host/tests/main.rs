@@ -13,6 +13,7 @@ mod guide;
 mod kinesis_sinks;
 mod kinesis_source;
 mod leases;
+mod objects;
 mod plugin;
 mod savepoint;
 mod scripted_service;

@@ -17,8 +17,8 @@ use crate::{
     checkpoint::{ledger::remote::newest_in, manifest::Manifest},
     error::{Error, Kind, Result},
     job::{
-        operate::{Operator, partition_of},
-        worker::takeover::told,
+        operate::Operator,
+        worker::{partition_of, takeover::told},
     },
     lease::{
         Checkpoint, LeaseTable,

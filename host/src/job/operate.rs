@@ -16,7 +16,7 @@ use super::{
     build::DEAD_LETTERS,
     graph::{Graph, NodeKind, SinkKind, SourceKind, Store},
     run::{CUT, Tables, digests, place},
-    worker::{ONE, takeover::told},
+    worker::{partition_of, takeover::told},
 };
 use crate::{
     checkpoint::{
@@ -56,11 +56,6 @@ pub struct Shown {
     pub partition: String,
     /// the highest epoch; none where it is not known: such a sink keeps no record
     pub epoch: Option<u64>,
-}
-
-/// The partition of a lease.
-pub fn partition_of(source: &str, key: &str) -> String {
-    if source == ONE { ONE.to_owned() } else { format!("{source}/{key}") }
 }
 
 impl Operator<'_> {

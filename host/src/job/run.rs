@@ -148,7 +148,7 @@ pub async fn work(
     stop: watch::Receiver<bool>,
 ) -> Result<()> {
     let digests = digests(graph);
-    let known = place.records.record().await?;
+    let known = begin::known(&place, options.accept_repeats).await?;
     let generation = generation(known.as_ref(), &graph.job, &digests, options)?;
     let runtime = around.runtime.clone();
     let builder = Builder {

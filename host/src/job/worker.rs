@@ -3,7 +3,8 @@
 //!
 //! The rules: a partition is claimed only here; two lives of one partition never overlap in a worker. Alone, when one partition fails, all
 //! stop where they are, and the last commits are what counts. In a fleet a partition that fails for want of something outside begins
-//! again after a while, and one that nobody but a person can mend waits with words; the others go on.
+//! again after a while, and one that nobody but a person can mend waits with words; the others go on. A worker that cannot write its own
+//! store gives everything back and ends: others can go on where it cannot.
 //! Left to others: the life of a partition (`partition`), what may begin (`shards`), leases (`fleet`), what a child begins with
 //! (`checkpoint::reshard`).
 
@@ -37,6 +38,7 @@ use crate::{
         ledger::{Ledger, newest_of_all},
         manifest::{JobRecord, Manifest},
         reshard,
+        row::Row,
     },
     clock::{self, Clock},
     error::{Kind, Result},
@@ -46,6 +48,11 @@ use crate::{
 
 /// The name of the partition of a job that is one partition.
 pub const ONE: &str = "all";
+
+/// The name of the partition that a row of a lease table is for, by the table's source.
+pub fn partition_of(source: &str, key: &str) -> String {
+    if source == ONE { ONE.to_owned() } else { name(&(source.to_owned(), ShardId::new(key))) }
+}
 
 /// What the partitions of a worker share.
 pub struct Worker<'a> {
@@ -173,7 +180,12 @@ impl Worker<'_> {
             for id in if stopping { Vec::new() } else { due } {
                 if self.may_begin(&id, &mut shards).await {
                     let (stop, told) = watch::channel(false);
-                    under.begin(id.clone(), self.life(id.clone(), &shards, fleet.holding(&id), told), stop);
+                    let mut holding = fleet.holding(&id);
+                    // somebody has looked, and goes on from what is there, whatever this job's own rows know
+                    if self.builder.accept_repeats && holding.row.epoch.is_some() {
+                        holding.row = Row::default();
+                    }
+                    under.begin(id.clone(), self.life(id.clone(), &shards, holding, told), stop);
                 }
             }
             self.live.hold(fleet.shown(self.clock.elapsed()));
@@ -181,7 +193,13 @@ impl Worker<'_> {
                 biased;
                 changed = stop.changed(), if !stopping => if changed.is_err() { under.stop_all() },
                 event = fleet.next() => self.told(event, &mut fleet, &mut under),
-                (id, ending) = under.ended() => self.ended(&id, ending, &mut fleet, &mut shards).await,
+                (id, ending) = under.ended() => {
+                    if let Err(failed) = self.ended(&id, ending, &mut fleet, &mut shards).await {
+                        drop(under);
+                        fleet.leave().await?;
+                        return Err(failed);
+                    }
+                }
                 () = clock::sleep(fleet::POLL) => {}
             }
             if self.clock.elapsed() >= next_listing && !stopping {
@@ -213,8 +231,14 @@ impl Worker<'_> {
         }
     }
 
-    /// A partition of a fleet has ended.
-    async fn ended(&self, id: &Id, ending: Option<Result<Ending>>, fleet: &mut Fleet, shards: &mut Shards) {
+    /// A partition of a fleet has ended. It is an error if nothing can run in this worker any more.
+    async fn ended(
+        &self,
+        id: &Id,
+        ending: Option<Result<Ending>>,
+        fleet: &mut Fleet,
+        shards: &mut Shards,
+    ) -> Result<()> {
         match ending {
             None => {}
             Some(Ok(Ending::Finished)) => fleet.give_back(id),
@@ -225,12 +249,17 @@ impl Worker<'_> {
             Some(Err(failed)) => {
                 let failed = self.place(failed, id);
                 self.live.restarted(&name(id), &failed.to_string());
+                // closed for good after a write that failed: what is on its disk is known when it is opened again
+                if self.store.get(&[]).is_err() {
+                    return Err(failed);
+                }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
                     _ => fleet.wait(id, &failed),
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether the parents of a shard are sealed, asking for those that were not when they were last looked at.

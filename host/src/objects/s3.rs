@@ -1,7 +1,8 @@
 //! Objects in a bucket of S3, or of a server that speaks its protocol and has conditional writes.
 //!
 //! The rule: an object is put with `If-None-Match: *`, which the service decides; a request that was sent again after its answer was lost
-//! may find its own object, so "it exists" is never taken for "it is another's": the owner reads it.
+//! may find its own object, so "it exists" is never taken for "it is another's": the owner reads it. A bucket that is not there is a
+//! failure, never a bucket without objects.
 //! Credentials, region and endpoint are found as for every other service of AWS (`aws`).
 
 use std::{ops::Range, sync::Arc};
@@ -74,14 +75,18 @@ impl S3Objects {
     }
 
     fn failed(&self, what: &str, name: &str, error: &StoreError) -> Error {
-        let why = match error {
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+        let refused = matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. });
+        let advice = match code(error).as_deref() {
+            Some(NO_BUCKET) => format!("; there is no bucket `{}`: make it, or mend `store:` in the job file", self.bucket),
+            Some("ExpiredToken") => "; renew the credentials".to_owned(),
+            code if refused || code.is_some_and(|code| REFUSALS.contains(&code)) => {
                 "; check the credentials, and that they allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+                    .to_owned()
             }
-            _ => "",
+            _ => String::new(),
         };
-        let text: String = error.to_string().chars().take(600).collect();
-        Error::new(Kind::Unavailable, format!("the store {}: `{name}` cannot be {what}: {text}{why}", self.place()))
+        let words = format!("the store {}: `{name}` cannot be {what}: {}{advice}", self.place(), said(error));
+        Error::new(Kind::Unavailable, words)
     }
 
     /// The request runs where the network is served; whoever asked may go away meanwhile.
@@ -93,15 +98,46 @@ impl S3Objects {
     }
 }
 
+/// Codes of the service.
+const NO_BUCKET: &str = "NoSuchBucket";
+const REFUSALS: &[&str] = &["AccessDenied", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"];
+
+/// Part of an answer in XML. It is in the words of the error, and nowhere else.
+fn part_of_answer(error: &StoreError, tag: &str) -> Option<String> {
+    let text = error.to_string();
+    let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+    Some(rest.split_once('<')?.0.to_owned())
+}
+
+fn code(error: &StoreError) -> Option<String> {
+    part_of_answer(error, "Code")
+}
+
+/// The code and the words of the service, or why it was not reached.
+fn said(error: &StoreError) -> String {
+    let text = match (code(error), part_of_answer(error, "Message")) {
+        (Some(code), words) => format!("{code}: {}", words.unwrap_or_default()),
+        (None, _) => {
+            let cause = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source()).last();
+            format!("{error}: {}", cause.unwrap_or(error))
+        }
+    };
+    text.chars().take(LONGEST_WORDS).collect()
+}
+
+/// Of a message that a service gives.
+const LONGEST_WORDS: usize = 600;
+
 impl Objects for S3Objects {
     fn create<'a>(&'a self, name: &'a str, bytes: Bytes) -> Pending<'a, Result<Created>> {
         Box::pin(async move {
             check_name(name)?;
             let (store, path) = (self.store.clone(), self.path(name));
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            // 412 alone says that the object is there (it comes wrapped); 409 says that somebody is about to make it, perhaps in vain
             match self.request(async move { store.put_opts(&path, bytes.into(), options).await }).await {
                 Ok(_) => Ok(Created::Done),
-                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(Created::Exists),
+                Err(StoreError::AlreadyExists { source, .. }) if source.is::<StoreError>() => Ok(Created::Exists),
                 Err(e) => Err(self.failed("created", name, &e)),
             }
         })
@@ -113,7 +149,7 @@ impl Objects for S3Objects {
             let options = GetOptions { range: part.map(GetRange::Bounded), ..GetOptions::default() };
             match self.request(async move { store.get_opts(&path, options).await?.bytes().await }).await {
                 Ok(bytes) => Ok(Some(bytes)),
-                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(e @ StoreError::NotFound { .. }) if code(&e).as_deref() != Some(NO_BUCKET) => Ok(None),
                 Err(e) => Err(self.failed("read", name, &e)),
             }
         })
@@ -136,7 +172,8 @@ impl Objects for S3Objects {
         Box::pin(async move {
             let (store, path) = (self.store.clone(), self.path(name));
             match self.request(async move { store.delete(&path).await }).await {
-                Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+                Ok(()) => Ok(()),
+                Err(e @ StoreError::NotFound { .. }) if code(&e).as_deref() != Some(NO_BUCKET) => Ok(()),
                 Err(e) => Err(self.failed("deleted", name, &e)),
             }
         })

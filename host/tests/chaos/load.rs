@@ -45,7 +45,7 @@ pub struct Load {
     merged: Mutex<bool>,
 }
 
-const START_MS: i64 = 1_700_000_000_000;
+pub const START_MS: i64 = 1_700_000_000_000;
 /// Event time between two records: the stream lives about 30 times as fast as the clock.
 const STEP_MS: i64 = 80;
 /// Records of one call, and the pause after it: about 400 records a second.

@@ -1,7 +1,7 @@
-//! Programs of other people that judge the emulator, at fixed versions, fetched once into the target folder's `judges`.
+//! Programs of other people that judge the emulator and the store, at fixed versions, fetched once into the target folder's `judges`.
 //!
-//! Python clients come from the Python package index into an environment, DynamoDB Local from Maven with what it needs. What a
-//! judge was made from stands beside it; another text there means: fetch again.
+//! Python clients come from the Python package index into an environment, DynamoDB Local from Maven with what it needs, an S3 server with
+//! conditional writes from the module registry of Go. What a judge was made from stands beside it; another text there means: fetch again.
 
 use std::{
     fs,
@@ -16,12 +16,17 @@ const PYTHON: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
 const POM: &str = include_str!("../../emulator/tests/judges/dynamodb/pom.xml");
 /// Keeps it on loopback.
 const LOOPBACK: &str = include_str!("../../emulator/tests/judges/dynamodb/loopback.c");
+/// The S3 server, and its version.
+const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
+/// The oldest Go that builds it.
+const GO: (u32, u32) = (1, 25);
 
 /// The folder with all of them.
 pub fn fetch() -> Result<PathBuf, String> {
     let folder = run::target().join("judges");
     python(&folder)?;
     dynamodb(&folder.join("dynamodb"))?;
+    s3(&folder.join("s3"))?;
     Ok(folder)
 }
 
@@ -48,6 +53,36 @@ fn dynamodb(folder: &Path) -> Result<(), String> {
         fetch.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"]);
         fetch.current_dir(folder);
         run::show(fetch)
+    })
+}
+
+/// Whether this machine can build the S3 server; if not, says what is missing, and what is skipped for want of it.
+pub fn has_go() -> bool {
+    let said = run::output("go", &["env", "GOVERSION"]).unwrap_or_default();
+    let mut numbers = said.trim().trim_start_matches("go").split('.').map_while(|number| number.parse().ok());
+    let is_new = numbers.next().zip(numbers.next()) >= Some(GO);
+    if !is_new {
+        // distributions come with older ones: what could be installed by itself would not do
+        let (major, minor) = GO;
+        println!(
+            "xtask: this machine lacks Go {major}.{minor} or newer (go.dev/dl): tests against an S3 server are skipped"
+        );
+    }
+    is_new
+}
+
+fn s3(folder: &Path) -> Result<(), String> {
+    if !has_go() {
+        return Ok(());
+    }
+    once(folder, VERSITYGW, || {
+        let failed = |e| format!("cannot make {}: {e}", folder.display());
+        fs::create_dir_all(folder).map_err(failed)?;
+        let folder = folder.canonicalize().map_err(failed)?;
+        let mut install = Command::new("go");
+        // outside of any module of ours or of whoever calls
+        install.args(["install", VERSITYGW]).env("GOBIN", &folder).current_dir(&folder);
+        run::show(install)
     })
 }
 

@@ -17,7 +17,7 @@ usage: cargo xtask COMMAND
   demo      build everything and run the main job on the embedded emulator
   test      format, lints, laws, all tests, the examples (what CI runs); --all adds the long campaigns
   chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100),
-            --shard-kills N (100), --fleet-kills N (300), --seed S
+            --shard-kills N (100), --fleet-kills N (300), --s3-kills N (100), --seed S
   sim       whole fleets in virtual time: --seeds N (200), --from SEED, --scenario shards|one|alone, --without FAULT,...,
             --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
   lint      format and lints alone
@@ -37,7 +37,9 @@ fn main() -> ExitCode {
         "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "guests" => doctor::mend().and_then(|()| steps::guests()),
-        "doctor" => doctor::mend(),
+        "doctor" => doctor::mend().map(|()| {
+            judges::has_go();
+        }),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

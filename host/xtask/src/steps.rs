@@ -78,6 +78,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         ("--late-kills", "PELTON_LATE_KILLS", "100"),
         ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
         ("--fleet-kills", "PELTON_FLEET_KILLS", "300"),
+        ("--s3-kills", "PELTON_S3_KILLS", "100"),
         ("--seed", "PELTON_SEED", ""),
     ]
     .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
@@ -85,7 +86,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
         let known = known.ok_or_else(|| {
             format!(
-                "chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills and --seed",
+                "chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills, --s3-kills and --seed",
                 pair[0]
             )
         })?;
@@ -104,6 +105,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         "--nocapture",
         "--test-threads=1",
     ]));
+    command.env("PELTON_JUDGES", judges::fetch()?);
     for (_, variable, value) in settings.iter().filter(|(.., value)| !value.is_empty()) {
         command.env(variable, value);
     }

@@ -12,7 +12,7 @@ use crate::{
     cli::{Output, line},
     clock::{self, Clock, SystemClock},
     error::{Error, Kind, Result},
-    job::operate::{Operator, partition_of},
+    job::{operate::Operator, worker::partition_of},
     lease::history::{History, Standing, Turn},
 };
 

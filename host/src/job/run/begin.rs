@@ -1,17 +1,48 @@
 //! Where a job begins: the job record of this run, made of the one that is known and of what its sources say.
 //!
 //! Keeps rule 0: the time at which each source was first read is by the clock that stamps its records, taken before its shards are
-//! listed, so that nothing falls between the two. A source that is added later begins when it is added.
+//! listed, so that nothing falls between the two. A source that is added later begins when it is added. A store that knows no job where
+//! lease rows say how far it is was emptied, or is another one: nothing begins in it unless somebody accepts that.
 //! Left to others: whether the change is accepted (`run`), and what the times mean for a shard (`intake`).
 
 use std::collections::BTreeMap;
 
-use crate::job::build::Connected;
+use super::Place;
 use crate::{
-    checkpoint::manifest::{Began, JobRecord},
+    checkpoint::{
+        manifest::{Began, JobRecord},
+        row,
+    },
     clock::Clock,
     error::{Error, Kind, Result},
+    job::{build::Connected, worker::partition_of},
+    lease::Expect,
 };
+
+/// The record that is known; none where the job begins.
+pub async fn known(place: &Place, accept_repeats: bool) -> Result<Option<JobRecord>> {
+    let record = place.records.record().await?;
+    let (None, Some((tables, _))) = (&record, &place.leases) else { return Ok(record) };
+    let mut told = Vec::new();
+    for (source, table) in tables {
+        let rows = table.list().await?.into_iter();
+        told.extend(rows.filter_map(|row| Some((source, table, row.epoch.filter(|epoch| *epoch > 0)?, row))));
+    }
+    // others may have begun it meanwhile: rows say nothing before the record is there
+    let record = place.records.record().await?;
+    if record.is_some() {
+        return Ok(record);
+    }
+    for (source, table, epoch, lease) in told {
+        let partition = partition_of(source, &lease.key);
+        if !accept_repeats {
+            return Err(row::behind(&partition, 0, epoch));
+        }
+        tracing::warn!(partition, epoch, "the store knows nothing of it: it begins anew, as was accepted");
+        table.delete(&lease.key, &Expect::Counter(lease.counter)).await?;
+    }
+    Ok(None)
+}
 
 /// The record of this generation; the known one where nothing has changed.
 pub async fn record(

@@ -27,8 +27,9 @@ impl Worker<'_> {
                     Some(manifest) if manifest.sealed.is_some() || manifest.begins_anew => shards.learn(&manifest),
                     Some(manifest) => self.open_again(fleet, &id, row, &manifest).await?,
                     None => match row.epoch {
-                        Some(epoch) => return Err(behind(&name(&id), 0, epoch)),
                         None => shards.ended_elsewhere(&id),
+                        Some(_) if self.builder.accept_repeats => fleet.set(&id, row, Checkpoint::TrimHorizon).await?,
+                        Some(epoch) => return Err(behind(&name(&id), 0, epoch)),
                     },
                 }
             }

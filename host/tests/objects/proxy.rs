@@ -1,0 +1,108 @@
+//! A wire that breaks: it hands bytes on between its clients and a server, until it is told to do otherwise.
+//!
+//! The rule: what it is told holds at once, also for connections that are open.
+//! Left to others: what the bytes mean.
+
+use std::net::SocketAddr;
+
+use pelton::task::{self, Task};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::Handle,
+    sync::watch,
+};
+
+/// What becomes of connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Whole,
+    /// every connection is closed at once
+    Cut,
+    /// nothing comes through, and nobody says so
+    Silent,
+    /// the server gets every request, and each answer is lost with its connection
+    NoAnswers,
+    /// so many bytes of each connection reach the server, then it is closed
+    CutAfter(usize),
+}
+
+/// Ends with this value.
+pub struct Proxy {
+    addr: SocketAddr,
+    wire: watch::Sender<Wire>,
+    _task: Task<()>,
+}
+
+impl Proxy {
+    pub async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (wire, seen) = watch::channel(Wire::Whole);
+        let task = task::spawn(&Handle::current(), async move {
+            let mut connections = Vec::new();
+            while let Ok((client, _)) = listener.accept().await {
+                connections.push(task::spawn(&Handle::current(), connection(client, server, seen.clone())));
+            }
+        });
+        Self { addr, wire, _task: task }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub fn set(&self, wire: Wire) {
+        self.wire.send_replace(wire);
+    }
+}
+
+/// Lives as long as the wire is as it was when it began.
+async fn connection(client: TcpStream, server: SocketAddr, mut seen: watch::Receiver<Wire>) {
+    let wire = *seen.borrow_and_update();
+    tokio::select! {
+        () = carry(client, server, wire) => {}
+        _ = seen.changed() => {}
+    }
+}
+
+async fn carry(client: TcpStream, server: SocketAddr, wire: Wire) {
+    match wire {
+        Wire::Cut => return,
+        Wire::Silent => std::future::pending().await,
+        Wire::Whole | Wire::NoAnswers | Wire::CutAfter(_) => {}
+    }
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let most = if let Wire::CutAfter(bytes) = wire { bytes } else { usize::MAX };
+    tokio::select! {
+        () = pump(from_client, to_server, most) => {}
+        () = answers(from_server, to_client, wire) => {}
+    }
+}
+
+async fn answers(mut from: OwnedReadHalf, to: OwnedWriteHalf, wire: Wire) {
+    if wire == Wire::NoAnswers {
+        // the first byte of an answer says that the request was done
+        let _ = from.read(&mut [0]).await;
+        return;
+    }
+    pump(from, to, usize::MAX).await;
+}
+
+/// Hands on so many bytes, at most.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut left: usize) {
+    let mut bytes = [0; 16 << 10];
+    while left > 0 {
+        let most = left.min(bytes.len());
+        let Ok(read @ 1..) = from.read(&mut bytes[..most]).await else { return };
+        if to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+        left -= read;
+    }
+}
