@@ -30,6 +30,13 @@ pub fn fetch() -> Result<PathBuf, String> {
     Ok(folder)
 }
 
+/// The folder, with the S3 server alone.
+pub fn fetch_s3() -> Result<PathBuf, String> {
+    let folder = run::target().join("judges");
+    s3(&folder.join("s3"))?;
+    Ok(folder)
+}
+
 fn python(folder: &Path) -> Result<(), String> {
     once(folder, &PYTHON.join(" "), || {
         let mut create = Command::new("python3");

@@ -21,7 +21,7 @@ usage: cargo xtask COMMAND
   sim       whole fleets in virtual time: --seeds N (200), --from SEED, --scenario shards|one|alone, --without FAULT,...,
             --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
   lint      format and lints alone
-  bench     measure speed and memory (--only ROW, --repeat N, --format json)
+  bench     measure speed and memory (--only ROW, --repeat N, --format json); bench fleet: what a fleet costs, the same way
   guests    build the plugins and test guests for wasm32-wasip2
   doctor    say what this machine lacks, and install it where that can be done";
 

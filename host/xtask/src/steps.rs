@@ -112,10 +112,22 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
     run::show(command)
 }
 
-/// Speed and memory, with the profile that is shipped.
+/// Speed and memory, or with `fleet` in front what a fleet costs, with the profile that is shipped.
 pub fn bench(rest: &[String]) -> Result<(), String> {
-    guests()?;
-    let mut bench = run::cargo(&["bench", "--quiet", "--package", "pelton", "--bench", "speed", "--"]);
-    bench.args(rest);
-    run::show(with_guests(bench))
+    let bench = |target: &str, rest: &[String]| {
+        let mut bench = run::cargo(&["bench", "--quiet", "--package", "pelton", "--bench", target, "--"]);
+        bench.args(rest);
+        bench
+    };
+    match rest {
+        [one, rest @ ..] if one == "fleet" => {
+            let mut bench = bench("fleet", rest);
+            bench.env("PELTON_JUDGES", judges::fetch_s3()?);
+            run::show(bench)
+        }
+        rest => {
+            guests()?;
+            run::show(with_guests(bench("speed", rest)))
+        }
+    }
 }
