@@ -498,6 +498,7 @@ impl Partition {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         self.end_epoch().await?;
         self.epochs.seal(children, &mut self.outlets).await?;
+        self.tell();
         self.live.forget(&self.settings.name);
         Ok(Ending::Sealed)
     }
