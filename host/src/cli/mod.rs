@@ -15,6 +15,7 @@ pub mod checkpoint;
 pub mod dead_letters;
 pub mod demo;
 pub mod emulator;
+pub mod explain;
 mod firehose;
 pub mod kinesis;
 pub mod leases;
@@ -38,6 +39,8 @@ enum Command {
     Run(run::Arguments),
     /// Find every mistake of a job file (exit code 0, or 78)
     Check(check::Arguments),
+    /// Say how a job runs, and what it costs to run it
+    Explain(explain::Arguments),
     /// Look at what a job would go on from, and keep copies of it
     Checkpoint(checkpoint::Arguments),
     /// Look at records that could not be processed
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),

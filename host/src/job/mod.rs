@@ -3,12 +3,13 @@
 //! The rule: **raw, then checked.** [`load`] reads the file into raw settings with their places and does not judge them;
 //! [`check()`] finds every mistake at once and makes a [`Graph`], in which nothing is left to doubt. Nothing runs on raw settings.
 //! Only here all stages are named. `flow` is the order of steps, `partition` the loop of an epoch, `worker` the partitions that run side by
-//! side, `live` the figures that people watch, `metrics` their table, `status` their document, `operate` what an operator does with a job's checkpoints, `testing` the
+//! side, `live` the figures that people watch, `metrics` their table, `status` their document, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `testing` the
 //! runner of inline tests.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
 pub mod build;
 mod check;
+pub mod cost;
 mod diagnostic;
 mod file;
 pub mod flow;

@@ -112,6 +112,9 @@ impl Holding {
 /// Too many rejects: this many in an epoch, and this share of its records.
 const REJECTS: (u64, f64) = (20, 0.05);
 
+/// Positions that move while nothing comes are made durable this often: after a crash they are found again.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// Why a partition runs no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -128,7 +131,10 @@ struct Counted {
     bytes: u64,
     rejects: u64,
     first: Vec<String>,
+    /// something that an epoch has to make durable
     changed: bool,
+    /// positions are further, and nothing came on the way
+    moved: bool,
 }
 
 /// A running partition.
@@ -185,7 +191,7 @@ impl Partition {
             dead_letters,
             intake,
             epochs,
-            timing: Timing::default(),
+            timing: Timing { handed_over: epoch_began, ..Timing::default() },
             holding,
             event_clock,
             clock,
@@ -298,7 +304,7 @@ impl Partition {
         lane.progress.position = Some(position);
         lane.caught_up = behind_ms == Some(0);
         lane.behind_ms = behind_ms.unwrap_or(0);
-        self.counted.changed = true;
+        self.counted.moved = true;
         self.show();
     }
 
@@ -306,6 +312,7 @@ impl Partition {
     async fn records(&mut self, id: &LaneId, raw: RawBatch) -> Result<()> {
         Live::add(&self.live.records, raw.len() as u64);
         Live::add(&self.live.bytes, raw.data.data().len() as u64);
+        self.counted.changed = true;
         self.counted.records += raw.len() as u64;
         self.counted.bytes += raw.data.data().len() as u64;
         let input = &mut self.intake.inputs[id.0];
@@ -358,8 +365,9 @@ impl Partition {
 
     /// A shard's watermark or idleness changed: the partition's watermark may fire windows.
     async fn moved(&mut self, id: &LaneId, idle: bool) -> Result<()> {
-        let watermark = self.intake.lanes[id].clock.watermark_us();
+        let (watermark, before) = (self.intake.lanes[id].clock.watermark_us(), self.event_clock.watermark_us());
         self.event_clock.set(&lane_name(id), watermark, idle);
+        self.counted.changed |= self.event_clock.watermark_us() > before;
         self.advance().await
     }
 
@@ -422,11 +430,11 @@ impl Partition {
         let began = self.clock.elapsed();
         self.epoch_began = began;
         self.refuse_too_many_rejects()?;
-        let counted = std::mem::take(&mut self.counted);
-        if !counted.changed && self.epochs.manifest().held.is_empty() && self.epochs.unpublished().is_empty() {
+        if !self.is_worth_an_epoch() {
             self.show_epoch();
             return Ok(());
         }
+        self.counted = Counted::default();
         if self.epochs.is_pending() {
             self.epochs.durable().await?;
             self.publish().await?;
@@ -446,6 +454,12 @@ impl Partition {
         let (wait, freeze, prepare) = (settled - began, frozen - settled, handed_over - frozen);
         self.timing = Timing { took: Phases { wait, freeze, prepare, ..Phases::default() }, handed_over };
         Ok(())
+    }
+
+    fn is_worth_an_epoch(&self) -> bool {
+        let sinks_wait = !self.epochs.manifest().held.is_empty() || !self.epochs.unpublished().is_empty();
+        let since = self.clock.elapsed().saturating_sub(self.timing.handed_over);
+        self.counted.changed || sinks_wait || (self.counted.moved && since >= QUIET)
     }
 
     /// Too many rejects in one epoch: the step has failed, not the records; the epoch is thrown away.
@@ -484,6 +498,7 @@ impl Partition {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         self.end_epoch().await?;
         self.epochs.seal(children, &mut self.outlets).await?;
+        self.tell();
         self.live.forget(&self.settings.name);
         Ok(Ending::Sealed)
     }

@@ -7,7 +7,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::Write,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::OnceLock,
 };
 
 use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
@@ -22,7 +22,8 @@ const FORMAT: u32 = 1;
 pub struct RocksStore {
     db: DB,
     folder: PathBuf,
-    failed: AtomicBool,
+    /// why it is closed
+    failed: OnceLock<String>,
     /// held until the store is dropped; none where it is only looked at
     _lock: Option<File>,
 }
@@ -45,7 +46,7 @@ impl RocksStore {
         options.set_write_buffer_size(64 << 20);
         options.set_paranoid_checks(true);
         let db = DB::open(&options, folder.join("db")).map_err(|e| unopened(folder, &e))?;
-        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: Some(lock) })
+        Ok(Self { db, folder: folder.to_owned(), failed: OnceLock::new(), _lock: Some(lock) })
     }
 
     /// Opens the database to look at it as it is now; another process may hold it and go on. Every write fails.
@@ -59,7 +60,7 @@ impl RocksStore {
         options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         options.set_paranoid_checks(true);
         let db = DB::open_for_read_only(&options, folder.join("db"), false).map_err(|e| unopened(folder, &e))?;
-        Ok(Self { db, folder: folder.to_owned(), failed: AtomicBool::new(false), _lock: None })
+        Ok(Self { db, folder: folder.to_owned(), failed: OnceLock::new(), _lock: None })
     }
 
     /// Fails with words if another process holds the state in `folder`.
@@ -73,10 +74,10 @@ impl RocksStore {
     }
 
     fn usable(&self) -> Result<()> {
-        if self.failed.load(Ordering::Acquire) {
-            return Err(self.error("was closed after a failed write"));
+        match self.failed.get() {
+            None => Ok(()),
+            Some(why) => Err(self.error(format_args!("was closed after a failed write: {why}"))),
         }
-        Ok(())
     }
 
     fn error(&self, what: impl std::fmt::Display) -> Error {
@@ -197,7 +198,8 @@ impl StateStore for RocksStore {
         let mut options = WriteOptions::default();
         options.set_sync(flush == Flush::Now);
         self.db.write_opt(batch, &options).map_err(|e| {
-            self.failed.store(true, Ordering::Release);
+            // the first failure is the cause of all others
+            let _ = self.failed.set(e.to_string());
             self.error(format_args!("cannot be written: {e}; the job goes back to the last commit"))
         })
     }

@@ -6,6 +6,7 @@
 //! emulator's DynamoDB.
 
 mod outage;
+mod stopped;
 mod workers;
 
 use std::time::Duration;

@@ -100,6 +100,11 @@ impl Fleet {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
+    /// Workers that are started from now on find the streams here.
+    pub fn reach(&mut self, endpoint: &str) {
+        endpoint.clone_into(&mut self.endpoint);
+    }
+
     /// SIGKILL, and another one in its place.
     pub fn kill(&mut self, worker: usize) {
         self.workers[worker].kill().unwrap();

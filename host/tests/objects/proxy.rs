@@ -3,7 +3,11 @@
 //! The rule: what it is told holds at once, also for connections that are open.
 //! Left to others: what the bytes mean.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use pelton::task::{self, Task};
 use tokio::{
@@ -30,10 +34,17 @@ pub enum Wire {
     CutAfter(usize),
 }
 
+/// When each PutRecords went through, as its header says in plain text.
+type Puts = Arc<Mutex<Vec<Instant>>>;
+
+/// What the header of such a request holds.
+const PUT: &[u8] = b"Kinesis_20131202.PutRecords";
+
 /// Ends with this value.
 pub struct Proxy {
     addr: SocketAddr,
     wire: watch::Sender<Wire>,
+    puts: Puts,
     _task: Task<()>,
 }
 
@@ -42,17 +53,30 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (wire, seen) = watch::channel(Wire::Whole);
+        let puts = Puts::default();
+        let noted = puts.clone();
         let task = task::spawn(&Handle::current(), async move {
             let mut connections = Vec::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.push(task::spawn(&Handle::current(), connection(client, server, seen.clone())));
+                connections
+                    .push(task::spawn(&Handle::current(), connection(client, server, seen.clone(), noted.clone())));
             }
         });
-        Self { addr, wire, _task: task }
+        Self { addr, wire, puts, _task: task }
     }
 
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// How many PutRecords have gone through.
+    pub fn puts(&self) -> usize {
+        self.puts.lock().unwrap().len()
+    }
+
+    /// For how long the last of them has been under way, at least.
+    pub fn since_put(&self) -> Option<Duration> {
+        self.puts.lock().unwrap().last().map(Instant::elapsed)
     }
 
     pub fn set(&self, wire: Wire) {
@@ -61,15 +85,15 @@ impl Proxy {
 }
 
 /// Lives as long as the wire is as it was when it began.
-async fn connection(client: TcpStream, server: SocketAddr, mut seen: watch::Receiver<Wire>) {
+async fn connection(client: TcpStream, server: SocketAddr, mut seen: watch::Receiver<Wire>, puts: Puts) {
     let wire = *seen.borrow_and_update();
     tokio::select! {
-        () = carry(client, server, wire) => {}
+        () = carry(client, server, wire, &puts) => {}
         _ = seen.changed() => {}
     }
 }
 
-async fn carry(client: TcpStream, server: SocketAddr, wire: Wire) {
+async fn carry(client: TcpStream, server: SocketAddr, wire: Wire, puts: &Puts) {
     match wire {
         Wire::Cut => return,
         Wire::Silent => std::future::pending().await,
@@ -80,7 +104,7 @@ async fn carry(client: TcpStream, server: SocketAddr, wire: Wire) {
     let (from_server, to_server) = server.into_split();
     let most = if let Wire::CutAfter(bytes) = wire { bytes } else { usize::MAX };
     tokio::select! {
-        () = pump(from_client, to_server, most) => {}
+        () = pump(from_client, to_server, most, Some(puts)) => {}
         () = answers(from_server, to_client, wire) => {}
     }
 }
@@ -91,15 +115,19 @@ async fn answers(mut from: OwnedReadHalf, to: OwnedWriteHalf, wire: Wire) {
         let _ = from.read(&mut [0]).await;
         return;
     }
-    pump(from, to, usize::MAX).await;
+    pump(from, to, usize::MAX, None).await;
 }
 
-/// Hands on so many bytes, at most.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut left: usize) {
+/// Hands on so many bytes, at most, and notes what it sees.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut left: usize, puts: Option<&Puts>) {
     let mut bytes = [0; 16 << 10];
     while left > 0 {
         let most = left.min(bytes.len());
         let Ok(read @ 1..) = from.read(&mut bytes[..most]).await else { return };
+        // a request begins with its head, in one piece
+        if let Some(puts) = puts.filter(|_| bytes[..read].windows(PUT.len()).any(|part| part == PUT)) {
+            puts.lock().unwrap().push(Instant::now());
+        }
         if to.write_all(&bytes[..read]).await.is_err() {
             return;
         }

@@ -322,6 +322,10 @@ impl World {
 
     /// A life of the partition in which every event ends an epoch.
     async fn live(&self) -> Result<Ending> {
+        self.live_on(self.parts()).await
+    }
+
+    async fn live_on(&self, (parts, thread): (Parts, JoinHandle<()>)) -> Result<Ending> {
         let settings = Settings {
             name: "all".into(),
             one_shard: false,
@@ -342,7 +346,6 @@ impl World {
             began: BTreeMap::new(),
         };
         let first = Manifest { generation: 1, ..Manifest::default() };
-        let (parts, thread) = self.parts();
         let (_stop, stopped) = watch::channel(false);
         let ended = match Partition::claim(settings, record, first, parts).await {
             Ok(partition) => partition.run(stopped).await,
@@ -372,6 +375,45 @@ impl World {
             assert_eq!(self.shown(number), (1..=BATCHES * RECORDS).collect::<Vec<_>>(), "sink {sink}");
         }
     }
+}
+
+/// A shard in which nothing comes: its position moves so many times, then it is caught up.
+struct Quiet(u64);
+
+impl Source for Quiet {
+    fn stream(&self) -> &str {
+        "s"
+    }
+
+    fn shards(&self) -> Pending<'_, Result<Vec<Shard>>> {
+        let shard = Shard { id: ShardId::new("shard"), parents: Vec::new(), hash_range: (0, u128::MAX) };
+        Box::pin(std::future::ready(Ok(vec![shard])))
+    }
+
+    fn open<'a>(&'a self, _: &'a ShardId, _: From) -> Pending<'a, Result<Box<dyn Reader>>> {
+        Box::pin(std::future::ready(Ok(Box::new(Self(self.0)) as Box<dyn Reader>)))
+    }
+}
+
+impl Reader for Quiet {
+    fn next(&mut self) -> Pending<'_, Result<Event>> {
+        self.0 = self.0.saturating_sub(1);
+        let position = Position { record: None, continuation: Some(self.0.to_string()), as_of_us: 0 };
+        Box::pin(std::future::ready(Ok(Event::Progress { position, behind_ms: self.0 })))
+    }
+}
+
+#[tokio::test]
+async fn a_position_that_moves_while_nothing_comes_is_not_worth_an_epoch_each_time() {
+    let world = World::new();
+    let (mut parts, thread) = world.parts();
+    parts.inputs[0].source = Arc::new(Quiet(30));
+    world.live_on((parts, thread)).await.unwrap();
+    let written: Vec<u64> = world.journal.manifests().iter().map(|(manifest, _)| manifest.epoch).collect();
+    assert_eq!(written, [0, 1], "the claim, and the last epoch");
+    let (last, _) = world.journal.manifests().pop().unwrap();
+    let continuation = last.shards["in"][&ShardId::new("shard")].position.clone().unwrap().continuation;
+    assert_eq!(continuation.as_deref(), Some("0"), "the end makes it durable");
 }
 
 fn position(manifest: &Manifest) -> u64 {

@@ -26,7 +26,7 @@ pub async fn known(place: &Place, accept_repeats: bool) -> Result<Option<JobReco
     let mut told = Vec::new();
     for (source, table) in tables {
         let rows = table.list().await?.into_iter();
-        told.extend(rows.filter_map(|row| Some((source, table, row.epoch.filter(|epoch| *epoch > 0)?, row))));
+        told.extend(rows.filter_map(|row| Some((source, table, row.epoch?, row))));
     }
     // others may have begun it meanwhile: rows say nothing before the record is there
     let record = place.records.record().await?;
