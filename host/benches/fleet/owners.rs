@@ -2,10 +2,14 @@
 //!
 //! Times end with the first epoch of the new owner: only then it is known to have read, computed and committed.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use pelton::checkpoint::manifest::Manifest;
+use pelton::{
+    checkpoint::manifest::{BlockRef, Manifest},
+    clock,
+    task::Task,
+};
 use serde_json::json;
 
 use super::{
@@ -22,6 +26,8 @@ const PARTITION: &str = "events/shardId-000000000000";
 const PATIENCE: Duration = Duration::from_secs(900);
 /// A worker that has started looks at the lease table by then.
 const JOINED: Duration = Duration::from_secs(5);
+/// Blocks of the state are merged by then.
+const MERGED: Duration = Duration::from_secs(20);
 /// Records a second that come in meanwhile, so that there are epochs.
 const STEADY: usize = 10;
 
@@ -36,7 +42,7 @@ struct Owned {
     scene: Scene,
     chronicle: Chronicle,
     worker: Worker,
-    _load: pelton::task::Task<()>,
+    _load: Task<()>,
 }
 
 impl Owned {
@@ -46,12 +52,16 @@ impl Owned {
         let worker = Worker::start(&scene, "first")?;
         let chronicle = Chronicle::begin(&scene.path().join("store"), PARTITION, scene.clock.clone())?;
         let load = load::steady(&scene, vec!["steady".to_owned()], STEADY);
-        // what was merged once is what stands most of the time: one whole, and few small changes over it
+        // each row comes once, and the steady load comes after them all
         let settled = |manifest: &Manifest| {
-            let whole = manifest.state.iter().filter(|block| block.is_whole);
-            whole.map(|block| block.rows).sum::<u64>() > rows
+            let (whole, changes): (Vec<&BlockRef>, Vec<&BlockRef>) = manifest.state.iter().partition(|b| b.is_whole);
+            let bytes = |blocks: &[&BlockRef]| blocks.iter().map(|block| block.bytes).sum::<u64>();
+            manifest.state.iter().map(|block| block.rows).sum::<u64>() > rows && bytes(&changes) < bytes(&whole)
         };
-        let (_, manifest) = chronicle.wait_for(PATIENCE, settled).await.with_context(|| worker.last_words())?;
+        chronicle.wait_for(PATIENCE, settled).await.with_context(|| worker.last_words())?;
+        // paces: merges that are under way come to their end
+        clock::sleep(MERGED).await;
+        let (_, manifest) = chronicle.last(|_| true).context("there is no manifest")?;
         eprintln!("bench: {mib} MiB of rows are {:.0} MiB of blocks", blocks_mib(&manifest));
         Ok(Self { scene, chronicle, worker, _load: load })
     }
@@ -78,11 +88,11 @@ pub async fn hand_over(mib: u64, repeat: usize) -> Result<Vec<Figures>> {
         let next = Worker::start(&owned.scene, &format!("next-{number}"))?;
         let name = next.wait_for_word("this worker is called ").await?;
         // paces: the new worker is one of the fleet before it is asked for
-        pelton::clock::sleep(JOINED).await;
+        clock::sleep(JOINED).await;
         let fence = owned.newest()?.fence;
         let (asked, cpu) = (owned.scene.clock.elapsed(), next.cpu_s()?);
         let mut command = pelton(&owned.scene, &["leases", "move", "job.yaml", SHARD, "--to", &name, "--force"]);
-        let mut command = command.stdout(std::process::Stdio::null()).spawn()?;
+        let mut command = command.stdout(Stdio::null()).spawn()?;
         let (claim, first) = owned.wait_for_owner(fence).await.with_context(|| next.last_words())?;
         let cpu = next.cpu_s()? - cpu;
         ensure!(command.wait()?.success(), "the lease was not moved");
@@ -122,7 +132,7 @@ pub async fn recovery(mib: u64, repeat: usize) -> Result<Vec<Figures>> {
             figures.insert(figure("CPU s"), json!(owned.worker.cpu_s()?));
             figures.insert(figure("MiB resident, at most"), json!(owned.worker.memory_mib("VmHWM")?));
             // paces: the worker runs for a while as workers do, and its store comes to rest
-            pelton::clock::sleep(JOINED).await;
+            clock::sleep(JOINED).await;
         }
         all.push(figures);
     }
