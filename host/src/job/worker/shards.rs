@@ -106,6 +106,24 @@ impl Shards {
         }
     }
 
+    /// Shards that were begun here and have no row, of which a child has begun elsewhere: another application has read them to their end, and
+    /// has removed their rows.
+    pub fn ended_without_a_row(&self, source: &str, rows: &[Lease]) -> Vec<(Id, Shard)> {
+        let row = |id: &Id| rows.iter().find(|row| row.key == id.1.as_str());
+        let begun_elsewhere = |id: &Id, known: &Known| match known.state {
+            State::Open => row(id).is_some_and(|row| row.checkpoint.is_begun()),
+            State::EndedElsewhere => true,
+            State::Begun | State::Sealed(_) => false,
+        };
+        let has_ended = |parent: &Id| {
+            let is_child = |id: &Id, known: &Known| id.0 == parent.0 && known.shard.parents.contains(&parent.1);
+            self.0.iter().any(|(id, known)| is_child(id, known) && begun_elsewhere(id, known))
+        };
+        let own = self.0.iter().filter(|(id, known)| id.0 == source && matches!(known.state, State::Begun));
+        let ended = own.filter(|(id, _)| row(id).is_none() && has_ended(id));
+        ended.map(|(id, known)| (id.clone(), known.shard.clone())).collect()
+    }
+
     /// Every shard.
     pub fn iter(&self) -> impl Iterator<Item = (&Id, &Known)> {
         self.0.iter()
@@ -151,4 +169,66 @@ impl Shards {
 /// The name of a shard's partition.
 pub fn name((source, shard): &Id) -> String {
     format!("{source}/{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{checkpoint::manifest::ShardProgress, lease::Checkpoint};
+
+    fn id(shard: &str) -> Id {
+        ("in".to_owned(), ShardId::new(shard))
+    }
+
+    /// A parent with two children, and a child of the first.
+    fn family() -> Shards {
+        let mut shards = Shards::default();
+        for (shard, parents) in [("p", &[][..]), ("a", &["p"]), ("b", &["p"]), ("aa", &["a"])] {
+            let parents = parents.iter().map(|parent| ShardId::new(*parent)).collect();
+            shards.discover("in", Shard { id: ShardId::new(shard), parents, hash_range: (0, u128::MAX) });
+        }
+        shards
+    }
+
+    /// A manifest of a shard that goes on.
+    fn begun(shard: &str) -> Manifest {
+        let progress = BTreeMap::from([(ShardId::new(shard), ShardProgress::default())]);
+        Manifest { shards: BTreeMap::from([("in".to_owned(), progress)]), ..Manifest::default() }
+    }
+
+    fn row(shard: &str, begun: bool) -> Lease {
+        let at = Checkpoint::At { sequence: crate::record::Sequence::from_u64(7), sub_sequence: 0 };
+        Lease::new(shard, if begun { at } else { Checkpoint::TrimHorizon })
+    }
+
+    fn ended(shards: &Shards, rows: &[Lease]) -> Vec<Id> {
+        shards.ended_without_a_row("in", rows).into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn a_removed_row_means_an_end_once_a_child_has_begun_elsewhere() {
+        let mut shards = family();
+        shards.learn(&begun("p"));
+        assert_eq!(ended(&shards, &[row("a", false), row("b", false)]), []);
+        assert_eq!(ended(&shards, &[row("p", true), row("a", true)]), []);
+        assert_eq!(ended(&shards, &[row("a", false), row("b", true)]), [id("p")]);
+        // the child's row was removed too
+        let rows = [row("aa", true)];
+        shards.lost_their_rows("in", &rows);
+        assert!(matches!(shards.get(&id("a")).unwrap().state, State::EndedElsewhere));
+        assert_eq!(ended(&shards, &rows), [id("p")]);
+    }
+
+    #[test]
+    fn a_child_that_begun_here_says_nothing_of_its_parent() {
+        let mut shards = family();
+        shards.learn(&begun("p"));
+        shards.learn(&begun("a"));
+        shards.learn(&begun("b"));
+        assert_eq!(ended(&shards, &[row("a", true), row("b", true)]), []);
+        assert!(shards.get(&id("p")).unwrap().is_open());
+    }
 }
