@@ -25,6 +25,8 @@ impl Worker<'_> {
                 let Some(id) = shards.find(&source, &row.key) else { continue };
                 match self.ledger.newest(&name(&id)).await? {
                     Some(manifest) if manifest.sealed.is_some() || manifest.begins_anew => shards.learn(&manifest),
+                    // the end is our own, and the store was set back since: nobody else has read what it lacks
+                    Some(manifest) if row.epoch > Some(manifest.epoch) => fleet.set(&id, row, told(&manifest)).await?,
                     Some(manifest) => {
                         let end = self.end(&id, &manifest).await?;
                         fleet.set(&id, row, end).await?;
