@@ -87,7 +87,11 @@ async fn ask(client: &Client, workers: &[SocketAddr]) -> Heard {
 }
 
 async fn status(client: &Client, at: SocketAddr) -> std::result::Result<Status, String> {
-    let said = |e: reqwest::Error| if e.is_timeout() { "it does not answer".to_owned() } else { e.to_string() };
+    let said = |e: reqwest::Error| match () {
+        () if e.is_timeout() => "it does not answer".to_owned(),
+        () if e.is_connect() => "nothing listens there".to_owned(),
+        () => e.to_string(),
+    };
     let answer = client.get(format!("http://{at}/status")).send().await.map_err(said)?;
     let answer = answer.error_for_status().map_err(said)?;
     let bytes = answer.bytes().await.map_err(said)?;

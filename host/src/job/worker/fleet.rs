@@ -155,6 +155,11 @@ impl Fleet {
         }
     }
 
+    /// Nothing is taken any more.
+    pub fn is_leaving(&self) -> bool {
+        self.has_enough
+    }
+
     /// What may be tried now. What waits is alive; what runs says so itself, or loses its lease.
     pub fn due(&self, now: Duration, runs: impl Fn(&Id) -> bool) -> Vec<Id> {
         let due = |place: &Place| place.stuck.is_none() && place.not_before <= now && place.grant.permit.holds();
