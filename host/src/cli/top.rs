@@ -1,7 +1,7 @@
 //! `pelton top`: the workers of a job as they run: who holds what, how far it is, what an epoch takes, and what keeps it from going on.
 //!
 //! The rule: a worker that does not answer is a row that says so; the others are shown. Nothing is changed.
-//! Left to others: what a worker says of itself (`job::status`), how it is laid out (`page`).
+//! Left to others: what a worker says of itself (`job::live::status`), how it is laid out (`page`).
 
 use std::{collections::BTreeMap, io::IsTerminal, net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{Output, line};
 use crate::{
     clock,
     error::{Error, Kind, Result},
-    job::status::Status,
+    job::live::status::Status,
 };
 
 mod page;
