@@ -63,6 +63,7 @@ impl Objects for Shaky {
     fn list<'a>(&'a self, prefix: &'a str, after: &'a str) -> Pending<'a, Result<Vec<String>>> {
         Box::pin(async move {
             if self.sleeps {
+                // paces: the time for which it waits
                 crate::clock::sleep(Duration::from_secs(10)).await;
             }
             self.objects.list(prefix, after).await
@@ -182,6 +183,7 @@ async fn an_owner_that_slept_after_its_claim_leaves_it_in_the_line() {
     let objects = Shaky::default();
     let (a, b) = (worker(&Shaky { sleeps: true, ..objects.clone() }), worker(&objects));
     let second = async {
+        // paces: the other one sleeps meanwhile
         crate::clock::sleep(Duration::from_secs(15)).await;
         b.claim("p", first()).await
     };
