@@ -10,6 +10,7 @@ mod fleet;
 mod fleet_example;
 mod flights;
 mod guide;
+mod kcl;
 mod kinesis_sinks;
 mod kinesis_source;
 mod leases;

@@ -1,8 +1,8 @@
 //! Kinesis, Firehose and DynamoDB over HTTP: which call a request is, and how its answer looks.
 //!
 //! The rules: every answer has a request id; an error is `{"__type", "message"}` with the service's name also in
-//! `x-amzn-ErrorType`; credentials are not looked at. Only JSON is spoken (1.1, for DynamoDB 1.0 with the body's CRC-32),
-//! and CBOR is refused with words.
+//! `x-amzn-ErrorType`; credentials are not looked at. Kinesis is answered in the form in which it was asked, DynamoDB in
+//! JSON 1.0 with the body's CRC-32, Firehose in JSON.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,13 +20,14 @@ use crate::api::{self, EVENTS_CONTENT_TYPE, EventBody, Reply};
 use crate::clock;
 use crate::dynamodb::{TableError, TableErrorKind, Tables, item_json};
 use crate::faults::{Fault, Faults, Fired, Stage};
+use crate::form::Form;
 use crate::net::{Body, Dropped, full, read_body};
 use crate::services::{Services, refuse_table_call};
 use crate::store::{ApiError, ErrorKind, Store};
 
 const PLAIN_JSON: &str = "application/json";
-const JSON: &str = "application/x-amz-json-1.1";
 const DYNAMODB_JSON: &str = "application/x-amz-json-1.0";
+const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMODB: &str = "DynamoDB_20120810.";
 const READ_BACK: &str = "/_pelton/firehose/";
 
@@ -39,28 +40,33 @@ pub async fn handle(services: Services, request: Request<Incoming>) -> Result<Re
     if request.method() == Method::GET {
         return Ok(read_back(&services.store, request.uri().path()));
     }
-    match read(request).await {
-        Ok((target, body)) => answer(services, &target, &body).await,
-        Err(error) => Ok(error_response(&error)),
+    let form = Form::of(text_of(request.headers(), CONTENT_TYPE.as_str()));
+    match read(request, form).await {
+        Ok((target, body)) => answer(services, form, &target, &body).await,
+        Err(error) => Ok(error_response(form, &error)),
     }
 }
 
-/// The call's name and body.
-async fn read(request: Request<Incoming>) -> Result<(String, Bytes), ApiError> {
+/// The call's name, and its body as JSON.
+async fn read(request: Request<Incoming>, form: Form) -> Result<(String, Bytes), ApiError> {
     let (head, body) = request.into_parts();
     if head.method != Method::POST {
         let message = format!("{} {} is no call: POST to /", head.method, head.uri.path());
         return Err(ApiError::new(ErrorKind::UnknownOperation, message));
     }
-    check_json(&head.headers)?;
+    let unreadable =
+        |e: &dyn std::fmt::Display| ApiError::new(ErrorKind::Serialization, format!("cannot read the request: {e}"));
     let target = text_of(&head.headers, "x-amz-target");
-    let body = read_body(body).await;
-    let body = body.map_err(|e| ApiError::new(ErrorKind::Serialization, format!("cannot read the request: {e}")))?;
+    if form == Form::Cbor && !target.starts_with(KINESIS) {
+        return Err(unreadable(&"CBOR is for Kinesis alone"));
+    }
+    let body = read_body(body).await.map_err(|e| unreadable(&e))?;
+    let body = form.read(body).map_err(|e| unreadable(&e))?;
     Ok((target.to_owned(), body))
 }
 
 /// Does the call, unless a fault has it otherwise.
-async fn answer(services: Services, target: &str, body: &[u8]) -> Result<Response<Body>, Dropped> {
+async fn answer(services: Services, form: Form, target: &str, body: &[u8]) -> Result<Response<Body>, Dropped> {
     let fired = services.draw(Stage::Call, target, body);
     let drawn = |fault: Fault| fired.iter().any(|f| f.fault == fault);
     for fired in &fired {
@@ -78,16 +84,23 @@ async fn answer(services: Services, target: &str, body: &[u8]) -> Result<Respons
         }
         table_response(outcome)
     } else {
-        stream_call(services.store, target, body, &fired).unwrap_or_else(|error| error_response(&error))
+        let answered = stream_call(services.store, form, target, body, &fired);
+        answered.unwrap_or_else(|error| error_response(form, &error))
     };
     if drawn(Fault::ApplyThenFail) { Err(Dropped) } else { Ok(response) }
 }
 
-fn stream_call(store: Arc<Store>, target: &str, body: &[u8], fired: &[Fired]) -> Result<Response<Body>, ApiError> {
+fn stream_call(
+    store: Arc<Store>,
+    form: Form,
+    target: &str,
+    body: &[u8],
+    fired: &[Fired],
+) -> Result<Response<Body>, ApiError> {
     match api::call(&store, clock::now(), target, body, fired)? {
-        Reply::Json(bytes) => Ok(response(200, JSON, full(bytes))),
+        Reply::Json(bytes) => Ok(response(200, form.content_type(), full(form.written(bytes)))),
         Reply::Events(subscription) => {
-            let events = EventBody::new(store, subscription);
+            let events = EventBody::new(store, subscription, form);
             Ok(response(200, EVENTS_CONTENT_TYPE, events.boxed()))
         }
     }
@@ -118,20 +131,10 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
-fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
-    let kind = text_of(headers, CONTENT_TYPE.as_str());
-    if !kind.to_ascii_lowercase().contains("cbor") {
-        return Ok(());
-    }
-    let message = format!(
-        "the emulator does not speak {kind}, only {JSON}: switch CBOR off in the client (Java: -Daws.cborEnabled=false)"
-    );
-    Err(ApiError::new(ErrorKind::Serialization, message))
-}
-
-fn error_response(error: &ApiError) -> Response<Body> {
+fn error_response(form: Form, error: &ApiError) -> Response<Body> {
     let body = json!({ "__type": error.kind.name(), "message": error.message }).to_string();
-    let mut response = response(error.kind.status(), JSON, full(body));
+    let body = form.written(body.into_bytes());
+    let mut response = response(error.kind.status(), form.content_type(), full(body));
     let name = hyper::header::HeaderValue::from_static(error.kind.name());
     response.headers_mut().insert("x-amzn-errortype", name);
     response

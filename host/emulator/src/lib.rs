@@ -1,15 +1,16 @@
 //! Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on loopback, for development, tests and demos.
 //!
-//! A request goes: `net` (sockets, TLS) → `http` (headers, errors) → `api` (JSON of one call) → `store` (the service
+//! A request goes: `net` (sockets, TLS) → `http` (headers, errors; `form`: CBOR) → `api` (JSON of one call) → `store` (the service
 //! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB, `dynamodb` stands in the place of
 //! `api` and `store`. `faults` says what goes wrong on request. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
-//! It leaves out: CBOR, changing retention, encryption, enhanced monitoring.
+//! It leaves out: changing retention, encryption, enhanced monitoring.
 
 mod net;
 mod tls;
 
+mod form;
 mod http;
 mod services;
 

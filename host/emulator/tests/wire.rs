@@ -1,8 +1,12 @@
 //! What the wire promises: both protocols, prompt events, refusals with words, TLS.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+use hyper::{Response, body::Incoming};
+use minicbor::{Decoder, Encoder};
 use pelton_emulator::{Options, start};
 use serde_json::{Value, json};
 
@@ -62,7 +66,6 @@ async fn bad_requests_are_refused_with_the_services_names() {
         (json, "Kinesis_20131202.Fly", "{}", "UnknownOperationException"),
         (json, "Firehose_20150804.Fly", "{}", "UnknownOperationException"),
         (json, "", "{}", "UnknownOperationException"),
-        ("application/x-amz-cbor-1.1", "Kinesis_20131202.ListStreams", "\u{a0}", "SerializationException"),
     ] {
         let response = send(addr, false, post(addr, kind, target, body.to_owned())).await;
         assert_eq!(response.status(), 400, "{target}");
@@ -71,6 +74,38 @@ async fn bad_requests_are_refused_with_the_services_names() {
         let body: Value = serde_json::from_str(&text(response).await).unwrap();
         assert_eq!(body["__type"], name);
         assert!(!body["message"].as_str().unwrap().is_empty());
+    }
+    running.stop().await;
+}
+
+async fn cbor(addr: SocketAddr, target: &str, body: Vec<u8>) -> Response<Incoming> {
+    send(addr, false, post(addr, "application/x-amz-cbor-1.1", target, body)).await
+}
+
+#[tokio::test]
+async fn java_clients_speak_cbor() {
+    let running = start(options()).await.unwrap();
+    let addr = running.addr();
+    let mut put = Encoder::new(Vec::new());
+    put.map(3).unwrap().str("StreamName").unwrap().str("s").unwrap();
+    put.str("PartitionKey").unwrap().str("k").unwrap().str("Data").unwrap().bytes(b"\xff\0").unwrap();
+    let answer = cbor(addr, "Kinesis_20131202.PutRecord", put.into_writer()).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/x-amz-cbor-1.1");
+    let answer = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(Decoder::new(&answer).map().unwrap(), Some(3));
+    let call = json!({ "StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON" });
+    let iterator: Value =
+        serde_json::from_str(&text(kinesis(addr, false, "GetShardIterator", call).await).await).unwrap();
+    let call = json!({ "ShardIterator": iterator["ShardIterator"] });
+    let found: Value = serde_json::from_str(&text(kinesis(addr, false, "GetRecords", call).await).await).unwrap();
+    assert_eq!(found["Records"][0]["Data"], "/wA=");
+    for (target, body) in [("Kinesis_20131202.ListStreams", b"\xa1"), ("DynamoDB_20120810.ListTables", b"\xa0")] {
+        let refused = cbor(addr, target, body.to_vec()).await;
+        assert_eq!(refused.status(), 400, "{target}");
+        assert_eq!(refused.headers()["x-amzn-errortype"], "SerializationException", "{target}");
+        let words = refused.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!((Decoder::new(&words).map().unwrap(), words[1..].starts_with(b"\x66__type")), (Some(2), true));
     }
     running.stop().await;
 }

@@ -41,7 +41,7 @@ impl Row {
         let Some(done) = self.done.filter(|done| Some(*done) > before) else { return Ok(()) };
         let (sequence, sub_sequence) = done;
         if known && !accepts {
-            return Err(further(partition, before, done));
+            return Err(further(before, done));
         }
         tracing::warn!(
             partition,
@@ -63,11 +63,12 @@ pub fn behind(partition: &str, epoch: u64, reached: u64) -> Error {
     Error::new(Kind::State, words)
 }
 
-fn further(partition: &str, before: Option<(Sequence, u32)>, (sequence, sub_sequence): (Sequence, u32)) -> Error {
+/// Whoever hears it knows of which partition.
+fn further(before: Option<(Sequence, u32)>, (sequence, sub_sequence): (Sequence, u32)) -> Error {
     let stands =
         before.map_or_else(|| "before its first record".to_owned(), |(at, sub)| format!("at record {at}.{sub}"));
     let words = format!(
-        "partition {partition} stands {stands}, and its lease row at record {sequence}.{sub_sequence}: another application has read on \
+        "it stands {stands}, and its lease row at record {sequence}.{sub_sequence}: another application has read on \
          meanwhile, and what it read is missing in the state of this one; go on behind it all the same with --adopt-row, or set the row back \
          with `pelton leases reset --to manifest`"
     );

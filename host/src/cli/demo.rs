@@ -3,6 +3,8 @@
 //! The rule: what the demo does, a user can do with the other commands; it only starts them together. It always starts afresh.
 //! Left to others: what the job is (`examples/flights/job.yaml`), whether the results are right (`examples/flights/check.py`).
 
+mod firehose;
+
 use std::{
     collections::BTreeMap,
     io::Read,
@@ -15,7 +17,7 @@ use clap::Args;
 use pelton_emulator::registry;
 use tokio::sync::watch;
 
-use super::{Output, avro::AvroEncoder, firehose, kinesis::put_all};
+use super::{Output, avro::AvroEncoder, kinesis::put_all};
 use crate::{
     aws::Settings,
     clock::SystemClock,

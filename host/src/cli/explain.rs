@@ -133,7 +133,7 @@ mod tests {
         };
         let world = World { shards: 10, busy: 8, workers: 2, mb_per_s: 1.0 };
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let mut of = |every: &str| {
+        let of = |every: &str| {
             std::fs::write(&job, text(every)).unwrap();
             let checked = check::load_with(&job, &|_| None, runtime.handle(), Output::Text).unwrap();
             costs(&checked.graph, world)

@@ -16,7 +16,6 @@ pub mod dead_letters;
 pub mod demo;
 pub mod emulator;
 pub mod explain;
-mod firehose;
 pub mod kinesis;
 pub mod leases;
 pub mod new;

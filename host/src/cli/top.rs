@@ -1,7 +1,7 @@
 //! `pelton top`: the workers of a job as they run: who holds what, how far it is, what an epoch takes, and what keeps it from going on.
 //!
 //! The rule: a worker that does not answer is a row that says so; the others are shown. Nothing is changed.
-//! Left to others: what a worker says of itself (`job::status`), how it is laid out (`page`).
+//! Left to others: what a worker says of itself (`job::live::status`), how it is laid out (`page`).
 
 use std::{collections::BTreeMap, io::IsTerminal, net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use super::{Output, line};
 use crate::{
     clock,
     error::{Error, Kind, Result},
-    job::status::Status,
+    job::live::status::Status,
 };
 
 mod page;
@@ -87,7 +87,11 @@ async fn ask(client: &Client, workers: &[SocketAddr]) -> Heard {
 }
 
 async fn status(client: &Client, at: SocketAddr) -> std::result::Result<Status, String> {
-    let said = |e: reqwest::Error| if e.is_timeout() { "it does not answer".to_owned() } else { e.to_string() };
+    let said = |e: reqwest::Error| match () {
+        () if e.is_timeout() => "it does not answer".to_owned(),
+        () if e.is_connect() => "nothing listens there".to_owned(),
+        () => e.to_string(),
+    };
     let answer = client.get(format!("http://{at}/status")).send().await.map_err(said)?;
     let answer = answer.error_for_status().map_err(said)?;
     let bytes = answer.bytes().await.map_err(said)?;

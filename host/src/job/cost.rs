@@ -22,7 +22,7 @@ const FAN_OUT_GB: f64 = 0.013;
 /// A chain of blocks is merged about once in so many epochs.
 const MERGED: f64 = 7.0;
 /// Requests to read a block while it is merged.
-const READS: f64 = 2.0;
+const READS: f64 = 1.25;
 /// Bytes of a lease row, about; a read unit is of 4 KiB.
 const ROW: f64 = 600.0;
 /// Epochs an hour of a partition in which nothing comes.

@@ -1,6 +1,10 @@
 //! The figures of a running job: counted by its partitions, read by tables, metrics and `pelton top`. No decision rests on them.
 //!
 //! Counters are shared; what is true of one partition at a time stands under its name, written once per event or epoch, never per record.
+//! `metrics` is their table, `status` their document.
+
+pub mod metrics;
+pub mod status;
 
 use std::{
     collections::BTreeMap,

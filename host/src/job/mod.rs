@@ -3,7 +3,7 @@
 //! The rule: **raw, then checked.** [`load`] reads the file into raw settings with their places and does not judge them;
 //! [`check()`] finds every mistake at once and makes a [`Graph`], in which nothing is left to doubt. Nothing runs on raw settings.
 //! Only here all stages are named. `flow` is the order of steps, `partition` the loop of an epoch, `worker` the partitions that run side by
-//! side, `live` the figures that people watch, `metrics` their table, `status` their document, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `testing` the
+//! side, `live` the figures that people watch, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `testing` the
 //! runner of inline tests.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
@@ -16,11 +16,9 @@ pub mod flow;
 pub mod graph;
 pub mod inspect;
 pub mod live;
-pub mod metrics;
 pub mod operate;
 pub mod partition;
 pub mod run;
-pub mod status;
 pub mod testing;
 pub mod worker;
 

@@ -241,7 +241,13 @@ impl Worker<'_> {
     ) -> Result<()> {
         match ending {
             None => {}
-            Some(Ok(Ending::Finished)) => fleet.give_back(id),
+            Some(Ok(Ending::Finished)) => {
+                // the last figures of a worker that leaves are shown to the end
+                if !fleet.is_leaving() {
+                    self.live.forget(&name(id));
+                }
+                fleet.give_back(id);
+            }
             Some(Ok(Ending::Sealed)) => match self.sealed(id, shards).await {
                 Ok(()) => fleet.seal(id, shards, &self.record),
                 Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),

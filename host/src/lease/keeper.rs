@@ -2,8 +2,8 @@
 //!
 //! The rules: a lease is lost when it could not be renewed for its duration, even if nobody took it; one that gets nowhere is not renewed;
 //! a lease that another worker asks for is handed over when its epoch is committed, or taken after [`PATIENCE`] durations, and then run only
-//! when the permit of the one before has ended. Every write of a
-//! row goes through here, one after the other, so a renewal and a checkpoint never meet.
+//! when the permit of the one before has ended. Rows of shards that are over stay until the worker has seen them and says what it needs. Every
+//! write of a row goes through here, one after the other, so a renewal and a checkpoint never meet.
 //! Left to others: what to take (`assign`), what runs under a lease (`job`).
 
 use std::{
@@ -113,6 +113,7 @@ impl Keeper {
             asked: BTreeMap::new(),
             shunned: BTreeMap::new(),
             waiting: Vec::new(),
+            may_clean: false,
         };
         (Self { commands, held, known, _task: task::spawn(runtime, keeping.run(asked)) }, events)
     }
@@ -194,6 +195,8 @@ struct Keeping {
     shunned: BTreeMap<String, Duration>,
     /// taken by force: told to the worker at this time
     waiting: Vec<(Duration, Grant)>,
+    /// the worker has looked at the rows, and said what it needs
+    may_clean: bool,
 }
 
 impl Keeping {
@@ -216,6 +219,7 @@ impl Keeping {
                     Some(Command::Enough) => looks = false,
                     Some(command) => {
                         if matches!(command, Command::Ensure(_)) {
+                            self.may_clean = true;
                             next_look = self.clock.elapsed();
                         }
                         let limit = self.options.duration / OTHER;
@@ -361,7 +365,7 @@ impl Keeping {
         for lease in ask {
             self.ask(&lease, now).await?;
         }
-        self.clean(&leases).await
+        if self.may_clean { self.clean(&leases).await } else { Ok(()) }
     }
 
     /// What was taken by force is told when nobody else can have a permit any more.

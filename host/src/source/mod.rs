@@ -104,6 +104,11 @@ pub trait Source: Send + Sync {
     /// Every shard that can be read now, parents too while they are kept.
     fn shards(&self) -> Pending<'_, Result<Vec<Shard>>>;
 
+    /// The number behind which nothing comes any more in a shard that is closed, where the source knows it.
+    fn end<'a>(&'a self, _shard: &'a ShardId) -> Pending<'a, Result<Option<Sequence>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Opens a shard. Reading goes on in the background into a bounded queue until the reader is dropped.
     fn open<'a>(&'a self, shard: &'a ShardId, from: From) -> Pending<'a, Result<Box<dyn Reader>>>;
 }

@@ -58,5 +58,5 @@ fn package() -> PathBuf {
 fn the_reference_pages_are_those_of_the_code() {
     let pages = package().join("../docs/reference");
     assert_eq!(same(&pages.join("cli.md"), &pelton::cli::reference()), None);
-    assert_eq!(same(&pages.join("metrics.md"), &pelton::job::metrics::reference()), None);
+    assert_eq!(same(&pages.join("metrics.md"), &pelton::job::live::metrics::reference()), None);
 }

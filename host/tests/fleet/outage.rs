@@ -268,3 +268,31 @@ async fn wait_for_exit(fleet: &mut Fleet, worker: usize) -> Option<i32> {
     }
     panic!("the worker does not end within 30 s\n{}", fleet.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_table_that_refuses_for_longer_than_a_lease_is_waited_for() {
+    let emulator = emulator(3).await;
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = format!("http://{}", emulator.addr());
+    let load = Load::start(&endpoint, Shape::PerShard).await;
+    let mut fleet = Fleet::new(folder.path(), &endpoint, FOLDER, 2);
+    wait_for_some(&fleet, folder.path()).await;
+    for (fault, words) in [("access-denied", "AccessDeniedException"), ("expired-credentials", "renew the credentials")]
+    {
+        let rules = ["UpdateItem", "Scan"].map(|call| format!("{call}:{fault}").parse().unwrap());
+        emulator.faults().replace(rules.into());
+        wait_for_words(&fleet, words).await;
+        // paces: the time for which the table refuses, three leases
+        clock::sleep(Duration::from_secs(3)).await;
+        assert!(fleet.workers.iter_mut().all(|worker| worker.try_wait().unwrap().is_none()), "{}", fleet.log());
+        emulator.faults().replace(Vec::new());
+        // paces: leases are taken again
+        clock::sleep(Duration::from_secs(2)).await;
+    }
+    let put = load.stop().await;
+    flush(&emulator);
+    wait_for_windows(&fleet, &put).await;
+    fleet.end().await;
+    judge_fleet(&folder.path().join("out"), &endpoint, &put).await;
+    emulator.stop().await;
+}

@@ -6,10 +6,13 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use pelton::task::{self, Task};
+use pelton::{
+    clock::{Clock, SystemClock},
+    task::{self, Task},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -35,7 +38,11 @@ pub enum Wire {
 }
 
 /// When each PutRecords went through, as its header says in plain text.
-type Puts = Arc<Mutex<Vec<Instant>>>;
+#[derive(Clone)]
+struct Puts {
+    seen: Arc<Mutex<Vec<Duration>>>,
+    clock: Arc<dyn Clock>,
+}
 
 /// What the header of such a request holds.
 const PUT: &[u8] = b"Kinesis_20131202.PutRecords";
@@ -53,7 +60,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (wire, seen) = watch::channel(Wire::Whole);
-        let puts = Puts::default();
+        let puts = Puts { seen: Arc::default(), clock: SystemClock::shared() };
         let noted = puts.clone();
         let task = task::spawn(&Handle::current(), async move {
             let mut connections = Vec::new();
@@ -71,12 +78,13 @@ impl Proxy {
 
     /// How many PutRecords have gone through.
     pub fn puts(&self) -> usize {
-        self.puts.lock().unwrap().len()
+        self.puts.seen.lock().unwrap().len()
     }
 
     /// For how long the last of them has been under way, at least.
     pub fn since_put(&self) -> Option<Duration> {
-        self.puts.lock().unwrap().last().map(Instant::elapsed)
+        let now = self.puts.clock.elapsed();
+        self.puts.seen.lock().unwrap().last().map(|at| now.saturating_sub(*at))
     }
 
     pub fn set(&self, wire: Wire) {
@@ -126,7 +134,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut left: usize, 
         let Ok(read @ 1..) = from.read(&mut bytes[..most]).await else { return };
         // a request begins with its head, in one piece
         if let Some(puts) = puts.filter(|_| bytes[..read].windows(PUT.len()).any(|part| part == PUT)) {
-            puts.lock().unwrap().push(Instant::now());
+            puts.seen.lock().unwrap().push(puts.clock.elapsed());
         }
         if to.write_all(&bytes[..read]).await.is_err() {
             return;

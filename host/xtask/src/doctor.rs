@@ -27,10 +27,10 @@ const NEEDS: &[Need] = &[
         present: || run::works("python3", &["-c", "import venv, ensurepip"]),
     },
     Need {
-        what: "Maven and a Java runtime (DynamoDB Local, which judges the emulator)",
-        debian: "maven default-jre-headless",
+        what: "Maven and a Java compiler (DynamoDB Local and the Kinesis Client Library, which judge the emulator and leases)",
+        debian: "maven default-jdk-headless",
         brew: "maven openjdk",
-        present: || run::works("mvn", &["--version"]) && run::works("java", &["-version"]),
+        present: || run::works("mvn", &["--version"]) && run::works("javac", &["-version"]),
     },
     Need { what: "libclang (bindings of RocksDB)", debian: "libclang-dev clang", brew: "llvm", present: has_libclang },
 ];

@@ -1,7 +1,8 @@
 //! Programs of other people that judge the emulator and the store, at fixed versions, fetched once into the target folder's `judges`.
 //!
-//! Python clients come from the Python package index into an environment, DynamoDB Local from Maven with what it needs, an S3 server with
-//! conditional writes from the module registry of Go. What a judge was made from stands beside it; another text there means: fetch again.
+//! Python clients come from the Python package index into an environment, DynamoDB Local and the Kinesis Client Library from Maven with what
+//! they need, an S3 server with conditional writes from the module registry of Go. What a judge was made from stands beside it; another text there
+//! means: fetch again.
 
 use std::{
     fs,
@@ -13,13 +14,17 @@ use crate::run;
 
 const PYTHON: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
 /// Names DynamoDB Local and its version.
-const POM: &str = include_str!("../../emulator/tests/judges/dynamodb/pom.xml");
+const DYNAMODB: &str = include_str!("../../emulator/tests/judges/dynamodb/pom.xml");
 /// Keeps it on loopback.
 const LOOPBACK: &str = include_str!("../../emulator/tests/judges/dynamodb/loopback.c");
 /// The S3 server, and its version.
 const VERSITYGW: &str = "github.com/versity/versitygw/cmd/versitygw@v1.8.0";
 /// The oldest Go that builds it.
 const GO: (u32, u32) = (1, 25);
+/// Names the Kinesis Client Library and its version.
+const KCL: &str = include_str!("../../emulator/tests/judges/kcl/pom.xml");
+/// An application of it.
+const READER: &str = include_str!("../../emulator/tests/judges/kcl/Reader.java");
 
 /// The folder with all of them.
 pub fn fetch() -> Result<PathBuf, String> {
@@ -27,6 +32,7 @@ pub fn fetch() -> Result<PathBuf, String> {
     python(&folder)?;
     dynamodb(&folder.join("dynamodb"))?;
     s3(&folder.join("s3"))?;
+    kcl(&folder.join("kcl"))?;
     Ok(folder)
 }
 
@@ -49,17 +55,12 @@ fn python(folder: &Path) -> Result<(), String> {
 }
 
 fn dynamodb(folder: &Path) -> Result<(), String> {
-    once(folder, &format!("{POM}{LOOPBACK}"), || {
-        fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-        write(&folder.join("pom.xml"), POM)?;
+    once(folder, &format!("{DYNAMODB}{LOOPBACK}"), || {
+        jars(folder, DYNAMODB)?;
         write(&folder.join("loopback.c"), LOOPBACK)?;
         let mut compile = Command::new("cc");
         compile.args(["-shared", "-fPIC", "-O2", "-o", "loopback.so", "loopback.c", "-ldl"]).current_dir(folder);
-        run::show(compile)?;
-        let mut fetch = Command::new("mvn");
-        fetch.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"]);
-        fetch.current_dir(folder);
-        run::show(fetch)
+        run::show(compile)
     })
 }
 
@@ -91,6 +92,26 @@ fn s3(folder: &Path) -> Result<(), String> {
         install.args(["install", VERSITYGW]).env("GOBIN", &folder).current_dir(&folder);
         run::show(install)
     })
+}
+
+fn kcl(folder: &Path) -> Result<(), String> {
+    once(folder, &format!("{KCL}{READER}"), || {
+        jars(folder, KCL)?;
+        write(&folder.join("Reader.java"), READER)?;
+        let mut compile = Command::new("javac");
+        compile.args(["-d", "classes", "-cp", "jars/*", "Reader.java"]).current_dir(folder);
+        run::show(compile)
+    })
+}
+
+/// What a list of dependencies names, and all that needs.
+fn jars(folder: &Path, pom: &str) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    write(&folder.join("pom.xml"), pom)?;
+    let mut fetch = Command::new("mvn");
+    fetch.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"]);
+    fetch.current_dir(folder);
+    run::show(fetch)
 }
 
 /// Makes a folder unless it was made from the same.

@@ -18,10 +18,10 @@ use serde_json::json;
 use super::encode;
 use crate::clock;
 use crate::event_stream::{FrameError, encode as frame};
+use crate::form::Form;
 use crate::store::{ApiError, Step, Store, Subscription};
 
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
-const JSON: (&str, &str) = (":content-type", "application/x-amz-json-1.1");
 
 type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, FrameError>> + Send + Sync>>;
 
@@ -35,12 +35,12 @@ enum Turn {
 }
 
 impl EventBody {
-    pub fn new(store: Arc<Store>, subscription: Box<Subscription>) -> Self {
+    pub fn new(store: Arc<Store>, subscription: Box<Subscription>, form: Form) -> Self {
         let start = (Turn::Opening, store, subscription);
-        let frames = stream::unfold(start, |(turn, store, mut subscription)| async move {
+        let frames = stream::unfold(start, move |(turn, store, mut subscription)| async move {
             let next = match turn {
-                Turn::Opening => Some(event("initial-response", b"{}")),
-                Turn::Running => next_frame(&store, &mut subscription).await,
+                Turn::Opening => Some(event(form, "initial-response", b"{}".to_vec())),
+                Turn::Running => next_frame(&store, &mut subscription, form).await,
             };
             let sent = next?.map(Frame::data);
             Some((sent, (Turn::Running, store, subscription)))
@@ -62,15 +62,15 @@ impl Body for EventBody {
 }
 
 /// Waits until there is something to send; None when the subscription is over.
-async fn next_frame(store: &Store, subscription: &mut Subscription) -> Option<Result<Bytes, FrameError>> {
+async fn next_frame(store: &Store, subscription: &mut Subscription, form: Form) -> Option<Result<Bytes, FrameError>> {
     loop {
         // Seen before asking, so that what comes after the question wakes the wait.
         subscription.wake.mark_unchanged();
         match store.step(clock::now(), subscription) {
             Step::Event(found) => {
-                return Some(event("SubscribeToShardEvent", &encode::event(&found)));
+                return Some(event(form, "SubscribeToShardEvent", encode::event(&found)));
             }
-            Step::Fail(error) => return Some(exception(&error)),
+            Step::Fail(error) => return Some(exception(form, &error)),
             Step::End => return None,
             Step::Drop => return Some(Err(FrameError::Dropped)),
             Step::Wait { until } => {
@@ -82,12 +82,14 @@ async fn next_frame(store: &Store, subscription: &mut Subscription) -> Option<Re
     }
 }
 
-fn event(kind: &str, payload: &[u8]) -> Result<Bytes, FrameError> {
-    frame(&[(":message-type", "event"), (":event-type", kind), JSON], payload)
+fn event(form: Form, kind: &str, payload: Vec<u8>) -> Result<Bytes, FrameError> {
+    let headers = [(":message-type", "event"), (":event-type", kind), (":content-type", form.content_type())];
+    frame(&headers, &form.written(payload))
 }
 
-fn exception(error: &ApiError) -> Result<Bytes, FrameError> {
+fn exception(form: Form, error: &ApiError) -> Result<Bytes, FrameError> {
     let payload = json!({ "message": error.message }).to_string();
-    let headers = [(":message-type", "exception"), (":exception-type", error.kind.name()), JSON];
-    frame(&headers, payload.as_bytes())
+    let kind = (":exception-type", error.kind.name());
+    let headers = [(":message-type", "exception"), kind, (":content-type", form.content_type())];
+    frame(&headers, &form.written(payload.into_bytes()))
 }

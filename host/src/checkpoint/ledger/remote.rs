@@ -114,7 +114,7 @@ impl RemoteLedger {
         let name = manifest_name(&self.job, &partition, manifest.number);
         let bytes = Bytes::from(manifest::encode(&manifest));
         create_numbered::<Manifest>(&*self.objects, &name, bytes, |other| other.nonce == manifest.nonce).await?;
-        self.refuse_outlived(&partition, &name).await?;
+        self.refuse_outlived(&partition, manifest.number).await?;
         kill::point("after-manifest");
         self.keep(&partition, &manifest, delta).await?;
         if let Some(old) = manifest.number.checked_sub(KEPT) {
@@ -127,22 +127,25 @@ impl RemoteLedger {
         Ok(())
     }
 
-    /// A number that was free because its manifest has been removed meanwhile: later ones stand, so this owner was stopped for long. What it
-    /// made is garbage, and it is fenced.
-    async fn refuse_outlived(&self, partition: &str, name: &str) -> Result<()> {
-        let prefix = manifests(&self.job, partition);
+    /// Later ones stand: this owner was stopped for long, and is fenced. If its number is so old that its manifest has been removed
+    /// meanwhile, what it made is garbage. Else it stands where it belongs, and stays: whoever was stopped for longer must find it there.
+    async fn refuse_outlived(&self, partition: &str, number: u64) -> Result<()> {
+        let (prefix, name) = (manifests(&self.job, partition), manifest_name(&self.job, partition, number));
         let mut attempt = 0;
         loop {
             if planted::is("fence-ignored") {
                 return Ok(());
             }
-            match self.objects.list(&prefix, name).await {
+            match self.objects.list(&prefix, &name).await {
                 Ok(later) if later.is_empty() => return Ok(()),
-                Ok(_) => {
-                    if let Err(failed) = self.objects.delete(name).await {
+                Ok(later) => {
+                    let is_removed = |later: &String| later >= &manifest_name(&self.job, partition, number + KEPT);
+                    if later.iter().any(is_removed)
+                        && let Err(failed) = self.objects.delete(&name).await
+                    {
                         tracing::debug!("{failed}: the next owner removes it");
                     }
-                    return Err(fenced(name));
+                    return Err(fenced(&name));
                 }
                 Err(failed) => wait(failed, &mut attempt).await?,
             }

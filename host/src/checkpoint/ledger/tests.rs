@@ -8,12 +8,16 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::{Ledger, RemoteLedger, remote::newest_in};
+use super::{
+    Ledger, RemoteLedger,
+    remote::{newest_in, numbers},
+};
 use crate::{
     checkpoint::{committer::Committer, epoch::Epochs, manifest::Manifest, reshard, row::Row, upkeep::Upkeep},
     error::{Error, Kind, Result},
@@ -34,6 +38,8 @@ use crate::{
 struct Shaky {
     objects: MemoryObjects,
     fail: Arc<AtomicI64>,
+    /// whoever holds this one waits ten seconds for a listing
+    sleeps: bool,
 }
 
 impl Objects for Shaky {
@@ -55,7 +61,13 @@ impl Objects for Shaky {
     }
 
     fn list<'a>(&'a self, prefix: &'a str, after: &'a str) -> Pending<'a, Result<Vec<String>>> {
-        self.objects.list(prefix, after)
+        Box::pin(async move {
+            if self.sleeps {
+                // paces: the time for which it waits
+                crate::clock::sleep(Duration::from_secs(10)).await;
+            }
+            self.objects.list(prefix, after).await
+        })
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> Pending<'a, Result<()>> {
@@ -164,6 +176,21 @@ async fn a_number_that_is_free_again_because_its_manifest_was_removed_is_not_dur
     assert_eq!(fenced.kind(), Kind::Fenced, "{fenced}");
     assert!(objects.read(&name, None).await.unwrap().is_none(), "what it made is gone");
     assert_eq!(newest_in(&objects, "job", "p").await.unwrap().unwrap().number, by_b.number);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_slept_after_its_claim_leaves_it_in_the_line() {
+    let objects = Shaky::default();
+    let (a, b) = (worker(&Shaky { sleeps: true, ..objects.clone() }), worker(&objects));
+    let second = async {
+        // paces: the other one sleeps meanwhile
+        crate::clock::sleep(Duration::from_secs(15)).await;
+        b.claim("p", first()).await
+    };
+    let (by_a, by_b) = futures::future::join(a.claim("p", first()), second).await;
+    assert_eq!((by_a.unwrap_err().kind(), by_b.unwrap().number), (Kind::Fenced, 2));
+    let stand: Vec<u64> = numbers(&objects, "job", "p").await.unwrap().iter().map(|(number, _)| *number).collect();
+    assert_eq!(stand, [1, 2], "somebody who slept longer must find that number 1 is taken");
 }
 
 #[tokio::test(start_paused = true)]

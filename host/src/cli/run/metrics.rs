@@ -1,6 +1,6 @@
 //! `/metrics`, `/status`, `/livez` and `/readyz` of a running job, on this machine only.
 //!
-//! Left to others: what the figures are (`job::metrics`).
+//! Left to others: what the figures are (`job::live::metrics`).
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, runtime::Handle};
 use crate::{
     clock::SystemClock,
     error::{Error, Kind, Result},
-    job::{live::Live, metrics::Metrics, status::Status},
+    job::live::{Live, metrics::Metrics, status::Status},
     task::{self, Task},
 };
 

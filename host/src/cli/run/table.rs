@@ -18,10 +18,7 @@ use arrow::temporal_conversions::timestamp_us_to_datetime;
 use crate::{
     cli::Output,
     clock,
-    job::{
-        live::{Live, Overall},
-        metrics::watermark_us,
-    },
+    job::live::{Live, Overall, metrics::watermark_us},
 };
 
 /// Lines of the table that are on the terminal.

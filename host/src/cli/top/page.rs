@@ -5,8 +5,8 @@ use std::{net::SocketAddr, time::Duration};
 use super::{Counts, Heard};
 use crate::{
     cli::{checkpoint::size, run::table::lag_of},
-    job::{
-        live::{Now, Phases},
+    job::live::{
+        Now, Phases,
         status::{Partition, Status},
     },
 };

@@ -35,7 +35,7 @@ use crate::{
         Prepared, Promise, Sink, Token, Writer,
         memory::{MemorySink, Shown},
     },
-    source::{From, Pending, Reader, Shard, Source, Start, memory::MemorySource},
+    source::{Event, From, Pending, Position, Reader, Shard, Source, Start, memory::MemorySource},
     state::{Delta, Flush, HashRange, Row, StateStore, key, memory::MemoryStore},
     transform::{LocalPending, Outputs, Step},
     window::event_time::TimeRule,

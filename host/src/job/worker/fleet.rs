@@ -124,6 +124,12 @@ impl Fleet {
         table.rows.update(key(id), &Expect::Counter(row.counter), &change).await.map(drop)
     }
 
+    /// Makes the row of a shard that has none, with a place.
+    pub async fn make(&self, id: &Id, shard: &Shard, at: Checkpoint, record: &JobRecord) -> Result<()> {
+        let Some(table) = self.table(&id.0) else { return Ok(()) };
+        table.rows.create(&Lease { checkpoint: at, ..row(&id.0, shard, record) }).await.map(drop)
+    }
+
     /// What of this has no row, as far as is known.
     pub fn unknown(&self, wanted: &[(Id, Option<Shard>)]) -> Vec<Id> {
         let is_known = |id: &Id| self.table(&id.0).is_none_or(|table| table.keeper.knows(key(id)));
@@ -147,6 +153,11 @@ impl Fleet {
                 table.keeper.enough().await;
             }
         }
+    }
+
+    /// Nothing is taken any more.
+    pub fn is_leaving(&self) -> bool {
+        self.has_enough
     }
 
     /// What may be tried now. What waits is alive; what runs says so itself, or loses its lease.

@@ -78,6 +78,13 @@ impl Shards {
         self.0.contains_key(&id).then_some(id)
     }
 
+    /// There are manifests of it, also where none names it, as after it was set aside.
+    pub fn begun(&mut self, id: &Id) {
+        if let Some(known) = self.0.get_mut(id).filter(|known| matches!(known.state, State::Open)) {
+            known.state = State::Begun;
+        }
+    }
+
     /// A lease row says that this was read to its end, and there is no manifest of it.
     pub fn ended_elsewhere(&mut self, id: &Id) {
         if let Some(known) = self.0.get_mut(id).filter(|known| matches!(known.state, State::Open)) {
@@ -85,25 +92,39 @@ impl Shards {
         }
     }
 
-    /// Shards without a row and without a manifest, of which a child has begun: they were read to their end before, and so were their parents.
-    pub fn lost_their_rows(&mut self, source: &str, rows: &[Lease]) {
+    /// A shard without a row and without a manifest, of which a child has begun: it was read to its end before, and so were its parents.
+    pub fn lost_its_row(&self, source: &str, rows: &[Lease]) -> Option<Id> {
         let row = |id: &Id| rows.iter().find(|row| row.key == id.1.as_str());
-        loop {
-            let begun = |id: &Id, known: &Known| match known.state {
-                State::Open => row(id).is_some_and(|row| row.checkpoint.is_begun()),
-                State::Begun | State::Sealed(_) | State::EndedElsewhere => true,
-            };
-            let child_begun = |parent: &Id| {
-                let is_child = |known: &Known| known.shard.parents.contains(&parent.1);
-                self.0.iter().any(|(id, known)| id.0 == parent.0 && is_child(known) && begun(id, known))
-            };
-            let is_lost = |id: &Id, known: &Known| {
-                id.0 == source && matches!(known.state, State::Open) && row(id).is_none() && child_begun(id)
-            };
-            let lost = self.0.iter().find(|(id, known)| is_lost(id, known)).map(|(id, _)| id.clone());
-            let Some(lost) = lost else { return };
-            self.ended_elsewhere(&lost);
-        }
+        let begun = |id: &Id, known: &Known| match known.state {
+            State::Open => row(id).is_some_and(|row| row.checkpoint.is_begun()),
+            State::Begun | State::Sealed(_) | State::EndedElsewhere => true,
+        };
+        let child_begun = |parent: &Id| {
+            let is_child = |known: &Known| known.shard.parents.contains(&parent.1);
+            self.0.iter().any(|(id, known)| id.0 == parent.0 && is_child(known) && begun(id, known))
+        };
+        let is_lost = |id: &Id, known: &Known| {
+            id.0 == source && matches!(known.state, State::Open) && row(id).is_none() && child_begun(id)
+        };
+        self.0.iter().find(|(id, known)| is_lost(id, known)).map(|(id, _)| id.clone())
+    }
+
+    /// Shards that were begun here and have no row, of which a child has begun elsewhere: another application has read them to their end, and
+    /// has removed their rows.
+    pub fn ended_without_a_row(&self, source: &str, rows: &[Lease]) -> Vec<(Id, Shard)> {
+        let row = |id: &Id| rows.iter().find(|row| row.key == id.1.as_str());
+        let begun_elsewhere = |id: &Id, known: &Known| match known.state {
+            State::Open => row(id).is_some_and(|row| row.checkpoint.is_begun()),
+            State::EndedElsewhere => true,
+            State::Begun | State::Sealed(_) => false,
+        };
+        let has_ended = |parent: &Id| {
+            let is_child = |id: &Id, known: &Known| id.0 == parent.0 && known.shard.parents.contains(&parent.1);
+            self.0.iter().any(|(id, known)| is_child(id, known) && begun_elsewhere(id, known))
+        };
+        let own = self.0.iter().filter(|(id, known)| id.0 == source && matches!(known.state, State::Begun));
+        let ended = own.filter(|(id, _)| row(id).is_none() && has_ended(id));
+        ended.map(|(id, known)| (id.clone(), known.shard.clone())).collect()
     }
 
     /// Every shard.
@@ -151,4 +172,68 @@ impl Shards {
 /// The name of a shard's partition.
 pub fn name((source, shard): &Id) -> String {
     format!("{source}/{shard}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::{checkpoint::manifest::ShardProgress, lease::Checkpoint};
+
+    fn id(shard: &str) -> Id {
+        ("in".to_owned(), ShardId::new(shard))
+    }
+
+    /// A parent with two children, and a child of the first.
+    fn family() -> Shards {
+        let mut shards = Shards::default();
+        for (shard, parents) in [("p", &[][..]), ("a", &["p"]), ("b", &["p"]), ("aa", &["a"])] {
+            let parents = parents.iter().map(|parent| ShardId::new(*parent)).collect();
+            shards.discover("in", Shard { id: ShardId::new(shard), parents, hash_range: (0, u128::MAX) });
+        }
+        shards
+    }
+
+    /// A manifest of a shard that goes on.
+    fn begun(shard: &str) -> Manifest {
+        let progress = BTreeMap::from([(ShardId::new(shard), ShardProgress::default())]);
+        Manifest { shards: BTreeMap::from([("in".to_owned(), progress)]), ..Manifest::default() }
+    }
+
+    fn row(shard: &str, begun: bool) -> Lease {
+        let at = Checkpoint::At { sequence: crate::record::Sequence::from_u64(7), sub_sequence: 0 };
+        Lease::new(shard, if begun { at } else { Checkpoint::TrimHorizon })
+    }
+
+    fn ended(shards: &Shards, rows: &[Lease]) -> Vec<Id> {
+        shards.ended_without_a_row("in", rows).into_iter().map(|(id, _)| id).collect()
+    }
+
+    #[test]
+    fn a_removed_row_means_an_end_once_a_child_has_begun_elsewhere() {
+        let mut shards = family();
+        shards.learn(&begun("p"));
+        assert_eq!(ended(&shards, &[row("a", false), row("b", false)]), []);
+        assert_eq!(ended(&shards, &[row("p", true), row("a", true)]), []);
+        assert_eq!(ended(&shards, &[row("a", false), row("b", true)]), [id("p")]);
+        // the child's row was removed too
+        let rows = [row("aa", true)];
+        assert_eq!(shards.lost_its_row("in", &rows), Some(id("a")));
+        shards.ended_elsewhere(&id("a"));
+        assert_eq!(shards.lost_its_row("in", &rows), None);
+        assert!(matches!(shards.get(&id("a")).unwrap().state, State::EndedElsewhere));
+        assert_eq!(ended(&shards, &rows), [id("p")]);
+    }
+
+    #[test]
+    fn a_child_that_begun_here_says_nothing_of_its_parent() {
+        let mut shards = family();
+        shards.learn(&begun("p"));
+        shards.learn(&begun("a"));
+        shards.learn(&begun("b"));
+        assert_eq!(ended(&shards, &[row("a", true), row("b", true)]), []);
+        assert!(shards.get(&id("p")).unwrap().is_open());
+    }
 }

@@ -160,3 +160,20 @@ async fn a_row_learns_the_checkpoint_and_the_end() {
     assert_eq!(rows[0].checkpoint, Checkpoint::ShardEnd);
     assert_eq!((rows[0].children.len(), rows[1].key.as_str()), (1, "shard-1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_over_stay_until_the_worker_has_seen_them() {
+    let table = MemoryLeases::default();
+    let at = Checkpoint::At { sequence: crate::record::Sequence::from_u64(7), sub_sequence: 0 };
+    let children = BTreeSet::from(["child".to_owned()]);
+    table.create(&Lease { children, ..Lease::new("parent", Checkpoint::ShardEnd) }).await.unwrap();
+    table.create(&Lease::new("child", at)).await.unwrap();
+    let worker = Worker::start(&table, "a");
+    // paces: virtual time
+    clock::sleep(3 * DURATION).await;
+    assert!(table.get("parent").await.unwrap().is_some());
+    worker.keeper.ensure(Vec::new()).await;
+    // paces: virtual time
+    clock::sleep(DURATION).await;
+    assert!(table.get("parent").await.unwrap().is_none());
+}

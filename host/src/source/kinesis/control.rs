@@ -9,7 +9,7 @@ use aws_sdk_kinesis::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{describe_stream_consumer::DescribeStreamConsumerError, list_shards::ListShardsOutput},
-    types::ConsumerStatus,
+    types::{self, ConsumerStatus},
 };
 
 use super::events;
@@ -17,6 +17,7 @@ use crate::{
     aws, clock,
     error::{Error, Kind, Result},
     random,
+    record::{Sequence, ShardId},
     source::Shard,
 };
 
@@ -61,6 +62,25 @@ pub async fn summary(client: &Client, stream: &str) -> Result<Summary> {
 
 /// Every shard that is kept.
 pub async fn list(client: &Client, stream: &str) -> Result<Listing> {
+    let Some(listed) = listed(client, stream).await? else { return Ok(Listing::NoStream) };
+    let shard = |shard: &types::Shard| {
+        let parents = [shard.parent_shard_id.clone(), shard.adjacent_parent_shard_id.clone()];
+        let parents: Vec<String> = parents.into_iter().flatten().collect();
+        events::shard(&shard.shard_id, &parents, shard.hash_key_range.as_ref())
+    };
+    listed.iter().map(shard).collect::<Result<_>>().map(Listing::Shards)
+}
+
+/// The last number of a shard that is closed and kept.
+pub async fn end(client: &Client, stream: &str, shard: &ShardId) -> Result<Option<Sequence>> {
+    let listed = listed(client, stream).await?.unwrap_or_default();
+    let range =
+        listed.into_iter().find(|listed| listed.shard_id == shard.as_str()).and_then(|it| it.sequence_number_range);
+    Ok(range.and_then(|range| range.ending_sequence_number?.parse().ok()))
+}
+
+/// What the service lists, page after page; none where there is no such stream.
+async fn listed(client: &Client, stream: &str) -> Result<Option<Vec<types::Shard>>> {
     let mut shards = Vec::new();
     let mut next: Option<String> = None;
     loop {
@@ -71,18 +91,14 @@ pub async fn list(client: &Client, stream: &str) -> Result<Listing> {
         let page: ListShardsOutput = match call.send().await {
             Ok(page) => page,
             Err(failed) if failed.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
-                return Ok(Listing::NoStream);
+                return Ok(None);
             }
             Err(failed) => return Err(unavailable(format!("shards of stream `{stream}` cannot be listed"), &failed)),
         };
-        for shard in page.shards() {
-            let parents = [shard.parent_shard_id.clone(), shard.adjacent_parent_shard_id.clone()];
-            let parents: Vec<String> = parents.into_iter().flatten().collect();
-            shards.push(events::shard(&shard.shard_id, &parents, shard.hash_key_range.as_ref())?);
-        }
+        shards.extend(page.shards.unwrap_or_default());
         match page.next_token {
             Some(token) => next = Some(token),
-            None => return Ok(Listing::Shards(shards)),
+            None => return Ok(Some(shards)),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     aws::{Aws, Settings},
     clock::Clock,
     error::{Error, Kind, Result},
-    record::ShardId,
+    record::{Sequence, ShardId},
     source::{Event, From, Pending, Reader, Shard, Source},
     task::{self, Task},
 };
@@ -137,6 +137,13 @@ impl Source for Kinesis {
                 control::Listing::Shards(shards) => Ok(shards),
                 control::Listing::NoStream => Err(control::no_stream(&self.stream)),
             }
+        })
+    }
+
+    fn end<'a>(&'a self, shard: &'a ShardId) -> Pending<'a, Result<Option<Sequence>>> {
+        Box::pin(async {
+            let (client, stream, shard) = (self.control.clone(), self.stream.clone(), shard.clone());
+            task::spawn(&self.runtime, async move { control::end(&client, &stream, &shard).await }).join().await
         })
     }
 

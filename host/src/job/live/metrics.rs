@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::live::{Live, Now, Restarts};
+use super::{Live, Now, Restarts};
 use crate::record::MIN_US;
 
 /// How a figure behaves.
@@ -31,7 +31,7 @@ pub enum Figure {
     /// a gauge for each part of the last epoch of each partition
     OfPhase,
     /// a gauge for each shard that a partition reads
-    OfShard(fn(&super::live::ShardNow) -> f64),
+    OfShard(fn(&super::ShardNow) -> f64),
     /// a counter for each partition, of how often it began again
     OfRestarts(fn(&Restarts) -> u64),
 }
@@ -290,7 +290,7 @@ impl Metrics {
 /// `docs/reference/metrics.md`.
 pub fn reference() -> String {
     let mut out = String::from(
-        "# Metrics\n\nWritten from the table in `host/src/job/metrics.rs`; a test compares (`UPDATE=1` writes it anew).\n\n`pelton run JOB --metrics=127.0.0.1:9464` \
+        "# Metrics\n\nWritten from the table in `host/src/job/live/metrics.rs`; a test compares (`UPDATE=1` writes it anew).\n\n`pelton run JOB --metrics=127.0.0.1:9464` \
          serves them at `/metrics` for Prometheus; `/livez` answers 200 while the process serves, `/readyz` once shards are being read, else 503.\n\n\
          | name | type | unit | labels | what it says |\n|---|---|---|---|---|\n",
     );
@@ -317,7 +317,7 @@ mod tests {
         let live = Arc::new(Live::default());
         let home = tempfile::tempdir().unwrap();
         let kept: Arc<dyn StateStore> = Arc::new(RocksStore::open(home.path()).unwrap());
-        let shard = super::super::live::ShardNow { behind_ms: 2_500, ..Default::default() };
+        let shard = super::super::ShardNow { behind_ms: 2_500, ..Default::default() };
         live.update("all", |now| {
             (now.watermark_us, now.state_bytes) = (1_500_000, Some(5));
             now.shards = [("in/s".to_owned(), shard)].into();

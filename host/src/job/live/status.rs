@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration
 
 use serde::{Deserialize, Serialize};
 
-use super::live::{LeaseNow, Live, Now, Restarts};
+use super::{LeaseNow, Live, Now, Restarts};
 
 /// A worker and everything that it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
