@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use pelton::{clock, job::status::Status};
+use pelton::{clock, job::live::status::Status};
 use serde_json::json;
 
 use super::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use pelton::{clock, job::status::Status};
+use pelton::{clock, job::live::status::Status};
 use serde_json::{Value, json};
 
 use super::{

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use pelton::{clock, job::status::Status};
+use pelton::{clock, job::live::status::Status};
 
 use super::scene::Scene;
 
