@@ -1,0 +1,7 @@
+//! Tests of schemas: cases as folders, and Avro for Java as the judge of random pairs.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod cases;
+mod hostile;
+mod java;
+mod properties;
