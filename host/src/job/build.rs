@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use tokio::runtime::Handle;
 
+pub mod registry;
+
 use super::{
     flow::{Action, Flow, Node},
     graph::{self, Graph, NodeKind},
@@ -17,7 +19,7 @@ use crate::{
     aws::Settings as AwsSettings,
     checkpoint::epoch::Outlet,
     clock::Clock,
-    decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
+    decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, registry::Registry},
     error::{Error, Kind, Result},
     plugin::{Context, Identity, Manifest, Plugins},
     sink::{
@@ -186,7 +188,7 @@ impl Builder<'_> {
 
     async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
         let wanted = wanted(&source.wanted)?;
-        let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
+        let decoder = decode::decoder(&self.format(&source.format)?, &wanted)?;
         let time = match &source.time {
             None => by_arrival(),
             Some(time) => TimeRule {
@@ -239,20 +241,16 @@ impl Builder<'_> {
         })
     }
 
-    async fn format(&self, format: &graph::Format) -> Result<Format> {
+    fn format(&self, format: &graph::Format) -> Result<Format> {
         Ok(Format::from(match format {
             graph::Format::Json => Encoding::Json,
             graph::Format::Raw => Encoding::Raw,
             graph::Format::Text => Encoding::Text,
-            graph::Format::Avro { subject, reader, .. } => {
+            graph::Format::Avro(avro) => {
                 let Some(schemas) = self.registry.clone() else {
                     return Err(Error::new(Kind::Config, "Avro needs a `registry:` in the job file"));
                 };
-                let reader = match reader {
-                    Some(text) => Arc::new(AvroSchema::parse(text, &[])?),
-                    None => schemas.latest(subject).await?,
-                };
-                Encoding::Avro { schemas, reader: Some(reader) }
+                Encoding::Avro { schemas, contract: avro.contract() }
             }
         }))
     }

@@ -1,26 +1,25 @@
-//! Schemas by id: a source (a Confluent registry, or memory), and a cache in front of it that all partitions share.
+//! The cache in front of registries, which all partitions of a process share.
 //!
-//! The rule: **an outage never touches ids that are known.** What is found stays; that an id is unknown is remembered for a
-//! short time only; an id is asked for once at a time, however many partitions want it; a source that does not answer is asked
-//! again with growing, jittered pauses until the patience ends, and only then is it an error.
-//! Left to others: what records of a schema become (`avro`).
+//! The rule: **an outage never touches what is known, and never makes a record bad.** What was found stays; that an id is unknown is believed
+//! after it was said for a while, and remembered for a time of its own; a registry that does not answer is asked by one question at a
+//! time with growing, jittered pauses, however many ids and partitions wait. Memory is bounded: damaged records can name any of four
+//! thousand million ids.
+//! Left to others: asking (`SchemaSource`), and what waits meanwhile (`avro`, `job`).
 
 use std::{
-    collections::{HashMap, HashSet},
-    error::Error as _,
-    sync::Arc,
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use futures::{StreamExt, TryStreamExt, stream};
-use schema_registry_converter::{
-    async_impl::schema_registry::{SrSettings, get_referenced_schema, get_schema_by_id, get_schema_by_subject},
-    error::SRCError,
-    schema_registry_common::{RawError, RegisteredSchema, SchemaType, SubjectNameStrategy},
-};
-use tokio::sync::Mutex;
+use futures::{StreamExt, stream};
+use pelton_schema::Mode;
+use tokio::sync::Mutex as AsyncMutex;
 
-use super::avro::AvroSchema;
+use super::{Answer, Facts, Found, Outage, Registered, SchemaId, SchemaSource, Which};
 use crate::{
     clock::{self, Clock},
     error::{Error, Kind as ErrorKind, Result},
@@ -28,113 +27,342 @@ use crate::{
     source::Pending,
 };
 
-/// What a source says about an id or a subject.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// the schema
-    Schema(Arc<AvroSchema>),
-    /// there is none
-    Unknown,
-    /// there is something that is no Avro schema, or one that cannot be parsed
-    Unusable(String),
-}
-
-/// The source does not answer now; in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outage(pub String);
-
-/// An answer, or that there is none for now.
-pub type Answer = std::result::Result<Found, Outage>;
-
-/// Where schemas are kept. It neither caches nor tries again: [`Registry`] does.
-pub trait SchemaSource: Send + Sync {
-    /// The schema of an id, with what it refers to.
-    fn by_id(&self, id: u32) -> Pending<'_, Answer>;
-
-    /// The newest schema of a subject.
-    fn latest<'a>(&'a self, subject: &'a str) -> Pending<'a, Answer>;
-}
-
 /// How long things are remembered and waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// how long an id counts as unknown before it is asked for again
+    /// an id counts as unknown once this was said for so long: one that was registered a moment ago may not be everywhere yet
+    pub grace: Duration,
+    /// how long it counts as unknown before it is asked for again
     pub unknown: Duration,
-    /// how long a source that does not answer is asked again and again
+    /// how long whoever needs an answer now (a check, a start) asks a source that does not answer
     pub outage: Duration,
     /// the first pause; it doubles
     pub first_pause: Duration,
     /// the longest pause
     pub longest_pause: Duration,
+    /// one question may take so long
+    pub call: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            unknown: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
+            unknown: Duration::from_secs(60),
             outage: Duration::from_secs(60),
             first_pause: Duration::from_millis(100),
             longest_pause: Duration::from_secs(5),
+            call: Duration::from_secs(15),
         }
     }
 }
 
-/// Ids remembered at most; damaged records can name any of four thousand million.
-const MOST_IDS: usize = 16_384;
+/// Ids remembered at most.
+const MOST_IDS: usize = 65_536;
 /// Ids asked for at the same time.
 const AT_ONCE: usize = 16;
+/// So many unknown ids get the time of grace; more are damage.
+const GRACED: usize = 16;
+/// Versions of a subject that are looked at, newest first.
+const MOST_VERSIONS: usize = 1000;
 
-/// What is remembered of an id. The lock is held while the source is asked, so that it is asked once.
-type Slot = Arc<Mutex<Option<(Found, Duration)>>>;
+/// Which versions before it a schema has to be compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reach {
+    /// of this subject
+    pub subject: Arc<str>,
+    /// all of them, not the last one alone
+    pub is_transitive: bool,
+}
+
+/// What is known of an id.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// the schema, or that there is none
+    pub found: Found,
+    /// the versions before it that were asked for, oldest first
+    pub older: Vec<Arc<Registered>>,
+}
+
+/// What is remembered of an id, and who asks for it.
+#[derive(Default)]
+struct Slot {
+    known: Mutex<Option<Known>>,
+    /// held while the source is asked, so that it is asked once
+    asking: AsyncMutex<()>,
+}
+
+#[derive(Clone)]
+struct Known {
+    found: Found,
+    at: Duration,
+}
+
+/// A source, and how it has answered of late.
+struct Door {
+    source: Box<dyn SchemaSource>,
+    /// failures since the last answer, and until when nobody asks
+    gate: Mutex<Gate>,
+    /// held by who asks while it fails
+    probe: AsyncMutex<()>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Gate {
+    failures: u32,
+    closed_until: Duration,
+}
 
 /// The cache.
 pub struct Registry {
-    source: Box<dyn SchemaSource>,
+    doors: Vec<Door>,
     patience: Patience,
     clock: Arc<dyn Clock>,
-    slots: Mutex<HashMap<u32, Slot>>,
+    slots: Mutex<HashMap<SchemaId, Arc<Slot>>>,
+    /// versions of a subject, as far as somebody needed them
+    versions: Mutex<HashMap<Reach, BTreeMap<u32, Arc<Registered>>>>,
+    questions: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Registry {
     /// A cache in front of a source.
     pub fn new(source: Box<dyn SchemaSource>, patience: Patience, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { source, patience, clock, slots: Mutex::new(HashMap::new()) })
+        Self::of(vec![source], patience, clock)
     }
 
-    /// The schema of an id. Fails with `Unavailable` when the source does not answer for as long as the patience lasts.
-    pub async fn find(&self, id: u32) -> Result<Found> {
-        let slot = self.slot(id).await;
-        let mut known = slot.lock().await;
-        if let Some((found, asked)) = &*known {
-            let is_lasting = matches!(found, Found::Schema(_));
-            if is_lasting || self.clock.elapsed().saturating_sub(*asked) < self.patience.unknown {
-                return Ok(found.clone());
+    /// A cache in front of several: what one does not know is asked of the next; while one is away, those behind it are not asked for ids of
+    /// its kind, because the same id may mean something else there.
+    pub fn of(sources: Vec<Box<dyn SchemaSource>>, patience: Patience, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let door = |source| Door { source, gate: Mutex::default(), probe: AsyncMutex::default() };
+        let (slots, versions, questions) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
+        Arc::new(Self { doors: sources.into_iter().map(door).collect(), patience, clock, slots, versions, questions })
+    }
+
+    /// Its times.
+    pub fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// How often a source was asked something.
+    pub fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
+    }
+
+    /// How many ids it remembers something of.
+    pub fn remembered(&self) -> usize {
+        locked(&self.slots).len()
+    }
+
+    /// Which sources it has, for messages.
+    pub fn name(&self) -> String {
+        let names: Vec<String> = self.doors.iter().map(|door| door.source.name()).collect();
+        if names.is_empty() { "no registry".to_owned() } else { names.join(" and ") }
+    }
+
+    /// What is known of an id now, without asking; with the versions before it, if they are all here.
+    pub fn look(&self, id: SchemaId, reach: Option<&Reach>) -> Option<Look> {
+        let slot = locked(&self.slots).get(&id).cloned()?;
+        let known = locked(&slot.known).clone()?;
+        if !matches!(known.found, Found::Schema(_))
+            && self.clock.elapsed().saturating_sub(known.at) >= self.patience.unknown
+        {
+            return None;
+        }
+        let older = match (&known.found, reach) {
+            (Found::Schema(schema), Some(reach)) => self.older(schema, reach)?,
+            _ => Vec::new(),
+        };
+        Some(Look { found: known.found, older })
+    }
+
+    /// Comes back once [`Registry::look`] answers for every id: however long that takes.
+    pub fn settle(self: &Arc<Self>, ids: Vec<SchemaId>, reach: Option<Reach>) -> Pending<'static, ()> {
+        let registry = Arc::clone(self);
+        Box::pin(async move {
+            // Boxed: a stream of borrowing closures is not seen to be Send otherwise.
+            let asked: Vec<Pending<'static, ()>> = ids
+                .into_iter()
+                .map(|id| {
+                    let (registry, reach) = (Arc::clone(&registry), reach.clone());
+                    Box::pin(async move { registry.settle_one(id, reach.as_ref()).await }) as Pending<'static, ()>
+                })
+                .collect();
+            stream::iter(asked).buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(())).await;
+        })
+    }
+
+    async fn settle_one(&self, id: SchemaId, reach: Option<&Reach>) {
+        let mut unknown_since = None;
+        while self.look(id, reach).is_none() {
+            match self.find(id, &mut unknown_since).await {
+                Ok(Some(Found::Schema(schema))) => {
+                    if let Some(reach) = reach
+                        && let Err(outage) = self.fetch_older(&schema, reach).await
+                    {
+                        tracing::warn!(%id, why = outage.why, "the versions before a schema cannot be looked at now");
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => clock::sleep(self.patience.grace.min(Duration::from_millis(500))).await,
+                Err(outage) => tracing::warn!(%id, why = outage.why, "records wait for their schema"),
             }
         }
-        let found =
-            self.ask(|| self.source.by_id(id)).await.map_err(|failed| failed.at(format_args!("schema {id}")))?;
-        *known = Some((found.clone(), self.clock.elapsed()));
-        Ok(found)
     }
 
-    /// The same for several ids, some at a time.
-    pub async fn find_all(&self, ids: &[u32]) -> Result<Vec<(u32, Found)>> {
-        // Boxed: a stream of borrowing closures is not seen to be Send otherwise.
-        let asked: Vec<Pending<'_, Result<(u32, Found)>>> = ids
-            .iter()
-            .map(|id| Box::pin(async move { Ok((*id, self.find(*id).await?)) }) as Pending<'_, Result<(u32, Found)>>)
-            .collect();
-        stream::iter(asked).buffer_unordered(AT_ONCE).try_collect().await
+    /// One question for an id, unless it is known. Nothing: it is unknown, and not yet for long enough to be believed.
+    async fn find(&self, id: SchemaId, unknown_since: &mut Option<Duration>) -> Answer<Option<Found>> {
+        let slot = self.slot(id);
+        let _asking = slot.asking.lock().await;
+        if let Some(look) = self.look(id, None) {
+            return Ok(Some(look.found));
+        }
+        let found = self.first(|source| source.answers(id), |source| source.by_id(id)).await?;
+        let now = self.clock.elapsed();
+        if matches!(found, Found::Unknown) {
+            let was_unknown = locked(&slot.known).is_some();
+            let since = *unknown_since.get_or_insert(now);
+            if !was_unknown && now.saturating_sub(since) < self.patience.grace && self.unknown_ids() < GRACED {
+                return Ok(None);
+            }
+        }
+        *locked(&slot.known) = Some(Known { found: found.clone(), at: now });
+        Ok(Some(found))
     }
 
-    /// The newest schema of a subject; never cached, as it changes.
-    pub async fn latest(&self, subject: &str) -> Result<Arc<AvroSchema>> {
+    /// How many ids are remembered as unknown.
+    fn unknown_ids(&self) -> usize {
+        let is_unknown =
+            |slot: &&Arc<Slot>| locked(&slot.known).as_ref().is_some_and(|known| matches!(known.found, Found::Unknown));
+        locked(&self.slots).values().filter(is_unknown).take(GRACED).count()
+    }
+
+    /// The first answer of the sources that is more than that there is nothing.
+    async fn first<'a>(
+        &'a self,
+        fits: impl Fn(&dyn SchemaSource) -> bool,
+        question: impl Fn(&'a dyn SchemaSource) -> Pending<'a, Answer>,
+    ) -> Answer {
+        let mut last = Found::Unknown;
+        for door in self.doors.iter().filter(|door| fits(&*door.source)) {
+            last = self.through(door, || question(&*door.source)).await?;
+            if !matches!(last, Found::Unknown) {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    /// One question at a source. While it fails, one at a time, after the pause.
+    async fn through<'a, T>(&'a self, door: &'a Door, question: impl FnOnce() -> Pending<'a, Answer<T>>) -> Answer<T> {
+        let is_failing = locked(&door.gate).failures > 0;
+        let _probe = if is_failing { Some(door.probe.lock().await) } else { None };
+        let wait = locked(&door.gate).closed_until.saturating_sub(self.clock.elapsed());
+        if !wait.is_zero() {
+            clock::sleep(wait).await;
+        }
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        let answer = clock::timeout(self.patience.call, question()).await;
+        let answer = answer.unwrap_or_else(|| Err(Outage::new("no answer in time")));
+        let mut gate = locked(&door.gate);
+        match &answer {
+            Ok(_) => *gate = Gate::default(),
+            Err(_) => {
+                let pause = random::back_off(gate.failures, self.patience.first_pause, self.patience.longest_pause);
+                // Half of it is certain: pauses of nothing at all would be a storm.
+                let least = self
+                    .patience
+                    .first_pause
+                    .saturating_mul(1 << gate.failures.min(16))
+                    .min(self.patience.longest_pause)
+                    / 2;
+                gate.failures = gate.failures.saturating_add(1);
+                gate.closed_until = self.clock.elapsed() + pause.max(least);
+            }
+        }
+        answer.map_err(|outage| Outage {
+            why: format!("{} does not answer: {}", door.source.name(), outage.why),
+            ..outage
+        })
+    }
+
+    fn slot(&self, id: SchemaId) -> Arc<Slot> {
+        let mut slots = locked(&self.slots);
+        if slots.len() >= MOST_IDS && !slots.contains_key(&id) {
+            // A slot that somebody is asking for has a second owner and stays; forgotten schemas are asked for again.
+            let is_schema =
+                |slot: &Slot| locked(&slot.known).as_ref().is_some_and(|known| matches!(known.found, Found::Schema(_)));
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || is_schema(slot));
+            if slots.len() >= MOST_IDS {
+                slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+            }
+        }
+        Arc::clone(slots.entry(id).or_default())
+    }
+
+    /// The versions before a schema, if all of them are here. A schema that is no version of the subject has none.
+    fn older(&self, schema: &Registered, reach: &Reach) -> Option<Vec<Arc<Registered>>> {
+        let Some(version) = schema.version_of(&reach.subject).filter(|version| *version > 1) else {
+            return Some(Vec::new());
+        };
+        let versions = locked(&self.versions);
+        let known = versions.get(reach)?;
+        // The schema itself is put there after all before it.
+        known.get(&version)?;
+        let count = if reach.is_transitive { MOST_VERSIONS } else { 1 };
+        let mut older: Vec<Arc<Registered>> =
+            known.range(..version).rev().take(count).map(|(_, one)| Arc::clone(one)).collect();
+        older.reverse();
+        Some(older)
+    }
+
+    async fn fetch_older(&self, schema: &Arc<Registered>, reach: &Reach) -> Answer<()> {
+        let Some(version) = schema.version_of(&reach.subject).filter(|version| *version > 1) else { return Ok(()) };
+        let subject = &reach.subject;
+        let mut numbers = self.versions_of(subject).await?;
+        numbers.retain(|number| *number < version);
+        let count = if reach.is_transitive { MOST_VERSIONS } else { 1 };
+        for number in numbers.into_iter().rev().take(count) {
+            let is_known = locked(&self.versions).get(reach).is_some_and(|known| known.contains_key(&number));
+            if !is_known && let Found::Schema(older) = self.version_of(subject, Which::Number(number)).await? {
+                locked(&self.versions).entry(reach.clone()).or_default().insert(number, older);
+            }
+        }
+        locked(&self.versions).entry(reach.clone()).or_default().insert(version, Arc::clone(schema));
+        Ok(())
+    }
+
+    async fn versions_of(&self, subject: &str) -> Answer<Vec<u32>> {
+        for door in &self.doors {
+            let numbers = self.through(door, || door.source.versions(subject)).await?;
+            if !numbers.is_empty() {
+                return Ok(numbers);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    async fn version_of(&self, subject: &str, which: Which) -> Answer {
+        self.first(|_| true, |source| source.version(subject, which)).await
+    }
+
+    /// The versions of a subject, rising; none where there is no such subject. Fails with `Unavailable` when the patience ends.
+    pub async fn versions(&self, subject: &str) -> Result<Vec<u32>> {
+        self.patiently(subject, || Box::pin(self.versions_of(subject))).await
+    }
+
+    /// A version of a subject.
+    pub async fn version(&self, subject: &str, which: Which) -> Result<Found> {
+        self.patiently(subject, || Box::pin(self.version_of(subject, which))).await
+    }
+
+    /// The newest version of a subject; never cached, as it changes.
+    pub async fn latest(&self, subject: &str) -> Result<Arc<Registered>> {
         let bad = |why: String| Error::new(ErrorKind::Config, format!("subject `{subject}`: {why}"));
-        let found = self
-            .ask(|| self.source.latest(subject))
-            .await
-            .map_err(|failed| failed.at(format_args!("subject `{subject}`")))?;
-        match found {
+        match self.version(subject, Which::Latest).await? {
             Found::Schema(schema) => Ok(schema),
             Found::Unknown => {
                 Err(bad("the registry has no such subject: register a schema, or name another".to_owned()))
@@ -143,248 +371,65 @@ impl Registry {
         }
     }
 
-    async fn slot(&self, id: u32) -> Slot {
-        let mut slots = self.slots.lock().await;
-        if slots.len() >= MOST_IDS && !slots.contains_key(&id) {
-            // A slot that somebody is asking for has a second owner and stays; forgotten schemas are asked for again.
-            slots.retain(|_, slot| {
-                Arc::strong_count(slot) > 1
-                    || slot.try_lock().is_ok_and(|known| matches!(&*known, Some((Found::Schema(_), _))))
-            });
-            if slots.len() >= MOST_IDS {
-                slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+    /// The mode under which the first source that has the subject lets it grow.
+    pub async fn mode(&self, subject: &str) -> Result<Option<Mode>> {
+        let ask = || async {
+            for door in &self.doors {
+                if let Some(mode) = self.through(door, || door.source.mode(subject)).await? {
+                    return Ok(Some(mode));
+                }
             }
-        }
-        Arc::clone(slots.entry(id).or_default())
+            Ok(None)
+        };
+        self.patiently(subject, || Box::pin(ask())).await
+    }
+
+    /// The id of a schema in the first source, which is the one that is written to.
+    pub async fn register(&self, subject: &str, text: &str, may_register: bool) -> Result<Found> {
+        let Some(door) = self.doors.first() else { return Ok(Found::Unusable("there is no registry".to_owned())) };
+        self.patiently(subject, || Box::pin(self.through(door, || door.source.register(subject, text, may_register))))
+            .await
+    }
+
+    /// Metadata and tags of a version.
+    pub async fn facts(&self, subject: &str, version: u32) -> Result<Facts> {
+        let Some(door) = self.doors.first() else { return Ok(Facts::new()) };
+        self.patiently(subject, || Box::pin(self.through(door, || door.source.facts(subject, version)))).await
+    }
+
+    /// The schema of an id, for who cannot go on without: an id that is unknown is so at once.
+    pub async fn by_id(&self, id: SchemaId) -> Result<Found> {
+        let ask = || async {
+            let known = self.look(id, None).map(|look| look.found);
+            let mut long_ago = Some(Duration::ZERO);
+            match known {
+                Some(found) => Ok(found),
+                None => Ok(self.find(id, &mut long_ago).await?.unwrap_or(Found::Unknown)),
+            }
+        };
+        self.patiently(&format!("schema {id}"), || Box::pin(ask())).await
     }
 
     /// Asks until there is an answer or the patience ends.
-    async fn ask<'a>(&'a self, question: impl Fn() -> Pending<'a, Answer>) -> Result<Found> {
+    async fn patiently<'a, T>(&'a self, what: &str, ask: impl Fn() -> Pending<'a, Answer<T>>) -> Result<T> {
         let start = self.clock.elapsed();
-        let mut attempt = 0;
+        let mut attempts = 0;
         loop {
-            let waited = self.clock.elapsed().saturating_sub(start);
-            let left = self.patience.outage.saturating_sub(waited);
-            // The first question is always asked in full; later ones end with the patience.
-            let limit = if attempt == 0 { left.max(Duration::from_secs(1)) } else { left };
-            let why = match clock::timeout(limit, question()).await {
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(Outage(why))) => why,
-                None => "no answer in time".to_owned(),
-            };
-            let pause = random::back_off(attempt, self.patience.first_pause, self.patience.longest_pause);
-            if self.clock.elapsed().saturating_sub(start) + pause >= self.patience.outage {
-                let message = format!("the schema registry does not answer after {} attempts: {why}", attempt + 1);
-                return Err(Error::new(ErrorKind::Unavailable, message));
-            }
-            tracing::warn!(attempt, why, "the schema registry does not answer, trying again");
-            clock::sleep(pause).await;
-            attempt += 1;
-        }
-    }
-}
-
-/// Schemas in memory.
-#[derive(Debug, Default)]
-pub struct MemorySource {
-    schemas: HashMap<u32, Arc<AvroSchema>>,
-    subjects: HashMap<String, u32>,
-}
-
-impl MemorySource {
-    /// Adds a schema.
-    pub fn with(mut self, id: u32, subject: &str, schema: Arc<AvroSchema>) -> Self {
-        self.schemas.insert(id, schema);
-        self.subjects.insert(subject.to_owned(), id);
-        self
-    }
-
-    fn get(&self, id: u32) -> Answer {
-        Ok(self.schemas.get(&id).map_or(Found::Unknown, |schema| Found::Schema(Arc::clone(schema))))
-    }
-}
-
-impl SchemaSource for MemorySource {
-    fn by_id(&self, id: u32) -> Pending<'_, Answer> {
-        Box::pin(std::future::ready(self.get(id)))
-    }
-
-    fn latest<'a>(&'a self, subject: &'a str) -> Pending<'a, Answer> {
-        let answer = self.subjects.get(subject).map_or(Ok(Found::Unknown), |id| self.get(*id));
-        Box::pin(std::future::ready(answer))
-    }
-}
-
-/// A registry that speaks Confluent's REST calls.
-#[derive(Debug)]
-pub struct ConfluentSource {
-    settings: SrSettings,
-}
-
-/// Schemas that one schema may refer to, directly and through others.
-const MOST_REFERENCES: usize = 256;
-/// How long one HTTP call may take.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
-
-impl ConfluentSource {
-    /// A client of the registry at this address, such as `http://127.0.0.1:8081`.
-    pub fn new(url: &str) -> Result<Self> {
-        let mut builder = SrSettings::new_builder(url.trim_end_matches('/').to_owned());
-        builder.set_timeout(CALL_LIMIT);
-        let settings = builder.build().map_err(|bad| {
-            Error::new(ErrorKind::Config, format!("the schema registry `{url}` cannot be used: {}", words(&bad)))
-        })?;
-        Ok(Self::with_settings(settings))
-    }
-
-    /// A client with settings of one's own: authorisation, certificates, several addresses.
-    pub fn with_settings(settings: SrSettings) -> Self {
-        Self { settings }
-    }
-
-    /// A registered schema with everything that it refers to.
-    async fn complete(&self, found: std::result::Result<RegisteredSchema, SRCError>) -> Answer {
-        let main = match found {
-            Ok(main) => main,
-            Err(failed) => return unanswered(&failed),
-        };
-        if main.schema_type != SchemaType::Avro {
-            return Ok(Found::Unusable(format!("it is of type {:?}, not Avro", main.schema_type)));
-        }
-        let (mut texts, mut open, mut seen) = (Vec::new(), main.references.clone(), HashSet::new());
-        while let Some(reference) = open.pop() {
-            if !seen.insert((reference.subject.clone(), reference.version)) {
-                continue;
-            }
-            if seen.len() > MOST_REFERENCES {
-                return Ok(Found::Unusable(format!("it refers to more than {MOST_REFERENCES} other schemas")));
-            }
-            match get_referenced_schema(&self.settings, &reference).await {
-                Ok(other) => {
-                    open.extend(other.references);
-                    texts.push(other.schema);
+            attempts += 1;
+            let left = self.patience.outage.saturating_sub(self.clock.elapsed().saturating_sub(start));
+            let answer = clock::timeout(left.max(self.patience.call), ask()).await;
+            match answer.unwrap_or_else(|| Err(Outage::new("no answer in time"))) {
+                Ok(answer) => return Ok(answer),
+                Err(Outage { why, is_refusal: true }) => {
+                    return Err(Error::new(ErrorKind::Config, format!("`{what}`: {why}")));
                 }
-                Err(failed) => return unanswered(&failed),
+                Err(Outage { why, .. }) if self.clock.elapsed().saturating_sub(start) >= self.patience.outage => {
+                    let message = format!("`{what}`: {why} (asked {attempts} times)");
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+                Err(Outage { why, .. }) if attempts == 1 => tracing::warn!(what, why, "asking again"),
+                Err(_) => {}
             }
         }
-        texts.sort();
-        texts.dedup();
-        Ok(match AvroSchema::parse(&main.schema, &texts) {
-            Ok(schema) => Found::Schema(Arc::new(schema)),
-            Err(bad) => Found::Unusable(bad.to_string()),
-        })
-    }
-}
-
-impl SchemaSource for ConfluentSource {
-    // The free functions of the converter are used, not its decoder: that one keeps failures until told otherwise.
-    fn by_id(&self, id: u32) -> Pending<'_, Answer> {
-        Box::pin(async move { self.complete(get_schema_by_id(id, &self.settings).await).await })
-    }
-
-    fn latest<'a>(&'a self, subject: &'a str) -> Pending<'a, Answer> {
-        // The strategy of record names takes the subject as it is.
-        let strategy = SubjectNameStrategy::RecordNameStrategy(subject.to_owned());
-        Box::pin(async move { self.complete(get_schema_by_subject(&self.settings, &strategy).await).await })
-    }
-}
-
-/// Whether a failure is the registry's word that there is nothing (404xx), or no answer.
-fn unanswered(failed: &SRCError) -> Answer {
-    let code = failed.source().and_then(|cause| cause.downcast_ref::<RawError>()).map(|raw| raw.error_code);
-    match code {
-        Some(40_401..=40_403) => Ok(Found::Unknown),
-        _ => Err(Outage(words(failed))),
-    }
-}
-
-fn words(failed: &SRCError) -> String {
-    match &failed.cause {
-        Some(cause) => format!("{} ({cause})", failed.error),
-        None => failed.error.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-    use crate::clock::SystemClock;
-
-    /// Fails `outages` times, then answers; counts the questions.
-    struct Flaky {
-        asked: Arc<AtomicU32>,
-        outages: u32,
-        answer: Found,
-    }
-
-    impl SchemaSource for Flaky {
-        fn by_id(&self, _: u32) -> Pending<'_, Answer> {
-            let number = self.asked.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async move {
-                tokio::task::yield_now().await;
-                if number < self.outages { Err(Outage("down".to_owned())) } else { Ok(self.answer.clone()) }
-            })
-        }
-
-        fn latest<'a>(&'a self, _: &'a str) -> Pending<'a, Answer> {
-            self.by_id(0)
-        }
-    }
-
-    fn registry(outages: u32, answer: Found, outage: Duration, unknown: Duration) -> (Arc<Registry>, Arc<AtomicU32>) {
-        let asked = Arc::new(AtomicU32::new(0));
-        let short = Duration::from_millis(1);
-        let patience = Patience { unknown, outage, first_pause: short, longest_pause: short };
-        let source = Flaky { asked: Arc::clone(&asked), outages, answer };
-        (Registry::new(Box::new(source), patience, SystemClock::shared()), asked)
-    }
-
-    fn long() -> Found {
-        Found::Schema(Arc::new(AvroSchema::parse("\"long\"", &[]).unwrap()))
-    }
-
-    const MINUTE: Duration = Duration::from_secs(60);
-
-    #[tokio::test]
-    async fn an_id_is_asked_for_once_by_many() {
-        let (registry, asked) = registry(0, long(), MINUTE, MINUTE);
-        let found = futures::future::join_all((0..20).map(|_| registry.find(7))).await;
-        assert!(found.iter().all(|found| matches!(found, Ok(Found::Schema(_)))));
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test]
-    async fn an_outage_is_waited_for_and_then_said() {
-        let (registry_short, _) = registry(3, long(), MINUTE, MINUTE);
-        assert!(matches!(registry_short.find(1).await, Ok(Found::Schema(_))));
-        let (registry_long, _) = registry(u32::MAX, long(), Duration::from_millis(5), MINUTE);
-        let failed = registry_long.find(1).await.unwrap_err();
-        assert_eq!(failed.kind(), ErrorKind::Unavailable);
-        assert!(failed.to_string().contains("down"), "{failed}");
-    }
-
-    #[tokio::test]
-    async fn an_unknown_id_is_asked_for_again_after_a_while() {
-        let (remembering, asked) = registry(0, Found::Unknown, MINUTE, MINUTE);
-        for _ in 0..3 {
-            assert!(matches!(remembering.find(1).await, Ok(Found::Unknown)));
-        }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
-        let (forgetting, asked) = registry(0, Found::Unknown, MINUTE, Duration::ZERO);
-        for _ in 0..3 {
-            assert!(matches!(forgetting.find(1).await, Ok(Found::Unknown)));
-        }
-        assert_eq!(asked.load(Ordering::SeqCst), 3);
-    }
-
-    #[tokio::test]
-    async fn hostile_ids_do_not_fill_the_memory() {
-        let (registry, _) = registry(0, Found::Unknown, MINUTE, MINUTE);
-        let ids: Vec<u32> = (0..MOST_IDS as u32 + 1000).collect();
-        registry.find_all(&ids).await.unwrap();
-        assert!(registry.slots.lock().await.len() <= MOST_IDS);
     }
 }

@@ -40,6 +40,10 @@ impl<'a> Check<'a> {
             return None;
         }
         self.prune(&mut drafts, &order, &typed);
+        let notes = self.govern(&drafts, &order, &typed);
+        if !self.mistakes.borrow().is_empty() {
+            return None;
+        }
         let partitioning = partitioning(&drafts, &order);
         let typed = self.typed_all(&drafts, &order);
         let at: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
@@ -60,6 +64,7 @@ impl<'a> Check<'a> {
             leases,
             partitioning,
             tests,
+            notes,
         })
     }
 

@@ -17,7 +17,7 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Files, Registry, SinkKind},
+    graph::{Files, SinkKind},
 };
 
 const ROLL_EVERY: Duration = Duration::from_secs(60);
@@ -112,15 +112,6 @@ impl<'a> Check<'a> {
     pub(super) fn state_dir(&self, job: &str) -> PathBuf {
         let dir = self.given(&self.file.raw.state).and_then(|(state, _)| self.text(&state.dir));
         self.file.folder.join(dir.unwrap_or_else(|| format!(".pelton/{job}")))
-    }
-
-    pub(super) fn registry(&self) -> Option<Registry> {
-        let (registry, owner) = self.given(&self.file.raw.registry)?;
-        let (confluent, owner) = self.needed(&registry.confluent, "confluent", &owner)?;
-        let url = self.needed_text(&confluent.url, "url", &owner)?;
-        self.url(&url, confluent.url.as_ref()?.place.clone());
-        let password = self.given(&confluent.password).map(|(password, _)| password.clone());
-        Some(Registry { url, user: self.text(&confluent.user), password })
     }
 
     /// The job's name, after its version was looked at.
