@@ -2,9 +2,11 @@
 // output, both JSON. Schemas are texts of JSON within strings; each is parsed by itself. A request that cannot be answered gets
 // {"error": WHY}.
 //
-//   {"do":"read","reader":S,"writer":S}                   {"compatible":B,"why":[{"type":T,"at":PLACE,"message":M}, ..]}
+//   {"do":"read","reader":S,"writer":S}                   {"compatible":B,"why":[{"type":T,"at":PLACE,"message":M}, ..]};
+//                          "threw": the library failed, which counts as no
 //   {"do":"history","mode":M,"old":[oldest, .., newest],"new":S}   {"ok":B,"by_pairs":B}
-//                          ok: SchemaValidator, which knows no aliases; by_pairs: SchemaCompatibility, which registries ask
+//                          ok: SchemaValidator, which lets symbols that the reader's enum lacks pass; by_pairs: the same by
+//                          SchemaCompatibility, which registries ask
 //   {"do":"decode","writer":S,"reader":S,"seed":N,"count":N}
 //                          {"records":[{"bytes":B64,"value":RAW} or {"bytes":B64,"error":WHY}, ..]}: random values of the writer's
 //                          schema, and what they are for the reader; "fast": the same, where Avro's second reader says another thing
@@ -114,7 +116,7 @@ final class Judge {
             for (var one : verdict.getResult().getIncompatibilities()) {
                 why.addObject().put("type", one.getType().name()).put("at", one.getLocation()).put("message", one.getMessage());
             }
-        } catch (Exception thrown) {
+        } catch (Exception | StackOverflowError thrown) {
             answer.put("compatible", false).put("threw", words(thrown)).putArray("why");
         }
         return answer;
@@ -144,6 +146,9 @@ final class Judge {
             answer.put("ok", true);
         } catch (SchemaValidationException refused) {
             answer.put("ok", false);
+        } catch (RuntimeException | StackOverflowError thrown) {
+            // it follows records that have no finite value for ever
+            answer.put("ok", false).put("threw", words(thrown));
         }
         boolean pairs = true;
         for (Schema old : all ? newestFirst : newestFirst.subList(0, Math.min(1, newestFirst.size()))) {
@@ -189,7 +194,9 @@ final class Judge {
     private static ObjectNode decoded(GenericData data, Schema writer, Schema reader, byte[] bytes) {
         ObjectNode record = NODES.objectNode();
         try {
-            BinaryDecoder decoder = DecoderFactory.get().binaryDecoder(bytes, null);
+            // Not ByteArrayInputStream itself: of such a one Avro 1.12.2 knows how many bytes are left, and refuses arrays and maps whose items
+            // would be too large for them as the reader's schema has them, though the writer's are smaller.
+            BinaryDecoder decoder = DecoderFactory.get().binaryDecoder(new ByteArrayInputStream(bytes) {}, null);
             Object value = new GenericDatumReader<>(writer, reader, data).read(null, decoder);
             if (!decoder.isEnd()) {
                 return record.put("error", "bytes are left over");
