@@ -185,6 +185,9 @@ pub struct Source {
     pub partition_key: Option<String>,
     /// what happens with a record whose partition key lies outside its shard
     pub misplaced: Misplaced,
+    /// which steps read which fields of Avro records as they are. No part of what is deployed
+    #[serde(skip)]
+    pub readers: Vec<(String, FieldPath)>,
     /// the fields that somebody reads: what `decode` is asked for
     #[serde(serialize_with = "columns")]
     pub wanted: SchemaRef,
@@ -324,9 +327,20 @@ pub enum SinkKind {
     /// JSON lines
     File(Files),
     /// a data stream; `key` is a field of the input
-    Kinesis { stream: String, key: Option<String>, aws: Aws },
+    Kinesis { stream: String, key: Option<String>, aws: Aws, avro: Option<AvroSink> },
     /// a delivery stream
-    Firehose { delivery_stream: String, aws: Aws },
+    Firehose { delivery_stream: String, aws: Aws, avro: Option<AvroSink> },
+}
+
+/// Results as Avro.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AvroSink {
+    /// under which the schema is registered
+    pub subject: String,
+    /// the schema's text
+    pub schema: String,
+    /// whether it is registered where it is not
+    pub auto_register: bool,
 }
 
 /// Files that are rolled.

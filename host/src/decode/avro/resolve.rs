@@ -343,6 +343,8 @@ fn meaning(plain: Gives, writer: Option<Logical>, reader: Option<Logical>) -> Op
         (Some(Logical::Timestamp(unit)), _) => Gives::Timestamp(unit),
         (Some(Logical::Time(_)), Some(Logical::Time(step))) => Gives::Time(step),
         (Some(Logical::Time(step)), _) => Gives::Time(step),
+        // As text it is what it says, however the writer has it.
+        (Some(Logical::Uuid), _) if plain == Gives::Text => Gives::Text,
         (Some(Logical::Uuid), _) => Gives::Uuid,
         (Some(Logical::Date), _) => Gives::Date,
         (Some(Logical::Duration), _) => Gives::Duration,

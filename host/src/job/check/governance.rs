@@ -22,7 +22,7 @@ use crate::{
     },
     job::{
         diagnostic::Diagnostic,
-        graph::{Avro, Format, OnIncompatible, Source},
+        graph::{Avro, Format, OnIncompatible},
     },
 };
 
@@ -71,16 +71,20 @@ impl<'a> Check<'a> {
     /// Looks at the subjects of every source. Gives back notes.
     pub(super) fn govern(
         &self,
-        drafts: &[Draft<'a>],
+        drafts: &mut [Draft<'a>],
         order: &[usize],
         typed: &BTreeMap<usize, (Columns, Typed)>,
     ) -> Vec<String> {
         let mut notes = Vec::new();
         for index in order {
+            let found = readers(drafts, order, typed, *index);
+            if let Some(DraftKind::Source(source, _)) = &mut drafts[*index].kind {
+                source.readers = found;
+            }
             let Some(DraftKind::Source(source, _)) = &drafts[*index].kind else { continue };
             let Format::Avro(avro) = &source.format else { continue };
             let (Some(name), true) = (avro.subject.as_deref(), self.file.raw.registry.is_some()) else { continue };
-            let readers = readers(drafts, order, typed, *index, source);
+            let readers = source.readers.clone();
             let wanted = source.wanted_fields();
             let part = avro.reader.schema.project(wanted.iter().map(|field| &*field.path.0));
             let (mode, place) = (avro.compatibility.mode(), drafts[*index].place.clone());
@@ -224,8 +228,8 @@ fn readers(
     order: &[usize],
     typed: &BTreeMap<usize, (Columns, Typed)>,
     source: usize,
-    settings: &Source,
 ) -> Vec<(String, FieldPath)> {
+    let Some(DraftKind::Source(settings, _)) = &drafts[source].kind else { return Vec::new() };
     let mut carries = vec![(source, 0)];
     let mut found = Vec::new();
     let own = settings.time.iter().map(|time| &time.field).chain(&settings.partition_key);

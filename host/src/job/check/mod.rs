@@ -24,6 +24,7 @@ mod sources;
 mod steps;
 pub mod typing;
 mod wiring;
+mod written;
 
 use interface::{PluginInspector, PluginInterface, SchemaLookup};
 

@@ -46,20 +46,25 @@ impl<'a> Check<'a> {
             ("firehose", sink.firehose.as_ref().map(|at| &at.place)),
             ("memory", sink.memory.as_ref().map(|at| &at.place)),
         ];
-        match self.exactly_one("a sink", owner, &keys)? {
+        let which = self.exactly_one("a sink", owner, &keys)?;
+        if let (Some((raw::SinkFormat::Avro(_), place)), false) = (self.given(&sink.format), matches!(which, 2 | 3)) {
+            let mistake = Diagnostic::new("E0104", place, format!("`{}` does not write Avro", keys[which].0));
+            self.report(mistake.help("sinks that do: kinesis, firehose"));
+        }
+        match which {
             0 => Some(SinkKind::Stdout),
             1 => self.files(self.given(&sink.file)?.0, owner).map(SinkKind::File),
             2 => {
                 let kinesis = self.given(&sink.kinesis)?.0;
                 let aws = self.aws(&kinesis.endpoint, &kinesis.region, &kinesis.profile, &kinesis.role);
                 let stream = self.needed_text(&kinesis.stream, "stream", owner)?;
-                Some(SinkKind::Kinesis { stream, key: self.text(&kinesis.key), aws })
+                Some(SinkKind::Kinesis { stream, key: self.text(&kinesis.key), aws, avro: None })
             }
             3 => {
                 let firehose = self.given(&sink.firehose)?.0;
                 let aws = self.aws(&firehose.endpoint, &firehose.region, &firehose.profile, &firehose.role);
                 let delivery_stream = self.needed_text(&firehose.delivery_stream, "delivery_stream", owner)?;
-                Some(SinkKind::Firehose { delivery_stream, aws })
+                Some(SinkKind::Firehose { delivery_stream, aws, avro: None })
             }
             _ => Some(SinkKind::Memory),
         }

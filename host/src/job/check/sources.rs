@@ -61,7 +61,8 @@ impl<'a> Check<'a> {
         let wanted = Arc::new(Schema::empty());
         let misplaced =
             self.given(&source.explicit_hash_key).map_or_else(Misplaced::default, |(misplaced, _)| *misplaced);
-        Some(DraftKind::Source(Source { from, format, time, partition_key, misplaced, wanted }, columns))
+        let readers = Vec::new();
+        Some(DraftKind::Source(Source { from, format, time, partition_key, misplaced, readers, wanted }, columns))
     }
 
     fn source_from(&self, source: &'a raw::Source, owner: &Range<usize>) -> Option<SourceKind> {
@@ -239,7 +240,7 @@ impl<'a> Check<'a> {
     }
 
     /// A path of a file, or the schema itself as YAML or as JSON text.
-    fn reader_schema(&self, schema: &'a At<Json>) -> Option<String> {
+    pub(super) fn reader_schema(&self, schema: &'a At<Json>) -> Option<String> {
         match schema.value.as_ref()? {
             Json::String(text) if text.trim_start().starts_with(['{', '[', '"']) => Some(text.clone()),
             Json::String(path) => match read_text(&self.file.folder.join(path)) {

@@ -442,6 +442,53 @@ pub struct Sink {
     pub firehose: Option<At<FirehoseSink>>,
     /// Results kept for a test or a program.
     pub memory: Option<At<Nothing>>,
+    /// What records of `kinesis` and `firehose` are: `json` or `avro`. Default: `json`.
+    #[schemars(schema_with = "sink_format_schema")]
+    pub format: Option<At<SinkFormat>>,
+}
+
+/// What a result becomes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkFormat {
+    /// A JSON object.
+    Json,
+    /// Avro, in the frame of the job's registry.
+    Avro(At<AvroSink>),
+}
+
+fn sink_format_schema(generator: &mut SchemaGenerator) -> Schema {
+    let named = generator.subschema_for::<SinkFormat>();
+    json_schema!({ "anyOf": [{ "enum": ["json"] }, named] })
+}
+
+/// Results as Avro.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct AvroSink {
+    /// Subject in the registry (in Glue: the schema). Default: as `strategy` says.
+    pub subject: Option<At<String>>,
+    /// How the subject is named: `stream` (`STREAM-value`), `record` (the record's full name) or `stream_record`. Default: `stream`.
+    pub strategy: Option<At<Strategy>>,
+    /// The schema: a path of an `.avsc` file, or the schema itself. Default: made from the fields of the results.
+    pub schema: Option<At<Json>>,
+    /// Registers the schema where it is not registered yet. Default: false.
+    pub auto_register: Option<At<bool>>,
+    /// What a new version of the schema must keep. Default: what the registry says, else `backward`.
+    pub compatibility: Option<At<Compatibility>>,
+}
+
+/// How a subject is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// `STREAM-value`: one schema a stream.
+    #[default]
+    Stream,
+    /// The record's full name, whatever the stream.
+    Record,
+    /// `STREAM-RECORD`: several kinds of records in one stream.
+    StreamRecord,
 }
 
 /// No settings.
