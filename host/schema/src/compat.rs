@@ -264,7 +264,10 @@ impl Check<'_> {
         depth: usize,
         found: &mut Vec<Mismatch>,
     ) -> bool {
-        for branch in branches {
+        // A value goes to the branch of its own type, if there is one.
+        let is_own = |branch: &&TypeId| self.reader.get(**branch).shape.word() == self.writer.get(w).shape.word();
+        let (own, others): (Vec<&TypeId>, Vec<&TypeId>) = branches.iter().partition(is_own);
+        for branch in own.into_iter().chain(others) {
             let mark = self.trail.len();
             if self.tries(*branch, w, depth + 1) {
                 if !self.is_trial {

@@ -26,6 +26,11 @@ pub const KINDS: &[&str] = &[
     "split",
     "merge",
     "stop",
+    "new_schema",
+    "unknown_schema",
+    "incompatible_schema",
+    "registry_404",
+    "registry_500",
 ];
 
 /// How often each kind happens, of a million chances; what a chance is depends on the kind.
@@ -59,6 +64,11 @@ impl Faults {
                 "stuck" => 700,
                 "fail_before" | "fail_after" | "throttle" => 12_000,
                 "partial_put" => 8_000,
+                // of each batch that is put
+                "new_schema" => 30_000,
+                "unknown_schema" | "incompatible_schema" => 4_000,
+                // of each question
+                "registry_404" | "registry_500" => 60_000,
                 // of each event
                 "subscription_broken" => 15_000,
                 _ => 30_000,

@@ -6,7 +6,10 @@ use pelton_emulator::store::{Entry, Shard};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::world::{STREAM, World};
+use super::{
+    outside::schemas,
+    world::{STREAM, World, lock},
+};
 
 /// Keys of records.
 const KEYS: u64 = 24;
@@ -19,9 +22,37 @@ const MOST_SHARDS: usize = 6;
 /// Keys of records that only move event time begin so.
 pub const FLUSH: &str = "flush";
 
-fn entry(key: String, group: &str, n: u64, at_ms: u64) -> Entry {
-    let data = json!({ "key": key, "group": group, "n": n, "at": at_ms }).to_string();
+/// Keys of records that nobody can read begin so.
+pub const BAD: &str = "bad";
+
+fn entry(world: &World, id: u32, key: String, group: &str, n: u64, at_ms: u64) -> Entry {
+    let data = if world.has_schemas() {
+        schemas::record(id, &key, group, n as i64, at_ms as i64)
+    } else {
+        json!({ "key": key, "group": group, "n": n, "at": at_ms }).to_string().into_bytes()
+    };
     Entry { data: data.into(), partition_key: key, explicit_hash_key: None }
+}
+
+/// Which schema the next records are written with; new ones are registered just before.
+fn schema(world: &World) -> u32 {
+    let now = world.elapsed();
+    if world.has_schemas() && world.strikes("new_schema") {
+        let id = lock(&world.schemas).add(now);
+        world.note(format!("schema {id} is registered"));
+    }
+    lock(&world.schemas).newest(now)
+}
+
+/// A record that nobody can read, now and then: its schema was never registered, or is of another kind.
+fn bad(world: &World, n: u64) -> Option<Entry> {
+    let id = match () {
+        () if !world.has_schemas() => return None,
+        () if world.strikes("unknown_schema") => schemas::UNKNOWN,
+        () if world.strikes("incompatible_schema") => schemas::FOREIGN,
+        () => return None,
+    };
+    Some(entry(world, id, format!("{BAD}{n}"), BAD, n, world.now_ms()))
 }
 
 /// Puts records for a while.
@@ -31,12 +62,16 @@ pub async fn put(world: Arc<World>, time: Duration) {
     while world.elapsed() < end {
         let count = 1 + world.dice(|dice| dice.below(8));
         let now = world.now_ms();
+        let id = schema(&world);
+        let bad = bad(&world, n + 1);
+        n += u64::from(bad.is_some());
         let entries = (0..count).map(|_| {
             n += 1;
             let (key, group, astray) = world.dice(|dice| (dice.below(KEYS), dice.below(GROUPS), dice.below(ASTRAY_MS)));
-            entry(format!("key{key}"), &format!("group{group}"), n, now - astray)
+            entry(&world, id, format!("key{key}"), &format!("group{group}"), n, now - astray)
         });
-        let put = world.kinesis.put_records(now, STREAM, entries.collect());
+        let entries: Vec<Entry> = bad.into_iter().chain(entries).collect();
+        let put = world.kinesis.put_records(now, STREAM, entries);
         world.note(format!("producer puts {count} up to {n}: {}", if put.is_ok() { "done" } else { "refused" }));
         let pause = world.dice(|dice| dice.between(Duration::from_millis(20), Duration::from_millis(250)));
         sleep(pause).await;
@@ -88,7 +123,7 @@ pub fn flush(world: &World) {
             world.broken(format!("no key lies in {id}"));
             continue;
         };
-        let put = world.kinesis.put_records(now, STREAM, vec![entry(key, FLUSH, 0, now + ahead)]);
+        let put = world.kinesis.put_records(now, STREAM, vec![entry(world, schema(world), key, FLUSH, 0, now + ahead)]);
         world.note(format!("flush of {id}: {}", put.is_ok()));
     }
 }

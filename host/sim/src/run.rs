@@ -9,6 +9,7 @@ use pelton::{
         upkeep::Upkeep,
     },
     clock::Clock,
+    decode::registry::{Patience, Registry},
     error::Result,
     job::{
         build::{DEAD_LETTERS, Given, MakeSink},
@@ -33,6 +34,7 @@ use super::{
     load,
     outside::{
         network::Caller,
+        schemas::SimSchemas,
         services::{SimLeases, SimObjects},
         sinks::{ExactSink, SentSink},
         source::SimSource,
@@ -115,7 +117,7 @@ async fn whole(plan: &Plan<'_>) -> Outcome {
     let workers = if plan.scenario.is_fleet() { 1 + dice.below(4) as usize } else { 1 };
     let shards = 1 + dice.below(4) as u32;
     let time = Duration::from_secs(10 + dice.below(30));
-    let world = Arc::new(World::new(dice, faults, shards, plan.scenario.is_fleet()));
+    let world = Arc::new(World::new(dice, faults, shards, plan.scenario));
     world.note(format!(
         "seed {}: {:?}, {workers} workers, {shards} shards, {time:?}, {kinds:?}",
         plan.seed, plan.scenario
@@ -254,7 +256,7 @@ fn life_of(
             let objects: Arc<dyn Objects> = Arc::new(SimObjects(caller.clone()));
             let upkeep = Upkeep::new("sim", objects.clone(), runtime.clone());
             let ledger = Arc::new(RemoteLedger::new("sim", objects, disk, committer.clone(), upkeep));
-            let name = if scenario == Scenario::Shards { "events" } else { ONE };
+            let name = if scenario.is_by_shard() { "events" } else { ONE };
             let table: Arc<dyn LeaseTable> = Arc::new(SimLeases(caller.clone()));
             let worker = format!("{}-{:04x}", caller.name, random::bits() as u16);
             let options = keeper::Options { worker, duration: LEASE };
@@ -264,7 +266,11 @@ fn life_of(
         }
         drop(committer);
         let given = given(&caller, &clock, &runtime);
-        let around = Surroundings { plugins, registry: None, runtime, clock, live: Arc::new(Live::default()) };
+        let registry = (scenario == Scenario::Schemas).then(|| {
+            lock(&caller.world.schemas).starts += 1;
+            Registry::new(Box::new(SimSchemas(caller.clone())), Patience::default(), clock.clone())
+        });
+        let around = Surroundings { plugins, registry, runtime, clock, live: Arc::new(Live::default()) };
         let ended = work(&graph, &RunOptions::default(), around, &given, place, stop).await;
         writing.join().await;
         ended

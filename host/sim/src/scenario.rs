@@ -7,6 +7,8 @@ use pelton::{
     plugin::{Limits, Plugins},
 };
 
+use super::outside::schemas;
+
 /// Kinds of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Scenario {
@@ -16,18 +18,27 @@ pub enum Scenario {
     One,
     /// one worker and its own store, without leases
     Alone,
+    /// as `shards`, with records in Avro whose schemas a registry has that fails
+    Schemas,
 }
 
 /// All of them.
-pub const ALL: [Scenario; 3] = [Scenario::Shards, Scenario::One, Scenario::Alone];
+pub const ALL: [Scenario; 4] = [Scenario::Shards, Scenario::One, Scenario::Alone, Scenario::Schemas];
+
+/// What records are.
+const JSON: &str = "json: { fields: { key: text, group: text, n: int64, at: timestamp } }";
+/// The same with a subject of a registry; the reader's schema stands in the job.
+const AVRO: &str =
+    "avro: { subject: events-value, compatibility: backward, on_incompatible: dead_letter, schema: 'SCHEMA' }";
 
 const JOB: &str = r#"
 pelton: v1
 job: sim
+REGISTRY
 sources:
   events:
     memory: {}
-    format: { json: { fields: { key: text, group: text, n: int64, at: timestamp } } }
+    format: { FORMAT }
     PARTITION_KEY
     time: { field: at, out_of_order: 2s, idle: wait }
 steps:
@@ -47,9 +58,14 @@ impl Scenario {
     /// The field that windows are keyed by.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Shards => "key",
+            Self::Shards | Self::Schemas => "key",
             Self::One | Self::Alone => "group",
         }
+    }
+
+    /// Whether each shard is a partition.
+    pub fn is_by_shard(self) -> bool {
+        matches!(self, Self::Shards | Self::Schemas)
     }
 
     /// Whether workers share the work.
@@ -59,8 +75,11 @@ impl Scenario {
 
     /// The job, checked.
     pub fn graph(self) -> anyhow::Result<Graph> {
-        let partition_key = if self == Self::Shards { "partition_key: key" } else { "" };
+        let partition_key = if self.is_by_shard() { "partition_key: key" } else { "" };
+        let format = if self == Self::Schemas { AVRO.replace("SCHEMA", &schemas::text(0)) } else { JSON.to_owned() };
+        let registry = if self == Self::Schemas { "registry: { folder: { path: schemas } }" } else { "" };
         let text = JOB.replace("PARTITION_KEY", partition_key).replace("KEY", self.key());
+        let text = text.replace("FORMAT", &format).replace("REGISTRY", registry);
         let refuse = |report: job::Report| anyhow::anyhow!("{}", report.render(false));
         let file = job::parse("sim.yaml", Path::new("/"), &text, &|_| None).map_err(refuse)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pelton::decode::instant::instant_text;
+use pelton::{decode::instant::instant_text, job::build::DEAD_LETTERS};
 use serde_json::Value;
 
 use super::{
-    load::FLUSH,
+    load::{BAD, FLUSH},
+    outside::schemas,
     scenario::Scenario,
     world::{STREAM, World, lock},
 };
@@ -38,6 +39,11 @@ fn log(world: &World) -> Vec<Logged> {
         while let Some(next) = iterator.take() {
             let Ok(found) = world.kinesis.get_records(now, &next, None) else { break };
             for record in &found.batch.records {
+                if world.has_schemas() {
+                    let (key, group, n, at_ms) = schemas::read(&record.data);
+                    all.push(Logged { key, group, n, at_ms });
+                    continue;
+                }
                 let row: Value = serde_json::from_slice(&record.data).unwrap_or(Value::Null);
                 let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
                 let number = |name: &str| row[name].as_i64().unwrap_or_default();
@@ -54,8 +60,8 @@ fn log(world: &World) -> Vec<Logged> {
 /// Windows as a computation over the whole log gives them.
 fn windows(log: &[Logged], scenario: Scenario) -> BTreeMap<Window, Content> {
     let mut windows: BTreeMap<Window, Content> = BTreeMap::new();
-    for record in log.iter().filter(|record| !record.key.starts_with(FLUSH)) {
-        let key = if scenario == Scenario::Shards { &record.key } else { &record.group };
+    for record in log.iter().filter(|record| !record.key.starts_with(FLUSH) && !record.key.starts_with(BAD)) {
+        let key = if scenario.is_by_shard() { &record.key } else { &record.group };
         let start = instant_text(record.at_ms / WINDOW_MS * WINDOW_MS * 1000);
         let content = windows.entry((key.clone(), start)).or_insert((0, 0, i64::MAX, i64::MIN));
         *content = (content.0 + 1, content.1 + record.n, content.2.min(record.n), content.3.max(record.n));
@@ -89,8 +95,10 @@ pub fn is_complete(world: &World, scenario: Scenario) -> bool {
     let log = log(world);
     let shown = lock(&world.shown);
     let (rows, sent) = (shown.exact.get("rows").map_or(0, Vec::len), shown.sent.len());
+    let letters = shown.exact.get(DEAD_LETTERS).map_or(0, Vec::len);
     drop(shown);
-    rows >= log.len() && sent >= log.len() && {
+    let bad = log.iter().filter(|record| record.key.starts_with(BAD)).count();
+    rows + bad >= log.len() && sent + bad >= log.len() && letters >= bad && {
         let fired = fired(world, scenario).0;
         windows(&log, scenario).keys().all(|window| fired.contains_key(window))
     }
@@ -100,6 +108,9 @@ pub fn is_complete(world: &World, scenario: Scenario) -> bool {
 pub fn judge(world: &World, scenario: Scenario) -> Vec<String> {
     let log = log(world);
     let (fired, mut wrong) = fired(world, scenario);
+    letters(world, &log, &mut wrong);
+    questions(world, &mut wrong);
+    let (_, log): (Vec<Logged>, Vec<Logged>) = log.into_iter().partition(|record| record.key.starts_with(BAD));
     let expected = windows(&log, scenario);
     for (window, content) in &expected {
         match fired.get(window) {
@@ -112,6 +123,35 @@ pub fn judge(world: &World, scenario: Scenario) -> Vec<String> {
     rows(world, &log, &mut wrong);
     sent(world, &log, &mut wrong);
     wrong
+}
+
+/// Exactly the records that nobody can read are dead letters, each once.
+fn letters(world: &World, log: &[Logged], wrong: &mut Vec<String>) {
+    let shown = lock(&world.shown);
+    let mut keys: BTreeMap<String, u64> = BTreeMap::new();
+    for (_, letter) in shown.exact.get(DEAD_LETTERS).into_iter().flatten() {
+        let letter: Value = serde_json::from_slice(letter).unwrap_or(Value::Null);
+        let key = letter["partition_key"].as_str().unwrap_or_default().to_owned();
+        if !key.starts_with(BAD) {
+            wrong.push(format!("a good record is a dead letter: {letter}"));
+        }
+        *keys.entry(key).or_default() += 1;
+    }
+    for record in log.iter().filter(|record| record.key.starts_with(BAD)) {
+        if keys.get(&record.key) != Some(&1) {
+            wrong.push(format!("{} is a dead letter {:?} times", record.key, keys.get(&record.key)));
+        }
+    }
+}
+
+/// The registry is asked at a bounded rate: a few times for each schema and start of a worker, and while it does not answer, now and then.
+fn questions(world: &World, wrong: &mut Vec<String>) {
+    let schemas = lock(&world.schemas);
+    let most =
+        schemas.starts * (40 + 12 * schemas.len() as u64) + 4 * world.elapsed().as_secs() * schemas.starts.min(8);
+    if schemas.questions > most {
+        wrong.push(format!("the registry was asked {} times, at most {most} were expected", schemas.questions));
+    }
 }
 
 /// Rows come once, and those of a key in the order of the log.

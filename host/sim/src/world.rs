@@ -12,7 +12,13 @@ use pelton::{lease::memory::MemoryLeases, objects::memory::MemoryObjects};
 use pelton_emulator::store::{Millis, Rules, Store};
 use tokio::time::Instant;
 
-use super::{dice::Dice, faults::Faults, monitor::Monitor, outside::sinks::Shown};
+use super::{
+    dice::Dice,
+    faults::Faults,
+    monitor::Monitor,
+    outside::{schemas::Schemas, sinks::Shown},
+    scenario::Scenario,
+};
 
 /// Virtual time begins here, milliseconds since 1970.
 pub const EPOCH_MS: u64 = 1_700_000_000_000;
@@ -35,8 +41,10 @@ pub struct World {
     pub monitor: Mutex<Monitor>,
     /// what sinks have shown
     pub shown: Mutex<Shown>,
+    /// the schema registry
+    pub schemas: Mutex<Schemas>,
     start: Instant,
-    is_fleet: bool,
+    scenario: Scenario,
     noted: Mutex<Noted>,
 }
 
@@ -65,6 +73,8 @@ pub enum Service {
     Commits,
     /// the stream
     Stream,
+    /// schemas
+    Registry,
 }
 
 impl Service {
@@ -74,6 +84,7 @@ impl Service {
             "commit" => Self::Commits,
             "stage" | "abort" | "PutRecords" => Self::Sinks,
             "ListShards" | "SubscribeToShard" => Self::Stream,
+            "schema" => Self::Registry,
             _ => Self::Leases,
         }
     }
@@ -86,7 +97,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// A world with one stream of so many shards.
-    pub fn new(mut dice: Dice, faults: Faults, shards: u32, is_fleet: bool) -> Self {
+    pub fn new(mut dice: Dice, faults: Faults, shards: u32, scenario: Scenario) -> Self {
         let rules = Rules {
             subscription: Duration::from_secs(5 + dice.below(40)),
             takeover_after: Duration::from_secs(5),
@@ -113,15 +124,21 @@ impl World {
             leases: MemoryLeases::default(),
             monitor: Mutex::default(),
             shown: Mutex::default(),
+            schemas: Mutex::default(),
             start: Instant::now(),
-            is_fleet,
+            scenario,
             noted: Mutex::new(noted),
         }
     }
 
     /// Whether manifests are seen, because they go over the network.
     pub fn has_monitor(&self) -> bool {
-        self.is_fleet
+        self.scenario.is_fleet()
+    }
+
+    /// Whether records are Avro.
+    pub fn has_schemas(&self) -> bool {
+        self.scenario == Scenario::Schemas
     }
 
     /// Virtual time since the start.
@@ -178,12 +195,14 @@ impl World {
 
     /// A service is out of reach for a while.
     pub fn outage(&self) {
-        let service = match self.dice(|dice| dice.below(5)) {
+        let kinds = if self.has_schemas() { 7 } else { 5 };
+        let service = match self.dice(|dice| dice.below(kinds)) {
             0 => Service::Store,
             1 => Service::Leases,
             2 => Service::Sinks,
             3 => Service::Commits,
-            _ => Service::Stream,
+            4 => Service::Stream,
+            _ => Service::Registry,
         };
         let time = self.dice(|dice| dice.between(Duration::from_secs(1), Duration::from_secs(15)));
         self.note(format!("{service:?} is away for {time:?}"));

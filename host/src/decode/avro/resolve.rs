@@ -219,8 +219,11 @@ impl Resolver<'_> {
         let mut order = branches.to_vec();
         order.sort_by_key(rank);
         for branch in order {
-            if let Ok(node) = self.pair(from, w, to, branch, depth) {
-                return Ok(Node::Link(node));
+            match self.pair(from, w, to, branch, depth) {
+                Ok(node) => return Ok(Node::Link(node)),
+                // Another branch would take its bytes for something else: a decimal for a text.
+                Err(why) if rank(&branch) < 2 && wt.shape.names().is_none() => return Err(why),
+                Err(_) => {}
             }
         }
         let wanted: Vec<String> = branches.iter().map(|branch| reader.describe(*branch)).collect();

@@ -63,6 +63,8 @@ const MOST_IDS: usize = 65_536;
 const AT_ONCE: usize = 16;
 /// So many unknown ids get the time of grace; more are damage.
 const GRACED: usize = 16;
+/// Between questions that were answered, and not well.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Versions of a subject that are looked at, newest first.
 const MOST_VERSIONS: usize = 1000;
 
@@ -204,10 +206,11 @@ impl Registry {
                         && let Err(outage) = self.fetch_older(&schema, reach).await
                     {
                         tracing::warn!(%id, why = outage.why, "the versions before a schema cannot be looked at now");
+                        clock::sleep(PAUSE).await;
                     }
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => clock::sleep(self.patience.grace.min(Duration::from_millis(500))).await,
+                Ok(None) => clock::sleep(self.patience.grace.min(PAUSE)).await,
                 Err(outage) => tracing::warn!(%id, why = outage.why, "records wait for their schema"),
             }
         }
@@ -220,16 +223,17 @@ impl Registry {
         if let Some(look) = self.look(id, None) {
             return Ok(Some(look.found));
         }
+        // An answer speaks for the moment of the question, however late it comes.
+        let asked = self.clock.elapsed();
         let found = self.first(|source| source.answers(id), |source| source.by_id(id)).await?;
-        let now = self.clock.elapsed();
         if matches!(found, Found::Unknown) {
             let was_unknown = locked(&slot.known).is_some();
-            let since = *unknown_since.get_or_insert(now);
-            if !was_unknown && now.saturating_sub(since) < self.patience.grace && self.unknown_ids() < GRACED {
+            let since = *unknown_since.get_or_insert(asked);
+            if !was_unknown && asked.saturating_sub(since) < self.patience.grace && self.unknown_ids() < GRACED {
                 return Ok(None);
             }
         }
-        *locked(&slot.known) = Some(Known { found: found.clone(), at: now });
+        *locked(&slot.known) = Some(Known { found: found.clone(), at: asked });
         Ok(Some(found))
     }
 
@@ -323,12 +327,26 @@ impl Registry {
         let Some(version) = schema.version_of(&reach.subject).filter(|version| *version > 1) else { return Ok(()) };
         let subject = &reach.subject;
         let mut numbers = self.versions_of(subject).await?;
+        // A verdict must not rest on an answer that lacks what another one had.
+        if !numbers.contains(&version) {
+            return Err(Outage::new(format!("version {version} of `{subject}` is not in the list of its versions")));
+        }
         numbers.retain(|number| *number < version);
         let count = if reach.is_transitive { MOST_VERSIONS } else { 1 };
         for number in numbers.into_iter().rev().take(count) {
             let is_known = locked(&self.versions).get(reach).is_some_and(|known| known.contains_key(&number));
-            if !is_known && let Found::Schema(older) = self.version_of(subject, Which::Number(number)).await? {
-                locked(&self.versions).entry(reach.clone()).or_default().insert(number, older);
+            if is_known {
+                continue;
+            }
+            match self.version_of(subject, Which::Number(number)).await? {
+                Found::Schema(older) => {
+                    drop(locked(&self.versions).entry(reach.clone()).or_default().insert(number, older))
+                }
+                Found::Unknown => {
+                    return Err(Outage::new(format!("version {number} of `{subject}` is in the list, and not there")));
+                }
+                // It is no Avro: nothing was written with it that could be compared.
+                Found::Unusable(_) => {}
             }
         }
         locked(&self.versions).entry(reach.clone()).or_default().insert(version, Arc::clone(schema));

@@ -168,13 +168,23 @@ impl SchemaSource for GlueSource {
 
     fn versions<'a>(&'a self, subject: &'a str) -> Pending<'a, Answer<Vec<u32>>> {
         Box::pin(async move {
-            match self.client.get_schema().schema_id(self.schema_id(subject)).send().await {
-                Ok(schema) => {
-                    let newest = schema.latest_schema_version().unwrap_or(1);
-                    Ok((1..=u32::try_from(newest).unwrap_or(1)).collect())
+            let list = self.client.list_schema_versions().schema_id(self.schema_id(subject)).into_paginator().items();
+            let listed: std::result::Result<Vec<_>, _> = list.send().collect().await;
+            let mut numbers: Vec<u32> = match listed {
+                Ok(versions) => versions
+                    .iter()
+                    .filter(|version| {
+                        *version.status().unwrap_or(&SchemaVersionStatus::Available) == SchemaVersionStatus::Available
+                    })
+                    .filter_map(|version| u32::try_from(version.version_number()?).ok())
+                    .collect(),
+                Err(failed) => {
+                    unanswered(&failed)?;
+                    Vec::new()
                 }
-                Err(failed) => unanswered(&failed).map(|()| Vec::new()),
-            }
+            };
+            numbers.sort_unstable();
+            Ok(numbers)
         })
     }
 
