@@ -157,3 +157,142 @@ impl Journal {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("write", dir))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pelton_schema::{random, sample::Dice};
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+    use crate::registry::{
+        request::{Call, Query},
+        store::Store,
+    };
+
+    /// Calls of every kind that change something; most of them are done, some refused.
+    fn call(store: &Store, dice: &mut Dice) {
+        let subject = format!("s{}", dice.below(4));
+        let version = 1 + dice.below(4);
+        let schema = json!({ "schema": random::schema(&mut Dice(dice.bits() % 12)).to_string() });
+        let (method, path, body): (&str, String, Json) = match dice.below(12) {
+            0..=3 => ("POST", format!("/subjects/{subject}/versions"), schema),
+            4 => {
+                let to = json!([{ "name": "n", "subject": "s0", "version": -1 }]);
+                let schema =
+                    json!({ "schema": format!("{{\"title\":{version}}}"), "schemaType": "JSON", "references": to });
+                ("POST", format!("/subjects/{subject}/versions"), schema)
+            }
+            5 => ("DELETE", format!("/subjects/{subject}"), json!(null)),
+            6 => ("DELETE", format!("/subjects/{subject}?permanent=true"), json!(null)),
+            7 => ("DELETE", format!("/subjects/{subject}/versions/{version}"), json!(null)),
+            8 => ("DELETE", format!("/subjects/{subject}/versions/{version}?permanent=true"), json!(null)),
+            9 => ("PUT", format!("/config/{subject}"), json!({ "compatibility": "NONE", "normalize": true })),
+            10 => ("PUT", format!("/mode/{subject}"), json!({ "mode": "READWRITE" })),
+            _ => ("PUT", format!("/_pelton/subjects/{subject}/versions/{version}/labels"), json!({ "a": "b" })),
+        };
+        let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
+        let (call, query) = (Call::parse(method, path).unwrap(), Query::parse(query).unwrap());
+        if let Err(refusal) = store.call(&call, &query, body.to_string().as_bytes()) {
+            assert_ne!(refusal.code, 50001, "{refusal}");
+        }
+    }
+
+    fn opened(dir: &Path) -> Result<(Journal, State), DiskError> {
+        Journal::open(dir)
+    }
+
+    /// Calls in a directory; states after each, by how long the file was.
+    fn history(dir: &Path, seed: u64, calls: usize) -> Vec<(u64, State)> {
+        let mut dice = Dice(seed);
+        let mut states = Vec::new();
+        for _ in 0..calls {
+            let store = Store::on_disk(dir).unwrap();
+            call(&store, &mut dice);
+            drop(store);
+            let (journal, state) = opened(dir).unwrap();
+            states.push((journal.size, state));
+        }
+        states
+    }
+
+    #[test]
+    fn what_was_done_is_there_again_also_as_a_snapshot() {
+        for seed in 0..30 {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::on_disk(dir.path()).unwrap();
+            let mut dice = Dice(seed);
+            (0..80).for_each(|_| call(&store, &mut dice));
+            store.stop();
+            let (_, state) = opened(dir.path()).unwrap();
+            assert_eq!(*store.read(), state, "seed {seed}");
+            let mut other = State::default();
+            for entry in state.snapshot() {
+                let text = serde_json::to_string(&entry).unwrap();
+                other.apply(serde_json::from_str(&text).unwrap()).unwrap();
+            }
+            assert_eq!(other, state, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn every_beginning_of_the_file_is_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let states = history(dir.path(), 5, 25);
+        let whole = fs::read(dir.path().join(NAME)).unwrap();
+        assert!(states.len() > 10 && states.iter().any(|(_, state)| state.version_count() > 3));
+        for length in 0..=whole.len() {
+            let killed = tempfile::tempdir().unwrap();
+            fs::write(killed.path().join(NAME), &whole[..length]).unwrap();
+            let (_, state) = opened(killed.path()).unwrap_or_else(|e| panic!("{length}: {e}"));
+            let expected = states.iter().rev().find(|(size, _)| *size <= length as u64).map(|(_, state)| state);
+            assert_eq!(&state, expected.unwrap_or(&State::default()), "{length} of {}", whole.len());
+            // It goes on from there.
+            let (mut journal, _) = opened(killed.path()).unwrap();
+            journal.append(&[Entry::Mode { subject: None, mode: None }]).unwrap();
+            drop(journal);
+            opened(killed.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn damage_before_the_end_is_refused_with_file_and_line() {
+        let dir = tempfile::tempdir().unwrap();
+        history(dir.path(), 6, 12);
+        let path = dir.path().join(NAME);
+        let whole = fs::read(&path).unwrap();
+        for place in 0..whole.len() - 1 {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1 + (place % 255) as u8;
+            fs::write(&path, &damaged).unwrap();
+            let said = opened(dir.path()).map(drop).unwrap_err().to_string();
+            let line = whole[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
+            assert!(said.contains(&format!("{NAME} is damaged: line {line}: ")), "{place}: {said}");
+            assert_eq!(fs::read(&path).unwrap(), damaged, "nothing is lost by looking");
+        }
+        // Lines that cannot follow each other are damage too.
+        let lines = whole.split_inclusive(|byte| *byte == b'\n');
+        let without = lines.filter(|line| !String::from_utf8_lossy(line).contains("\"schema\""));
+        let hidden = line(&[Entry::Hide { subject: "s9".into(), versions: vec![1] }]).unwrap();
+        fs::write(&path, [without.collect::<Vec<_>>().concat(), hidden].concat()).unwrap();
+        assert!(opened(dir.path()).map(drop).unwrap_err().to_string().contains("which is not there"));
+    }
+
+    #[test]
+    fn a_directory_has_one_registry_and_a_file_that_does_not_grow_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, state) = opened(dir.path()).unwrap();
+        assert!(matches!(opened(dir.path()), Err(DiskError::InUse(_))));
+        let entry = |number: usize| Entry::Mode { subject: Some("x".repeat(1000 + number % 2)), mode: None };
+        while journal.size <= SMALL {
+            (0..50).for_each(|number| journal.append(&[entry(number), entry(number + 1)]).unwrap());
+        }
+        journal.append(&[Entry::Mode { subject: None, mode: Some(super::super::state::Access::ReadOnly) }]).unwrap();
+        drop((journal, state));
+        let (mut journal, state) = opened(dir.path()).unwrap();
+        assert!(journal.size < 1000, "{}", journal.size);
+        journal.append(&[Entry::Mode { subject: None, mode: None }]).unwrap();
+        drop(journal);
+        let (_, after) = opened(dir.path()).unwrap();
+        assert!(state.mode(None).is_some() && after.mode(None).is_none());
+    }
+}

@@ -51,8 +51,8 @@ fn read(text: &str) -> Result<Json, String> {
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 const NAMED: [&str; 4] = ["record", "error", "enum", "fixed"];
-/// What comes first, in this order; the rest follows by name.
-const KEYS: [&str; 12] = [
+/// What comes first in a type, in this order; the rest follows by name.
+const OF_TYPE: &[&str] = &[
     "type",
     "name",
     "namespace",
@@ -66,6 +66,8 @@ const KEYS: [&str; 12] = [
     "fields",
     "default",
 ];
+/// The same in a field.
+const OF_FIELD: &[&str] = &["name", "type", "doc", "aliases", "default", "order"];
 
 /// Name and namespace of a record, enum or fixed.
 fn name_of<'a>(object: &'a Map<String, Json>, space: &'a str) -> Option<(&'a str, &'a str)> {
@@ -121,7 +123,7 @@ impl Form<'_> {
                 Some(inner) => {
                     let mut out = object.clone();
                     out.insert("type".to_owned(), self.any(inner, space));
-                    ordered(out)
+                    ordered(out, OF_TYPE)
                 }
                 None => json.clone(),
             },
@@ -168,7 +170,7 @@ impl Form<'_> {
                 *field = self.field(field, inner_space);
             }
         }
-        ordered(out)
+        ordered(out, OF_TYPE)
     }
 
     fn field(&self, field: &Json, space: &str) -> Json {
@@ -177,18 +179,18 @@ impl Form<'_> {
         if let Some(inner) = out.get_mut("type") {
             *inner = self.any(inner, space);
         }
-        ordered(out)
+        ordered(out, OF_FIELD)
     }
 }
 
 /// Keys in one order, without lists of no aliases.
-fn ordered(mut object: Map<String, Json>) -> Json {
+fn ordered(mut object: Map<String, Json>, first: &[&str]) -> Json {
     let mut out = Map::new();
-    for key in KEYS {
-        if let Some(value) = object.shift_remove(key) {
-            let is_schema = ["type", "items", "values", "fields"].contains(&key);
-            if !(key == "aliases" && value.as_array().is_some_and(Vec::is_empty)) {
-                out.insert(key.to_owned(), if is_schema { value } else { sorted(value) });
+    for key in first {
+        if let Some(value) = object.shift_remove(*key) {
+            let is_schema = ["type", "items", "values", "fields"].contains(key);
+            if !(*key == "aliases" && value.as_array().is_some_and(Vec::is_empty)) {
+                out.insert((*key).to_owned(), if is_schema { value } else { sorted(value) });
             }
         }
     }

@@ -174,7 +174,7 @@ struct Needed<'a> {
 
 impl Needed<'_> {
     fn follow(&mut self, references: &[Reference], depth: usize) -> Result<(), Refusal> {
-        if depth > MOST_DEPTH {
+        if depth >= MOST_DEPTH && !references.is_empty() {
             return Err(Refusal::invalid_schema(format!("references lead deeper than {MOST_DEPTH}")));
         }
         let state = self.state;
