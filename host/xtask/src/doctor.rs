@@ -27,7 +27,7 @@ const NEEDS: &[Need] = &[
         present: || run::works("python3", &["-c", "import venv, ensurepip"]),
     },
     Need {
-        what: "Maven and a Java compiler (DynamoDB Local and the Kinesis Client Library, which judge the emulator and leases)",
+        what: "Maven and a Java compiler (programs of others that judge the emulator, leases and schemas)",
         debian: "maven default-jdk-headless",
         brew: "maven openjdk",
         present: || run::works("mvn", &["--version"]) && run::works("javac", &["-version"]),

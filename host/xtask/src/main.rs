@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
             --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
   lint      format and lints alone
   bench     measure speed and memory (--only ROW, --repeat N, --format json); bench fleet: what a fleet costs, the same way
+  judges    fetch the programs of others that tests ask, and say where they are
   guests    build the plugins and test guests for wasm32-wasip2
   doctor    say what this machine lacks, and install it where that can be done";
 
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         "sim" => doctor::mend().and_then(|()| sim::run(&rest)),
         "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
+        "judges" => {
+            doctor::mend().and_then(|()| judges::fetch()).map(|folder| println!("xtask: judges: {}", folder.display()))
+        }
         "guests" => doctor::mend().and_then(|()| steps::guests()),
         "doctor" => doctor::mend().map(|()| {
             judges::has_go();

@@ -31,6 +31,8 @@ APICURIO = {
     "a_version_is_deleted_once": "it answers 409 and 40406",
     "a_version_is_not_deleted_for_good_at_once": "it answers 409 and 40407",
     "a_subject_is_not_deleted_for_good_at_once": "it answers 409 and 40405",
+    # which is an unknown path to it, and after one of these it sometimes never answers what comes next on the same connection
+    "named_by_the_client": "it has no associations",
     "a_subject_to_be_read_only": "it keeps no modes",
 }
 LOCAL = threading.local()
@@ -345,7 +347,7 @@ def a_reference_to_nothing_is_refused():
 @check
 def serialised_with_references():
     customers, order = customer_and_order()
-    write, read = AvroSerializer(new_client(), order, conf=NAMING), AvroDeserializer(new_client())
+    write, read = AvroSerializer(new_client(), order, conf=NAMING), AvroDeserializer(new_client(), conf=NAMING)
     where = SerializationContext(subject(None), MessageField.VALUE)
     is_equal(read(write({"by": {"name": "Ada"}}, where), where), {"by": {"name": "Ada"}})
 
@@ -613,6 +615,7 @@ def what_is_deleted_does_not_count_for_compatibility():
 
 # Serialised records
 
+# else the client asks for associations first
 NAMING = {"subject.name.strategy": topic_subject_name_strategy}
 
 
@@ -626,16 +629,16 @@ def serialised_and_read():
     data = AvroSerializer(new_client(), V3, conf=NAMING)(value, where)
     number = client().get_latest_version(where.topic + "-value").schema_id
     is_equal(data[:5], b"\x00" + number.to_bytes(4, "big"))
-    is_equal(AvroDeserializer(new_client())(data, where), value)
+    is_equal(AvroDeserializer(new_client(), conf=NAMING)(data, where), value)
 
 
 @check
 def read_with_another_schema():
     where = place()
     data = AvroSerializer(new_client(), V1, conf=NAMING)({"id": 5}, where)
-    is_equal(AvroDeserializer(new_client(), V3)(data, where), {"id": 5, "note": "none", "price": None})
+    is_equal(AvroDeserializer(new_client(), V3, conf=NAMING)(data, where), {"id": 5, "note": "none", "price": None})
     data = AvroSerializer(new_client(), V2, conf=NAMING)({"id": 6, "note": "x"}, where)
-    is_equal(AvroDeserializer(new_client(), V1)(data, where), {"id": 6})
+    is_equal(AvroDeserializer(new_client(), V1, conf=NAMING)(data, where), {"id": 6})
 
 
 @check
@@ -659,16 +662,17 @@ def serialised_without_registering():
 
 
 @check
-def serialised_under_the_name_that_the_client_chooses():
+def named_by_the_client():
     # it asks for associations of the topic first, which most registries do not have
     where = place()
-    AvroSerializer(new_client(), V1)({"id": 5}, where)
+    data = AvroSerializer(new_client(), V1)({"id": 5}, where)
     is_equal(client().get_versions(where.topic + "-value"), [1])
+    is_equal(AvroDeserializer(new_client())(data, where), {"id": 5})
 
 
 @check
 def of_an_id_that_is_not_there():
-    refused(404, 40403, AvroDeserializer(new_client()), b"\x00" + (2_000_000_000).to_bytes(4, "big") + b"\x0a", place())
+    refused(404, 40403, AvroDeserializer(new_client(), conf=NAMING), b"\x00" + (2_000_000_000).to_bytes(4, "big") + b"\x0a", place())
 
 
 # Modes

@@ -194,8 +194,8 @@ final class Judge {
     private static ObjectNode decoded(GenericData data, Schema writer, Schema reader, byte[] bytes) {
         ObjectNode record = NODES.objectNode();
         try {
-            // Not ByteArrayInputStream itself: of such a one Avro 1.12.2 knows how many bytes are left, and refuses arrays and maps whose items
-            // would be too large for them as the reader's schema has them, though the writer's are smaller.
+            // Not ByteArrayInputStream itself: of such a one Avro 1.12.2 knows how many bytes are left, and refuses arrays and maps whose
+            // items would be too large for them as the reader's schema has them, though the writer's are smaller.
             BinaryDecoder decoder = DecoderFactory.get().binaryDecoder(new ByteArrayInputStream(bytes) {}, null);
             Object value = new GenericDatumReader<>(writer, reader, data).read(null, decoder);
             if (!decoder.isEnd()) {
@@ -412,7 +412,8 @@ final class Judge {
         };
         // the last but one sorts in one way by code points and in another by UTF-16
         private static final String[] PARTS = {
-            "", "a", "b", "Z", "0", " ", "\"", "\\", "\n", "\u0000", "é", "ß", "Ж", "中文", "e\u0301", "\u200f", "\ufeff", "\uffff", "😀", "key"
+            "", "a", "b", "Z", "0", " ", "\"", "\\", "\n", "\u0000",
+            "é", "ß", "Ж", "中文", "e\u0301", "\u200f", "\ufeff", "\uffff", "😀", "key"
         };
 
         private final Random random;
