@@ -3,11 +3,11 @@
 //! The rules: an error is `{"error_code", "message"}`; a body has at most 4 MiB; whoever has to name himself does so in every call. A call
 //! that was begun is ended, also when its client is gone. Left to others: what calls do (`answers`), and drawing faults (`faults`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     Request, Response,
@@ -33,6 +33,7 @@ use crate::{
 const JSON: &str = "application/vnd.schemaregistry.v1+json";
 const HTML: &str = "text/html";
 const LARGEST_BODY: usize = 4 << 20;
+const BETWEEN_HALVES: Duration = Duration::from_millis(20);
 const LOGIN: &str = "<!DOCTYPE html><html><body>Please sign in: a fault was asked for</body></html>";
 /// What a wrong schema is.
 const WRONG: &str =
@@ -146,8 +147,13 @@ fn spoilt(reply: Reply, fired: &[Fault]) -> Response<Body> {
     // The head promises all of it.
     let whole = text.len();
     let half = Bytes::from(text).slice(..whole / 2);
-    let parts = [Ok(Frame::data(half)), Err(FrameError::Dropped)];
-    let mut response = response(200, JSON, StreamBody::new(stream::iter(parts)).boxed());
+    let first = stream::once(async { Ok(Frame::data(half)) });
+    let second = stream::once(async {
+        // The first half leaves before the connection drops.
+        tokio::time::sleep(BETWEEN_HALVES).await;
+        Err(FrameError::Dropped)
+    });
+    let mut response = response(200, JSON, BodyExt::boxed(StreamBody::new(first.chain(second))));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(whole));
     response
 }

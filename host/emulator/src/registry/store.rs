@@ -29,8 +29,8 @@ const MOST_DEPTH: usize = 64;
 const MOST_NEEDED: usize = 1000;
 /// How many bytes they may have together.
 const MOST_NEEDED_BYTES: usize = 16 << 20;
-/// What is compared with every other branch cannot be without a bound.
-const MOST_BRANCHES: usize = 1000;
+/// A branch of a union is compared with every branch of another: these are all such pairs of a schema with itself.
+const MOST_PAIRS: usize = 4_000_000;
 const MOST_TYPES: usize = 50_000;
 /// Types that are kept parsed, all schemas together.
 const MOST_KEPT: usize = 1_000_000;
@@ -155,12 +155,13 @@ pub fn parse(text: &str, references: &[String], is_new: bool) -> Result<AvroSche
     if schema.len() > MOST_TYPES {
         return Err(too_large(format!("the schema has {} types: at most {MOST_TYPES}", schema.len())));
     }
-    for id in 0..schema.len() {
-        if let Shape::Union(branches) = &schema.get(id).shape
-            && branches.len() > MOST_BRANCHES
-        {
-            return Err(too_large(format!("a union has {} branches: at most {MOST_BRANCHES}", branches.len())));
-        }
+    let branches = |id: usize| match &schema.get(id).shape {
+        Shape::Union(branches) => branches.len(),
+        _ => 0,
+    };
+    if (0..schema.len()).map(|id| branches(id).saturating_pow(2)).fold(0, usize::saturating_add) > MOST_PAIRS {
+        let what = "its unions have too many branches, at most 2000 in one, or 1000 in each of four";
+        return Err(too_large(what.to_owned()));
     }
     Ok(schema)
 }

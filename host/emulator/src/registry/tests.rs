@@ -91,8 +91,6 @@ fn errors_have_confluents_codes() {
     store.put_schema("a", RECORD).unwrap();
     store.put_schema("gone", RECORD).unwrap();
     store.delete("/subjects/gone").unwrap();
-    let (nested, long) = ("[".repeat(100_000), "x".repeat(2 << 20));
-    let other = json!({ "schema": "\"int\"" });
     for (method, path, body, code) in [
         ("GET", "/subjects/x/versions", json!(null), 40401),
         ("GET", "/subjects/gone/versions", json!(null), 40401),
@@ -110,6 +108,37 @@ fn errors_have_confluents_codes() {
         ("GET", "/schemas/ids/1?format=resolved", json!(null), 422),
         ("GET", "/subjects?limit=x", json!(null), 400),
         ("GET", "/subjects/%ff/versions", json!(null), 400),
+        ("PUT", "/config", json!({ "compatibility": "SOME" }), 42203),
+        ("PUT", "/config", json!({ "compatibility": "DISABLED" }), 42203),
+        ("PUT", "/config/a", json!({}), 42203),
+        ("PUT", "/config/a", json!({ "compatibility": "FULL", "compatibilityGroup": "g" }), 422),
+        ("GET", "/config/a", json!(null), 40408),
+        ("DELETE", "/config/a", json!(null), 40401),
+        ("PUT", "/mode", json!({ "mode": "FORWARD" }), 42204),
+        ("PUT", "/mode", json!({ "mode": "IMPORT" }), 42205),
+        ("GET", "/mode/a", json!(null), 40409),
+        ("DELETE", "/mode/a", json!(null), 40401),
+        ("DELETE", "/subjects/x", json!(null), 40401),
+        ("DELETE", "/subjects/gone", json!(null), 40404),
+        ("DELETE", "/subjects/a?permanent=true", json!(null), 40405),
+        ("DELETE", "/subjects/gone/versions/1", json!(null), 40406),
+        ("DELETE", "/subjects/a/versions/1?permanent=true", json!(null), 40407),
+        ("DELETE", "/subjects/a/versions/9", json!(null), 40402),
+        ("PATCH", "/subjects/a", json!(null), 405),
+        ("GET", "/subjects/a", json!(null), 405),
+        ("GET", "/exporters", json!(null), 404),
+    ] {
+        assert_eq!(store.ask(method, path, &body), Err(code), "{method} {path} {body}");
+    }
+}
+
+#[test]
+fn schemas_that_cannot_be_have_confluents_codes() {
+    let store = Store::in_memory();
+    store.put_schema("a", RECORD).unwrap();
+    let (nested, long) = ("[".repeat(100_000), "x".repeat(2 << 20));
+    let other = json!({ "schema": "\"int\"" });
+    for (method, path, body, code) in [
         ("POST", "/subjects/a", other.clone(), 40403),
         ("POST", "/subjects/x", other.clone(), 40401),
         ("POST", "/subjects/a", json!({ "schema": "{" }), 42201),
@@ -133,25 +162,6 @@ fn errors_have_confluents_codes() {
         ("POST", "/subjects/%00/versions", other.clone(), 42208),
         ("POST", "/compatibility/subjects/a/versions/9", other.clone(), 40402),
         ("POST", "/compatibility/subjects/a/versions", json!({ "schema": "{" }), 42201),
-        ("PUT", "/config", json!({ "compatibility": "SOME" }), 42203),
-        ("PUT", "/config", json!({ "compatibility": "DISABLED" }), 42203),
-        ("PUT", "/config/a", json!({}), 42203),
-        ("PUT", "/config/a", json!({ "compatibility": "FULL", "compatibilityGroup": "g" }), 422),
-        ("GET", "/config/a", json!(null), 40408),
-        ("DELETE", "/config/a", json!(null), 40401),
-        ("PUT", "/mode", json!({ "mode": "FORWARD" }), 42204),
-        ("PUT", "/mode", json!({ "mode": "IMPORT" }), 42205),
-        ("GET", "/mode/a", json!(null), 40409),
-        ("DELETE", "/mode/a", json!(null), 40401),
-        ("DELETE", "/subjects/x", json!(null), 40401),
-        ("DELETE", "/subjects/gone", json!(null), 40404),
-        ("DELETE", "/subjects/a?permanent=true", json!(null), 40405),
-        ("DELETE", "/subjects/gone/versions/1", json!(null), 40406),
-        ("DELETE", "/subjects/a/versions/1?permanent=true", json!(null), 40407),
-        ("DELETE", "/subjects/a/versions/9", json!(null), 40402),
-        ("PATCH", "/subjects/a", json!(null), 405),
-        ("GET", "/subjects/a", json!(null), 405),
-        ("GET", "/exporters", json!(null), 404),
     ] {
         assert_eq!(
             store.ask(method, path, &body),
@@ -546,4 +556,38 @@ fn hostile_requests_are_refused_in_words() {
             assert!(refusal.code != 50001, "{refusal:?}");
         }
     }
+}
+
+#[test]
+fn schemas_that_would_take_for_ever_are_refused() {
+    let store = Store::in_memory();
+    let unions = |unions: usize, branches: usize, kind: &str| {
+        let name = |number: usize| json!(format!("N{}", number % branches));
+        let record =
+            |number| json!({ "type": "record", "name": name(number), "fields": [{ "name": "f", "type": kind }] });
+        let mut fields = vec![json!({ "name": "u", "type": (0..branches).map(record).collect::<Json>() })];
+        let union = |first| (first..first + branches).map(name).collect::<Json>();
+        fields.extend((1..unions).map(|first| json!({ "name": format!("u{first}"), "type": union(first) })));
+        json!({ "type": "record", "name": "R", "fields": fields }).to_string()
+    };
+    assert_eq!(store.put_schema("many", &unions(4, 1000, "int")), Ok(json!(1)));
+    assert_eq!(store.put_schema("many", &unions(4, 1000, "string")), Err(409));
+    assert_eq!(store.put_schema("more", &unions(5, 1000, "int")), Err(42201));
+    let numbers = (0..60_000).map(|number| json!({ "name": format!("f{number}"), "type": "int" })).collect::<Json>();
+    let wide = json!({ "type": "record", "name": "R", "fields": numbers }).to_string();
+    assert!(matches!(store.put_schema("wide", &wide), Err(42201 | 42209)));
+    // Deep by names: nothing follows them without an end.
+    let inner = |number: usize| json!(["null", format!("D{}", number + 1)]);
+    let deep = |last: &str| {
+        let one = |number: usize| {
+            let kind = if number == 2000 { json!(last) } else { inner(number) };
+            json!({ "type": "record", "name": format!("D{number}"), "fields": [{ "name": "f", "type": kind }] })
+        };
+        let fields = (0..=2000).map(|number| json!({ "name": format!("f{number}"), "type": one(number) }));
+        json!({ "type": "record", "name": "R", "fields": fields.collect::<Json>() }).to_string()
+    };
+    assert_eq!(store.put_schema("deep", &deep("int")), Ok(json!(2)));
+    let body = json!({ "schema": deep("string") }).to_string();
+    let refused = store.say("POST", "/subjects/deep/versions", body.as_bytes()).unwrap_err();
+    assert!(refused.code == 409 && refused.message.len() < 100_000, "{}", refused.message.len());
 }
