@@ -7,16 +7,10 @@
 use super::{
     refusal::Refusal,
     request::Wanted,
+    settings::check_may_change,
     state::{Entry, State},
     store::Store,
 };
-
-fn check_mode(state: &State, subject: &str) -> Result<(), Refusal> {
-    match state.mode_in_scope(Some(subject)).is_read_only() {
-        true => Err(Refusal::not_permitted(format!("Subject {subject} is in read-only mode"))),
-        false => Ok(()),
-    }
-}
 
 fn check_references(state: &State, subject: &str, version: u32, is_permanent: bool) -> Result<(), Refusal> {
     match state.referrers(subject, version, is_permanent) {
@@ -55,7 +49,7 @@ impl Store {
             if version.is_deleted && !is_permanent {
                 return Err(Refusal::version_is_deleted(subject, number));
             }
-            check_mode(&state, subject)?;
+            check_may_change(&state, Some(subject))?;
             check_references(&state, subject, number, is_permanent)?;
             let entries = match (is_permanent, version.is_deleted) {
                 (true, false) => return Err(Refusal::version_is_not_deleted(subject, number)),
@@ -77,7 +71,7 @@ impl Store {
             if !is_permanent && !home.is_shown(false) {
                 return Err(Refusal::subject_is_deleted(subject));
             }
-            check_mode(&state, subject)?;
+            check_may_change(&state, Some(subject))?;
             let versions: Vec<u32> = home.versions(is_permanent).map(|(number, _)| number).collect();
             for version in &versions {
                 check_references(&state, subject, *version, is_permanent)?;

@@ -14,7 +14,7 @@ use hyper::{
     body::{Frame, Incoming},
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE},
 };
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::{
     Auth,
@@ -62,7 +62,7 @@ pub async fn handle(server: Arc<Server>, request: Request<Incoming>) -> Result<R
         Ok(asked) => asked,
         Err(refusal) => return Ok(refused(&refusal)),
     };
-    let fired = draw(&server.faults, Stage::Call, &call);
+    let fired = draw(&server.faults, &call);
     for fault in &fired {
         match fault {
             Fault::Delay(delay) => tokio::time::sleep(*delay).await,
@@ -95,7 +95,7 @@ pub async fn handle(server: Arc<Server>, request: Request<Incoming>) -> Result<R
     })
 }
 
-fn draw(faults: &Faults, stage: Stage, call: &Call) -> Vec<Fault> {
+fn draw(faults: &Faults, call: &Call) -> Vec<Fault> {
     let call = faults::Call {
         service: Service::Registry,
         operation: call.name(),
@@ -104,7 +104,7 @@ fn draw(faults: &Faults, stage: Stage, call: &Call) -> Vec<Fault> {
         at_sequence: false,
         conditional: false,
     };
-    faults.draw(stage, &call).into_iter().map(|fired| fired.fault).collect()
+    faults.draw(Stage::Call, &call).into_iter().map(|fired| fired.fault).collect()
 }
 
 /// What a fault answers in the place of the registry.
@@ -159,7 +159,7 @@ fn spoilt(reply: Reply, fired: &[Fault]) -> Response<Body> {
 }
 
 fn refused(refusal: &Refusal) -> Response<Body> {
-    let body: Json = json!({ "error_code": refusal.code, "message": refusal.message });
+    let body = json!({ "error_code": refusal.code, "message": refusal.message });
     response(refusal.status(), JSON, full(body.to_string()))
 }
 

@@ -295,4 +295,15 @@ mod tests {
         let (_, after) = opened(dir.path()).unwrap();
         assert!(state.mode(None).is_some() && after.mode(None).is_none());
     }
+
+    #[test]
+    fn what_cannot_be_written_is_said_and_nothing_follows_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = opened(dir.path()).unwrap();
+        journal.file = File::open(&journal.path).unwrap();
+        for words in ["cannot write", "an earlier write failed"] {
+            let said = journal.append(&[Entry::Mode { subject: None, mode: None }]).unwrap_err().to_string();
+            assert!(said.contains(words) && said.contains(NAME), "{said}");
+        }
+    }
 }

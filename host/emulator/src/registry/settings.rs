@@ -1,6 +1,7 @@
 //! Levels, modes, and labels of versions.
 //!
-//! The rules: what is not said stays as it is, what is said as null is taken away; a mode of imports needs an empty subject, or force.
+//! The rules: what is not said stays as it is, what is said as null is taken away; a level is read only where its subject is; a mode of
+//! imports needs a subject without versions, or force.
 //! Labels are what Glue calls metadata: said of a version at any time, they make no other version of it.
 //! Left to others: what levels and modes allow (`register`, `delete`).
 
@@ -34,6 +35,15 @@ const UNSUPPORTED: [&str; 9] = [
     "validateFields",
     "validateNames",
 ];
+
+/// Refuses what is to be read only: a subject, or all of them.
+pub fn check_may_change(state: &State, subject: Option<&str>) -> Result<(), Refusal> {
+    match (state.mode_in_scope(subject).is_read_only(), subject) {
+        (true, Some(subject)) => Err(Refusal::not_permitted(format!("Subject {subject} is in read-only mode"))),
+        (true, None) => Err(Refusal::not_permitted("The registry is in read-only mode")),
+        (false, _) => Ok(()),
+    }
+}
 
 fn check_room(state: &State) -> Result<(), Refusal> {
     match state.settings() >= MOST_SETTINGS {
@@ -82,6 +92,7 @@ impl Store {
         let config = {
             let state = self.read();
             check_room(&state)?;
+            check_may_change(&state, subject)?;
             changed(state.config(subject).unwrap_or_default(), body)?
         };
         let kept = (config != Config::default()).then_some(config);
@@ -92,7 +103,11 @@ impl Store {
     /// Takes it away; what it was.
     pub fn delete_config(&self, subject: Option<&str>) -> Result<Config, Refusal> {
         let mut writing = self.write();
-        let known = self.read().config(subject);
+        let known = {
+            let state = self.read();
+            check_may_change(&state, subject)?;
+            state.config(subject)
+        };
         let old = match (subject, known) {
             (Some(subject), None) => return Err(Refusal::no_subject(subject)),
             (_, known) => known.unwrap_or_default(),

@@ -375,6 +375,7 @@ fn modes_say_what_may_be_done() {
     assert_eq!(mode("/mode/s", "READONLY"), Ok(json!({ "mode": "READONLY" })));
     assert_eq!(store.put_schema("s", RECORD), Ok(json!(1)), "what is there is found in any mode");
     assert_eq!((store.put_schema("s", WIDER), store.delete("/subjects/s")), (Err(42205), Err(42205)));
+    assert_eq!(store.ask("PUT", "/config/s", &json!({ "compatibility": "NONE" })), Err(42205));
     mode("/mode", "READONLY").unwrap();
     mode("/mode/s", "READWRITE").unwrap();
     assert_eq!((store.put_schema("s", WIDER), store.put_schema("t", WIDER)), (Ok(json!(2)), Err(42205)));
