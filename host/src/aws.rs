@@ -133,6 +133,16 @@ impl Aws {
         aws_sdk_firehose::Client::from_conf(config.build())
     }
 
+    /// A client of Glue with connections of its own.
+    #[cfg(feature = "glue")]
+    pub fn glue_client(&self) -> aws_sdk_glue::Client {
+        let mut config = aws_sdk_glue::config::Builder::from(&self.one_client());
+        if let Some(endpoint) = &self.settings.endpoint {
+            config.set_endpoint_url(Some(endpoint.clone()));
+        }
+        aws_sdk_glue::Client::from_conf(config.build())
+    }
+
     /// A client of DynamoDB with connections of its own. It answers within a lease or fails: a call that hangs would cost one.
     pub fn dynamodb_client(&self) -> aws_sdk_dynamodb::Client {
         let times = TimeoutConfig::builder().operation_attempt_timeout(ONE_TRY).operation_timeout(ALL_TRIES).build();

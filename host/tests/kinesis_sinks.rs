@@ -7,6 +7,7 @@ use pelton::{
     error::{Kind, Result},
     sink::{
         Sink, Writer,
+        delivery::Form,
         firehose::{self, FirehoseSink},
         kinesis::{KinesisSink, Options},
     },
@@ -28,7 +29,7 @@ impl Streams {
     }
 
     fn sink(&self, stream: String) -> KinesisSink {
-        let options = Options { name: "out".into(), stream, key: Some("key".into()) };
+        let options = Options { name: "out".into(), stream, key: Some("key".into()), form: Form::Json(b"") };
         KinesisSink::new(options, self.service.aws.kinesis_client(), Handle::current())
     }
 
@@ -89,7 +90,7 @@ impl SinkRig for Deliveries {
     }
 
     fn open(&mut self) -> Pending<'_, Result<Box<dyn Sink>>> {
-        let options = firehose::Options { name: "out".into(), delivery_stream: self.name() };
+        let options = firehose::Options { name: "out".into(), delivery_stream: self.name(), form: Form::Json(b"\n") };
         let sink = FirehoseSink::new(options, self.service.aws.firehose_client(), Handle::current());
         Box::pin(std::future::ready(Ok(Box::new(sink) as Box<dyn Sink>)))
     }
@@ -122,7 +123,7 @@ async fn firehose_keeps_the_contract_of_sinks() {
 async fn many_results_cross_the_limits_of_a_request() {
     let mut rig = Streams { service: emulator().await, number: 0 };
     rig.reset().await.unwrap();
-    let options = Options { name: "out".into(), stream: rig.name(), key: None };
+    let options = Options { name: "out".into(), stream: rig.name(), key: None, form: Form::Json(b"") };
     let mut sink = KinesisSink::new(options, rig.service.aws.kinesis_client(), Handle::current());
     sink.recover(writer(), 0, b"").await.unwrap();
     sink.write(&contract::rows(0..1_600)).await.unwrap();

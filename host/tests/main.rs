@@ -17,6 +17,7 @@ mod leases;
 mod objects;
 mod plugin;
 mod savepoint;
+mod schemas;
 mod scripted_service;
 mod second_run;
 mod service;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use pelton::{
     decode::{
-        avro::{AvroSchema, frame, long},
-        registry::{MemorySource, Patience, Registry},
+        avro::{frame, long},
+        registry::{Found, MemorySource, Patience, Registered, Registry, SchemaId},
     },
+    error::{Error, Kind},
     record::{Cells, RawBatch, Records, Sequence, ShardId},
 };
 
@@ -102,8 +103,16 @@ pub fn encode(place: usize, reading: &Reading) -> Vec<u8> {
 
 /// The registry that knows the schema.
 pub fn registry() -> pelton::error::Result<Arc<Registry>> {
-    let source = MemorySource::default().with(SCHEMA_ID, SUBJECT, Arc::new(AvroSchema::parse(SCHEMA, &[])?));
+    let source = MemorySource::default().with(SchemaId::Number(SCHEMA_ID), SUBJECT, SCHEMA);
     Ok(Registry::new(Box::new(source), Patience::default(), pelton::clock::SystemClock::shared()))
+}
+
+/// The schema that readings are read by.
+pub fn reader() -> pelton::error::Result<Arc<Registered>> {
+    match Registered::unregistered(SchemaId::Number(SCHEMA_ID), SCHEMA) {
+        Found::Schema(reader) => Ok(reader),
+        other => Err(Error::new(Kind::Internal, format!("{other:?}"))),
+    }
 }
 
 /// A batch whose times can be shifted again and again.

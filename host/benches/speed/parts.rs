@@ -29,12 +29,12 @@ fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// Decodes the input; `fields` of the 8 are wanted.
 pub fn decode(fields: usize) -> Result<(u64, Spent)> {
-    let schema = Arc::new(AvroSchema::parse(input::SCHEMA, &[])?);
-    let wanted: Vec<WantedField> = decode::avro::infer_parsed(&schema)
+    let reader = input::reader()?;
+    let wanted: Vec<WantedField> = decode::avro::infer(&reader.schema)
         .into_iter()
         .filter(|field| fields == 8 || ["device", "at", "level", "value"].contains(&&*field.path.0))
         .collect();
-    let encoding = Encoding::Avro { schemas: input::registry()?, reader: Some(schema) };
+    let encoding = Encoding::Avro { schemas: input::registry()?, contract: Contract::open(Some(reader)) };
     let mut decoder = decode::decoder(&encoding.into(), &wanted)?;
     let batches: Vec<_> = input::batches(input::PASS).into_iter().map(|mut batch| batch.raw(0, 1)).collect();
     block_on(async {
@@ -44,7 +44,7 @@ pub fn decode(fields: usize) -> Result<(u64, Spent)> {
                 (rows, watch) = (0, Watch::start());
             }
             for batch in &batches {
-                let decoded = decoder.decode(batch).await?;
+                let decoded = decode::decode_all(decoder.as_mut(), batch).await?;
                 if decoded.fields.num_columns() != fields || decoded.rows.len() != batch.len() {
                     return Err(Error::new(Kind::Internal, "the decoder lost rows or columns"));
                 }

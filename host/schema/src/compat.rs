@@ -208,10 +208,17 @@ impl Check<'_> {
                     }
                     _ => format!("keep {} in the writer, or add a field of another name", reads.word()),
                 };
-                self.tell(found, path, Rule::Type, (r, w), mend);
+                self.tell_of(found, path, Rule::Type, self.shaped(true, r), self.shaped(false, w), mend);
                 false
             }
         }
+    }
+
+    /// A type with its meaning and how it lies on the wire.
+    fn shaped(&self, is_reader: bool, id: TypeId) -> String {
+        let schema = if is_reader { self.reader } else { self.writer };
+        let (one, said) = (schema.get(id), schema.describe(id));
+        if one.logical.is_some() { format!("{said} in {}", one.shape.word()) } else { said }
     }
 
     /// Each branch of the writer must be readable.

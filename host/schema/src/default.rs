@@ -95,7 +95,8 @@ fn floating(json: &Json) -> Option<f64> {
             "NaN" => Some(f64::NAN),
             "Infinity" | "INF" => Some(f64::INFINITY),
             "-Infinity" | "-INF" => Some(f64::NEG_INFINITY),
-            _ => None,
+            // Avro for Java takes a number as text.
+            other => other.parse().ok(),
         },
         _ => None,
     }

@@ -66,12 +66,8 @@ impl Parser {
         if text.len() > MOST_TEXT {
             return Err(error("", format!("the schema has {} bytes: at most {MOST_TEXT}", text.len())));
         }
-        let json = match serde_json::from_str(text) {
-            Ok(json) => json,
-            // A bare name such as `string` is a schema too, though it is not JSON.
-            Err(_) if is_name(text.trim()) => Json::from(text.trim()),
-            Err(bad) => return Err(error("", format!("this is no JSON: {bad}; it begins `{}`", start(text)))),
-        };
+        let not_json = |bad| error("", format!("this is no JSON: {bad}; it begins `{}`", start(text)));
+        let json = serde_json::from_str(text).map_err(not_json)?;
         self.any(&json, "", "")
     }
 
@@ -103,8 +99,31 @@ impl Parser {
         match object.get("type") {
             None => Err(error(path, format!("`{}` has no `type`", start(&Json::Object(object.clone()).to_string())))),
             Some(Json::String(name)) => self.by_name(name, space, path, object),
-            Some(nested) => self.any(nested, space, path),
+            Some(nested) => {
+                self.defect(path, "`type` of a type is a name: write what stands there in its place");
+                self.any(nested, space, path)
+            }
         }
+    }
+
+    /// The aliases of a type or a field.
+    fn aliases<'a>(&mut self, object: &'a Map<String, Json>, path: &str) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        match object.get("aliases") {
+            None => {}
+            Some(Json::Array(list)) => {
+                for alias in list {
+                    match alias.as_str() {
+                        Some(alias) => names.push(alias),
+                        None => self.defect(path, format!("the alias `{}` is no name", start(&alias.to_string()))),
+                    }
+                }
+            }
+            Some(other) => {
+                self.defect(path, format!("`aliases` is `{}`: expected a list of names", start(&other.to_string())));
+            }
+        }
+        names
     }
 
     fn by_name(&mut self, name: &str, space: &str, path: &str, object: &Map<String, Json>) -> Parsed {
@@ -182,11 +201,7 @@ impl Parser {
             self.defect(path, what);
         }
         let mut aliases = Vec::new();
-        for alias in list(object, "aliases") {
-            let Some(alias) = alias.as_str() else {
-                self.defect(path, format!("the alias `{}` is no name", start(&alias.to_string())));
-                continue;
-            };
+        for alias in self.aliases(object, path) {
             let whole =
                 if alias.contains('.') || space.is_empty() { alias.to_owned() } else { format!("{space}.{alias}") };
             if !is_full_name(&whole) {
@@ -233,7 +248,10 @@ impl Parser {
         }
         let kind = object.get("type").ok_or_else(|| error(&path, "the field has no `type`"))?;
         let id = self.any(kind, space, &path)?;
-        let aliases = list(object, "aliases").iter().filter_map(|alias| alias.as_str().map(str::to_owned)).collect();
+        let aliases = self.aliases(object, &path).into_iter().map(str::to_owned).collect();
+        if let Some(order) = object.get("order").filter(|order| !ORDERS.contains(&order.as_str().unwrap_or_default())) {
+            self.defect(&path, format!("`order` is {order}: expected one of {}", ORDERS.join(", ")));
+        }
         Ok(FieldType { name: name.to_owned(), aliases, default: object.get("default").cloned(), id })
     }
 
@@ -344,6 +362,7 @@ fn bad_defaults(schema: &AvroSchema) -> Vec<Defect> {
     bad
 }
 
+const ORDERS: [&str; 3] = ["ascending", "descending", "ignore"];
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 fn is_name(text: &str) -> bool {
@@ -358,10 +377,6 @@ fn is_full_name(text: &str) -> bool {
 
 fn text<'a>(object: &'a Map<String, Json>, key: &str) -> Option<&'a str> {
     object.get(key).and_then(Json::as_str)
-}
-
-fn list<'a>(object: &'a Map<String, Json>, key: &str) -> &'a [Json] {
-    object.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// What the value means. A logical type that does not fit its shape, or is not known, means nothing: so says the specification.

@@ -58,6 +58,9 @@ fn said(older: &[AvroSchema], writer: &AvroSchema, reader: &AvroSchema) -> Strin
     out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
+/// Where we differ from Avro for Java on purpose: why stands in `about.txt`.
+const EXPLAINED: [&str; 2] = ["field-alias-is-its-own-name", "recursion-cached-in-failed-branch"];
+
 #[test]
 fn every_case_has_the_verdict_and_the_words_that_are_written_down() {
     let update = std::env::var_os("UPDATE").is_some();
@@ -69,7 +72,7 @@ fn every_case_has_the_verdict_and_the_words_that_are_written_down() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         count += 1;
         for (key, ours) in [("backward", can_read(&reader, &writer)), ("forward", can_read(&writer, &reader))] {
-            if java[key].as_bool().is_some_and(|theirs| theirs != ours) {
+            if (java[key].as_bool() == Some(ours)) == (EXPLAINED.contains(&name) && key == "backward") {
                 wrong.push(format!("{name}: {key} is {ours} here, and {} by Avro for Java", java[key]));
             }
         }

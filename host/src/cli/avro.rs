@@ -44,11 +44,7 @@ impl AvroEncoder {
 
     /// One record; `what` names it in the error.
     pub fn encode(&self, what: &str, object: serde_json::Value) -> Result<Vec<u8>> {
-        let bad = |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{what} does not fit the schema: {e}"));
-        let value = Value::try_from(object).map_err(|e| bad(&e))?.resolve(&self.schema).map_err(|e| bad(&e))?;
-        let writer = GenericDatumWriter::builder(&self.schema).build().map_err(|e| bad(&e))?;
-        let body = writer.write_value_to_vec(value).map_err(|e| bad(&e))?;
-        Ok(frame(self.id, &body))
+        Ok(frame(self.id, &encoded(&self.schema, what, object)?))
     }
 
     /// One record a line.
@@ -61,4 +57,18 @@ impl AvroEncoder {
         };
         lines.iter().enumerate().map(encode).collect()
     }
+}
+
+fn encoded(schema: &Schema, what: &str, object: serde_json::Value) -> Result<Vec<u8>> {
+    let bad = |e: &dyn std::fmt::Display| Error::new(Kind::Config, format!("{what} does not fit the schema: {e}"));
+    let value = Value::try_from(object).map_err(|e| bad(&e))?.resolve(schema).map_err(|e| bad(&e))?;
+    let writer = GenericDatumWriter::builder(schema).build().map_err(|e| bad(&e))?;
+    writer.write_value_to_vec(value).map_err(|e| bad(&e))
+}
+
+/// The body of one record, without a frame; `what` names it in the error.
+pub fn encode(schema: &str, what: &str, object: serde_json::Value) -> Result<Vec<u8>> {
+    let schema =
+        Schema::parse_str(schema).map_err(|e| Error::new(Kind::Config, format!("the schema of {what}: {e}")))?;
+    encoded(&schema, what, object)
 }

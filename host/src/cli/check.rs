@@ -12,9 +12,14 @@ use tokio::runtime::Handle;
 use super::Output;
 use crate::{
     clock::SystemClock,
-    decode::registry::{ConfluentSource, Patience, Registry},
+    decode::registry::Registry,
     error::{Error, Kind, Result},
-    job::{self, Graph, Report, graph::Partitioning, inspect::Inspector},
+    job::{
+        self, Graph, Report,
+        build::registry::connect,
+        graph::{Partitioning, RegistryKind},
+        inspect::Inspector,
+    },
     plugin::{Limits, Plugins},
 };
 
@@ -72,12 +77,13 @@ pub fn load_from(
     };
     let file = job::load(path, variable).map_err(refuse)?;
     let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
-    let registry = match file.registry_url() {
+    let registry = match job::registry(&file) {
         None => None,
-        Some(url) => {
-            let url = registry.map_or(url, str::to_owned);
-            let source = runtime.block_on(async { ConfluentSource::new(&url) })?;
-            Some(Registry::new(Box::new(source), Patience::default(), SystemClock::shared()))
+        Some(mut named) => {
+            if let (Some(other), RegistryKind::Confluent { urls, .. }) = (registry, &mut named.kind) {
+                *urls = vec![other.to_owned()];
+            }
+            Some(runtime.block_on(connect(&named, SystemClock::shared()))?)
         }
     };
     let inspector = Inspector { plugins: plugins.clone(), registry: registry.clone(), runtime: runtime.clone() };
@@ -98,6 +104,7 @@ pub fn check(arguments: &Arguments) -> Result<()> {
                 Partitioning::PerShard { reason, .. } => println!("it is one partition per shard: {reason}"),
                 Partitioning::One { reason } => println!("it is one partition: {reason}"),
             }
+            graph.notes.iter().for_each(|note| println!("note: {note}"));
         }
     }
     Ok(())

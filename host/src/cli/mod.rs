@@ -21,6 +21,7 @@ pub mod leases;
 pub mod new;
 mod reference;
 pub mod run;
+pub mod schema;
 pub mod test;
 mod top;
 
@@ -58,6 +59,8 @@ enum Command {
     Emulator(emulator::Arguments),
     /// Serve a Confluent-compatible schema registry on this machine
     Registry(emulator::RegistryArguments),
+    /// Compare schemas, make the next version, and say what it does to jobs
+    Schema(schema::Arguments),
     /// Make, fill, read and reshard streams
     Stream(kinesis::Arguments),
 }
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),
         Command::Registry(arguments) => emulator::serve_registry(&arguments),
+        Command::Schema(arguments) => schema::schema(&arguments),
         Command::Stream(arguments) => kinesis::stream(&arguments),
     };
     match done {

@@ -1,10 +1,10 @@
-//! Records that were compressed by gzip: known by their magic, inflated into a buffer that is used again.
+//! Records that were compressed: by gzip, known by its magic, or by what the frame of Avro says; inflated into a buffer that is used again.
 //!
 //! The rule: what comes out is bounded, whatever went in. Left to others: what the bytes mean.
 
 use std::io::Read;
 
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
 /// The most bytes that one record may inflate to, unless told otherwise.
 pub const DEFAULT_LIMIT: usize = 10 * 1024 * 1024;
@@ -30,8 +30,8 @@ impl BadGzip {
     /// In words.
     pub fn message(self, limit: usize) -> String {
         match self {
-            Self::Damaged => "the gzip data is cut off or damaged".to_owned(),
-            Self::TooLarge => format!("the gzip data inflates to more than {limit} bytes"),
+            Self::Damaged => "the compressed data is cut off or damaged".to_owned(),
+            Self::TooLarge => format!("the compressed data inflates to more than {limit} bytes"),
         }
     }
 }
@@ -43,17 +43,32 @@ pub fn is_gzip(bytes: &[u8]) -> bool {
 
 /// Inflates `bytes` into `buffer`, which is cleared first and never grows past `limit` by more than one read.
 pub fn inflate(bytes: &[u8], limit: usize, buffer: &mut Vec<u8>) -> Result<(), BadGzip> {
+    read(MultiGzDecoder::new(bytes), limit, buffer)
+}
+
+/// The same for a zlib stream (RFC 1950).
+pub fn inflate_zlib(bytes: &[u8], limit: usize, buffer: &mut Vec<u8>) -> Result<(), BadGzip> {
+    read(ZlibDecoder::new(bytes), limit, buffer)
+}
+
+/// The same for bare deflate (RFC 1951).
+pub fn inflate_bare(bytes: &[u8], limit: usize, buffer: &mut Vec<u8>) -> Result<(), BadGzip> {
+    read(DeflateDecoder::new(bytes), limit, buffer)
+}
+
+fn read(from: impl Read, limit: usize, buffer: &mut Vec<u8>) -> Result<(), BadGzip> {
     buffer.clear();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    MultiGzDecoder::new(bytes).take(most).read_to_end(buffer).map_err(|_| BadGzip::Damaged)?;
+    from.take(most).read_to_end(buffer).map_err(|_| BadGzip::Damaged)?;
     if buffer.len() > limit { Err(BadGzip::TooLarge) } else { Ok(()) }
 }
 
-/// The first bytes of what `bytes` inflate to, without inflating the rest.
-pub fn peek<const N: usize>(bytes: &[u8]) -> Result<[u8; N], BadGzip> {
-    let mut head = [0; N];
-    MultiGzDecoder::new(bytes).read_exact(&mut head).map_err(|_| BadGzip::Damaged)?;
-    Ok(head)
+/// The first bytes of what `bytes` inflate to, at most `count`, without inflating the rest.
+pub fn peek(bytes: &[u8], count: usize, buffer: &mut Vec<u8>) -> Result<(), BadGzip> {
+    buffer.clear();
+    let most = u64::try_from(count).unwrap_or(u64::MAX);
+    MultiGzDecoder::new(bytes).take(most).read_to_end(buffer).map_err(|_| BadGzip::Damaged)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,6 +108,7 @@ pub(crate) mod tests {
         assert_eq!(inflate(&bomb, 99_999, &mut buffer), Err(BadGzip::TooLarge));
         assert_eq!(inflate(&bomb, 100_000, &mut buffer), Ok(()));
         assert_eq!(inflate(&bomb[..bomb.len() - 1], 100_000, &mut buffer), Err(BadGzip::Damaged));
-        assert_eq!(peek::<5>(&bomb), Ok([0; 5]));
+        peek(&bomb, 5, &mut buffer).unwrap();
+        assert_eq!(buffer, [0; 5]);
     }
 }

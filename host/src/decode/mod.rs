@@ -55,9 +55,27 @@ pub trait Decoder: Send {
     /// The columns that every batch will have: exactly the fields asked for, in the order asked.
     fn schema(&self) -> SchemaRef;
 
-    /// Decodes a batch. An error means that the outside failed (a registry that does not answer, after retries), never that a
-    /// record is bad; the same batch may be given again.
-    fn decode<'a>(&'a mut self, batch: &'a RawBatch) -> Pending<'a, Result<Decoded>>;
+    /// Decodes a batch. An error means that the job must stop (a schema breaks the contract of the source), never that a record is bad.
+    fn decode(&mut self, batch: &RawBatch) -> Result<Outcome>;
+}
+
+/// What decoding a batch gave.
+pub enum Outcome {
+    /// rows and rejects
+    Done(Decoded),
+    /// nothing yet: something of the outside is needed (a schema). Worth another try with the same batch when this comes back, which may be
+    /// long; the records are not bad
+    Waits(Pending<'static, ()>),
+}
+
+/// Decodes a batch, however long it has to wait.
+pub async fn decode_all(decoder: &mut dyn Decoder, batch: &RawBatch) -> Result<Decoded> {
+    loop {
+        match decoder.decode(batch)? {
+            Outcome::Done(decoded) => return Ok(decoded),
+            Outcome::Waits(waiting) => waiting.await,
+        }
+    }
 }
 
 /// A field that somebody downstream reads: a dotted path, `coords.latitude`.
@@ -157,12 +175,12 @@ impl WantedField {
 pub enum Encoding {
     /// one JSON object a record
     Json,
-    /// Avro in Confluent framing
+    /// Avro, in any of its frames
     Avro {
         /// where the schemas that records name are found
         schemas: Arc<registry::Registry>,
-        /// the schema that the job reads by; none: each record by the schema that it was written with
-        reader: Option<Arc<avro::AvroSchema>>,
+        /// what they have to keep
+        contract: avro::Contract,
     },
     /// bytes, as one column `payload`
     Raw,
@@ -190,8 +208,8 @@ pub fn decoder(format: &Format, wanted: &[WantedField]) -> Result<Box<dyn Decode
     let limit = format.gzip_limit;
     Ok(match &format.encoding {
         Encoding::Json => Box::new(json::JsonDecoder::new(wanted, limit)?),
-        Encoding::Avro { schemas, reader } => {
-            Box::new(avro::AvroDecoder::new(Arc::clone(schemas), reader.clone(), wanted, limit)?)
+        Encoding::Avro { schemas, contract } => {
+            Box::new(avro::AvroDecoder::new(Arc::clone(schemas), contract.clone(), wanted, limit)?)
         }
         Encoding::Raw => Box::new(plain::PlainDecoder::new(false, wanted, limit)?),
         Encoding::Text => Box::new(plain::PlainDecoder::new(true, wanted, limit)?),

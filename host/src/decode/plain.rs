@@ -6,7 +6,7 @@
 use arrow::datatypes::SchemaRef;
 
 use super::{
-    Decoded, Decoder, Kind, WantedField,
+    Decoded, Decoder, Kind, Outcome, WantedField,
     columns::{Columns, Refusal, arrow_schema},
     gzip,
     suggest::did_you_mean,
@@ -14,7 +14,6 @@ use super::{
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     record::RawBatch,
-    source::Pending,
 };
 
 /// The name of the one column.
@@ -76,7 +75,7 @@ impl Decoder for PlainDecoder {
         SchemaRef::clone(&self.schema)
     }
 
-    fn decode<'a>(&'a mut self, batch: &'a RawBatch) -> Pending<'a, Result<Decoded>> {
-        Box::pin(std::future::ready(self.run(batch)))
+    fn decode(&mut self, batch: &RawBatch) -> Result<Outcome> {
+        self.run(batch).map(Outcome::Done)
     }
 }

@@ -7,8 +7,8 @@ use arrow::{
 };
 
 use super::{
-    avro::{AvroSchema, frame, long},
-    registry::{MemorySource, Patience, Registry},
+    avro::{Contract, frame, long},
+    registry::{Found, MemorySource, Patience, Registered, Registry, SchemaId},
     *,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) fn batch<T: AsRef<[u8]>>(records: &[T]) -> RawBatch {
 pub(crate) fn decode<T: AsRef<[u8]>>(decoder: &mut dyn Decoder, records: &[T]) -> Decoded {
     let batch = batch(records);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let decoded = runtime.block_on(decoder.decode(&batch)).unwrap();
+    let decoded = runtime.block_on(decode_all(decoder, &batch)).unwrap();
     assert_eq!(decoded.rows.len() + decoded.rejects.len(), records.len());
     assert_eq!(decoded.fields.num_rows(), decoded.rows.len());
     assert_eq!(decoded.fields.schema(), decoder.schema());
@@ -46,14 +46,21 @@ const OTHER: &str =
 
 pub(crate) fn registry(schemas: &[(u32, &str)]) -> Arc<Registry> {
     let source = schemas.iter().fold(MemorySource::default(), |source, (id, text)| {
-        source.with(*id, &format!("subject-{id}"), Arc::new(AvroSchema::parse(text, &[]).unwrap()))
+        source.with(SchemaId::Number(*id), &format!("subject-{id}"), text)
     });
-    Registry::new(Box::new(source), Patience::default(), SystemClock::shared())
+    // Ids that are unknown are so at once.
+    let patience = Patience { grace: std::time::Duration::ZERO, ..Patience::default() };
+    Registry::new(Box::new(source), patience, SystemClock::shared())
+}
+
+pub(crate) fn registered(text: &str) -> Arc<Registered> {
+    let Found::Schema(registered) = Registered::unregistered(SchemaId::Number(1), text) else { panic!("{text}") };
+    registered
 }
 
 fn avro(schemas: &[(u32, &str)], reader: Option<&str>, wanted: &[WantedField]) -> Result<Box<dyn Decoder>> {
-    let reader = reader.map(|text| Arc::new(AvroSchema::parse(text, &[]).unwrap()));
-    decoder(&Encoding::Avro { schemas: registry(schemas), reader }.into(), wanted)
+    let contract = Contract::open(reader.map(registered));
+    decoder(&Encoding::Avro { schemas: registry(schemas), contract }.into(), wanted)
 }
 
 fn text(value: &str) -> Vec<u8> {

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use tokio::runtime::Handle;
 
+pub mod registry;
+
 use super::{
     flow::{Action, Flow, Node},
     graph::{self, Graph, NodeKind},
@@ -17,11 +19,18 @@ use crate::{
     aws::Settings as AwsSettings,
     checkpoint::epoch::Outlet,
     clock::Clock,
-    decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField, avro::AvroSchema, registry::Registry},
+    decode::{
+        self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField,
+        avro::write_head,
+        registry::{Found, Registry},
+    },
     error::{Error, Kind, Result},
     plugin::{Context, Identity, Manifest, Plugins},
     sink::{
-        Sink, file, firehose, kinesis as kinesis_sink,
+        Sink,
+        avro::Encoder,
+        delivery::Form,
+        file, firehose, kinesis as kinesis_sink,
         memory::{MemorySink, Shown},
         stdout::StdoutSink,
     },
@@ -146,7 +155,7 @@ impl Builder<'_> {
                 NodeKind::Sink(kind) => {
                     outlets.push(Outlet {
                         name: node.name.clone(),
-                        sink: self.sink(&node.name, kind).await.map_err(fail)?,
+                        sink: self.sink(&node.name, kind, &node.input_schema).await.map_err(fail)?,
                     });
                     Action::Sink(outlets.len() - 1)
                 }
@@ -186,7 +195,7 @@ impl Builder<'_> {
 
     async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
         let wanted = wanted(&source.wanted)?;
-        let decoder = decode::decoder(&self.format(&source.format).await?, &wanted)?;
+        let decoder = decode::decoder(&self.format(&source.format)?, &wanted)?;
         let time = match &source.time {
             None => by_arrival(),
             Some(time) => TimeRule {
@@ -239,20 +248,16 @@ impl Builder<'_> {
         })
     }
 
-    async fn format(&self, format: &graph::Format) -> Result<Format> {
+    fn format(&self, format: &graph::Format) -> Result<Format> {
         Ok(Format::from(match format {
             graph::Format::Json => Encoding::Json,
             graph::Format::Raw => Encoding::Raw,
             graph::Format::Text => Encoding::Text,
-            graph::Format::Avro { subject, reader, .. } => {
+            graph::Format::Avro(avro) => {
                 let Some(schemas) = self.registry.clone() else {
                     return Err(Error::new(Kind::Config, "Avro needs a `registry:` in the job file"));
                 };
-                let reader = match reader {
-                    Some(text) => Arc::new(AvroSchema::parse(text, &[])?),
-                    None => schemas.latest(subject).await?,
-                };
-                Encoding::Avro { schemas, reader: Some(reader) }
+                Encoding::Avro { schemas, contract: avro.contract() }
             }
         }))
     }
@@ -267,7 +272,28 @@ impl Builder<'_> {
         }
     }
 
-    async fn sink(&self, name: &str, kind: &graph::SinkKind) -> Result<Box<dyn Sink>> {
+    /// What the records of a sink are; Avro as it is registered.
+    async fn form(&self, avro: Option<&graph::AvroSink>, rows: &SchemaRef, end: &'static [u8]) -> Result<Form> {
+        let Some(avro) = avro else { return Ok(Form::Json(end)) };
+        let registry = self
+            .registry
+            .as_ref()
+            .ok_or_else(|| Error::new(Kind::Config, "Avro needs a `registry:` in the job file"))?;
+        let refuse = |why: String| Error::new(Kind::Config, format!("subject `{}`: {why}", avro.subject));
+        let registered = match registry.register(&avro.subject, &avro.schema, avro.auto_register).await? {
+            Found::Schema(registered) => registered,
+            Found::Unknown => {
+                return Err(refuse("the schema is not registered, and `auto_register` is false".to_owned()));
+            }
+            Found::Unusable(why) => return Err(refuse(format!("the registry does not take the schema: {why}"))),
+        };
+        let mut head = Vec::new();
+        write_head(registered.id, &mut head);
+        let encoder = Encoder::new(&registered.schema, rows, head).map_err(refuse)?;
+        Ok(Form::Avro(Box::new(encoder)))
+    }
+
+    async fn sink(&self, name: &str, kind: &graph::SinkKind, rows: &SchemaRef) -> Result<Box<dyn Sink>> {
         if let Some(memory) = self.memory {
             return Ok(Box::new(MemorySink::new(name, memory.get(name).cloned().unwrap_or_default())));
         }
@@ -279,14 +305,18 @@ impl Builder<'_> {
                 self.given.and_then(|given| given.sinks.get(name)).ok_or_else(missing)?()
             }
             graph::SinkKind::File(files) => self.files(name, files),
-            graph::SinkKind::Kinesis { stream, key, aws } => {
+            graph::SinkKind::Kinesis { stream, key, aws, avro } => {
+                let form = self.form(avro.as_ref(), rows, b"").await?;
                 let client = self.aws(aws).load().await?.kinesis_client();
-                let options = kinesis_sink::Options { name: name.to_owned(), stream: stream.clone(), key: key.clone() };
+                let (name, stream, key) = (name.to_owned(), stream.clone(), key.clone());
+                let options = kinesis_sink::Options { name, stream, key, form };
                 Box::new(kinesis_sink::KinesisSink::new(options, client, self.runtime.clone()))
             }
-            graph::SinkKind::Firehose { delivery_stream, aws } => {
+            graph::SinkKind::Firehose { delivery_stream, aws, avro } => {
+                let form = self.form(avro.as_ref(), rows, b"\n").await?;
                 let client = self.aws(aws).load().await?.firehose_client();
-                let options = firehose::Options { name: name.to_owned(), delivery_stream: delivery_stream.clone() };
+                let (name, delivery_stream) = (name.to_owned(), delivery_stream.clone());
+                let options = firehose::Options { name, delivery_stream, form };
                 Box::new(firehose::FirehoseSink::new(options, client, self.runtime.clone()))
             }
         })

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,11 +16,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError};
+pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible};
 use super::{PluginInterface, file::Secret};
 pub use crate::window::built_in::Function;
 use crate::{
-    decode::{FieldPath, Kind, WantedField, columns::KIND_KEY},
+    decode::{FieldPath, Kind, WantedField, columns::KIND_KEY, registry::Registered},
     source::Start,
 };
 
@@ -54,6 +55,9 @@ pub struct Graph {
     /// inline tests: no part of what is deployed
     #[serde(skip)]
     pub tests: Vec<Test>,
+    /// what is not wrong, and worth knowing
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 /// Where manifests and state lie for every worker of a fleet.
@@ -86,15 +90,33 @@ pub enum Partitioning {
     One { reason: String },
 }
 
-/// A Confluent registry.
+/// A schema registry, and the ones behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Registry {
-    /// its address
-    pub url: String,
-    /// basic authentication
-    pub user: Option<String>,
-    /// basic authentication
-    pub password: Option<Secret>,
+    /// what it is
+    #[serde(flatten)]
+    pub kind: RegistryKind,
+    /// asked for what the first does not know
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secondary: Option<Box<Registry>>,
+}
+
+/// Kinds of registries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistryKind {
+    /// speaks Confluent's REST calls, at any of these addresses
+    Confluent {
+        urls: Vec<String>,
+        user: Option<String>,
+        password: Option<Secret>,
+        token: Option<Secret>,
+        ca: Option<PathBuf>,
+    },
+    /// a registry of AWS Glue
+    Glue { registry: String, aws: Aws },
+    /// files
+    Folder { path: PathBuf },
 }
 
 /// A source, step or sink.
@@ -163,6 +185,9 @@ pub struct Source {
     pub partition_key: Option<String>,
     /// what happens with a record whose partition key lies outside its shard
     pub misplaced: Misplaced,
+    /// which steps read which fields of Avro records as they are. No part of what is deployed
+    #[serde(skip)]
+    pub readers: Vec<(String, FieldPath)>,
     /// the fields that somebody reads: what `decode` is asked for
     #[serde(serialize_with = "columns")]
     pub wanted: SchemaRef,
@@ -194,7 +219,7 @@ pub struct Aws {
 }
 
 /// What the bytes of a record are.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// an object
@@ -203,8 +228,25 @@ pub enum Format {
     Raw,
     /// UTF-8: the field `payload`
     Text,
-    /// Confluent framing; `reader` is a schema's text
-    Avro { subject: String, compatibility: Compatibility, reader: Option<String> },
+    /// in any of its frames
+    Avro(Avro),
+}
+
+/// How Avro records are read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Avro {
+    /// whose versions they are written with
+    pub subject: Option<String>,
+    /// how the subject may grow
+    pub compatibility: Compatibility,
+    /// what happens where it does not
+    pub on_incompatible: OnIncompatible,
+    /// the reader schema's text, where the job gives one
+    #[serde(rename = "reader")]
+    pub schema: Option<String>,
+    /// the reader schema: that one, or the newest version when the job was checked. No part of what is deployed: a subject may grow
+    #[serde(skip)]
+    pub reader: Arc<Registered>,
 }
 
 /// Event time.
@@ -285,9 +327,20 @@ pub enum SinkKind {
     /// JSON lines
     File(Files),
     /// a data stream; `key` is a field of the input
-    Kinesis { stream: String, key: Option<String>, aws: Aws },
+    Kinesis { stream: String, key: Option<String>, aws: Aws, avro: Option<AvroSink> },
     /// a delivery stream
-    Firehose { delivery_stream: String, aws: Aws },
+    Firehose { delivery_stream: String, aws: Aws, avro: Option<AvroSink> },
+}
+
+/// Results as Avro.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AvroSink {
+    /// under which the schema is registered
+    pub subject: String,
+    /// the schema's text
+    pub schema: String,
+    /// whether it is registered where it is not
+    pub auto_register: bool,
 }
 
 /// Files that are rolled.

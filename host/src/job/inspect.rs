@@ -1,18 +1,13 @@
-//! Answers what checking a job asks: what a plugin says about itself, and which fields a subject has.
+//! Answers what checking a job asks: what a plugin says about itself, and what registries say of a subject.
 
 use std::{path::Path, sync::Arc};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use pelton_schema::Mode;
 use tokio::runtime::Handle;
 
 use super::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
 use crate::{
-    clock::SystemClock,
-    decode::{
-        self, Encoding, Format,
-        avro::{AvroSchema, infer_parsed},
-        registry::{MemorySource, Patience, Registry},
-    },
+    decode::registry::{Found, Registered, Registry, Which},
     plugin::{self, Plugins},
 };
 
@@ -68,20 +63,41 @@ fn kind(kind: plugin::FieldKind) -> FieldKind {
     }
 }
 
+impl Inspector {
+    /// An answer of the registry, in words where there is none.
+    fn ask<T>(&self, question: impl AsyncFnOnce(&Registry) -> crate::error::Result<T>) -> Result<T, String> {
+        let none = || "the job names no `registry:`, so the subject's schema cannot be found".to_owned();
+        let registry = self.registry.as_ref().ok_or_else(none)?;
+        self.runtime.block_on(question(registry)).map_err(|failed| failed.to_string())
+    }
+}
+
 impl SchemaLookup for Inspector {
-    fn fields(&self, subject: &str, reader: Option<&str>) -> Result<SchemaRef, String> {
-        let schema = match (reader, &self.registry) {
-            (Some(text), _) => Arc::new(AvroSchema::parse(text, &[]).map_err(|e| e.to_string())?),
-            (None, Some(registry)) => self.runtime.block_on(registry.latest(subject)).map_err(|e| e.to_string())?,
-            (None, None) => {
-                return Err("the job names no `registry:`, so the subject's schema cannot be found".to_owned());
-            }
-        };
-        let wanted = infer_parsed(&schema);
-        let nowhere = Registry::new(Box::new(MemorySource::default()), Patience::default(), SystemClock::shared());
-        let format = Format::from(Encoding::Avro { schemas: nowhere, reader: Some(schema) });
-        let decoder = decode::decoder(&format, &wanted).map_err(|e| e.to_string())?;
-        let named = |field: &Arc<Field>| Field::new(field.name(), field.data_type().clone(), field.is_nullable());
-        Ok(Arc::new(Schema::new(decoder.schema().fields().iter().map(named).collect::<Vec<_>>())))
+    fn latest(&self, subject: &str) -> Result<Arc<Registered>, String> {
+        self.ask(async |registry| registry.latest(subject).await)
+    }
+
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, String> {
+        self.ask(async |registry| registry.versions(subject).await)
+    }
+
+    fn version(&self, subject: &str, number: u32) -> Result<Option<Arc<Registered>>, String> {
+        let found = self.ask(async |registry| registry.version(subject, Which::Number(number)).await)?;
+        Ok(match found {
+            Found::Schema(schema) => Some(schema),
+            Found::Unknown | Found::Unusable(_) => None,
+        })
+    }
+
+    fn mode(&self, subject: &str) -> Result<Option<Mode>, String> {
+        self.ask(async |registry| registry.mode(subject).await)
+    }
+
+    fn registered(&self, subject: &str, text: &str) -> Result<Option<Arc<Registered>>, String> {
+        match self.ask(async |registry| registry.register(subject, text, false).await)? {
+            Found::Schema(schema) => Ok(Some(schema)),
+            Found::Unknown => Ok(None),
+            Found::Unusable(why) => Err(why),
+        }
     }
 }

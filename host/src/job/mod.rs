@@ -26,6 +26,7 @@ pub use check::{
     check,
     interface::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World},
     quantity::{duration, size, timestamp_us},
+    registry,
 };
 pub use diagnostic::{Diagnostic, Report};
 pub use file::{File, Secret, Variables, load, parse, reference_schema};

@@ -35,6 +35,7 @@ use crate::{
         row::Row,
     },
     clock::{self, Clock},
+    decode::{Decoded, Outcome, avro::INCOMPATIBLE},
     error::{Error, Kind, Result},
     lease::{Checkpoint, Progress},
     permit::Permit,
@@ -114,6 +115,9 @@ const REJECTS: (u64, f64) = (20, 0.05);
 
 /// Positions that move while nothing comes are made durable this often: after a crash they are found again.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// A bounded run waits so long for a schema; another run waits as long as it takes.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Why a partition runs no longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,11 +255,23 @@ impl Partition {
     async fn handle(&mut self, id: LaneId, reader: Box<dyn Reader>, event: Event) -> Result<()> {
         match event {
             Event::Records { batch, position, behind_ms } => {
+                let input = &mut self.intake.inputs[id.0];
+                let decoded =
+                    match input.decoder.decode(&batch).map_err(|e| e.at(format_args!("source {}", input.name)))? {
+                        Outcome::Done(decoded) => decoded,
+                        Outcome::Waits(waiting) => {
+                            // Rule 1 is kept: nothing of the batch was handed out, and its shard stands until it can be.
+                            let limit = self.settings.until_caught_up.then_some(OUTAGE);
+                            self.lane(&id).caught_up = false;
+                            self.intake.hold(id, reader, Event::Records { batch, position, behind_ms }, waiting, limit);
+                            return Ok(());
+                        }
+                    };
                 if planted::is("position-first") {
                     self.note(&id, position.clone(), behind_ms);
                     self.end_epoch().await?;
                 }
-                self.records(&id, batch).await?;
+                self.records(&id, batch, decoded).await?;
                 self.lane(&id).silent_since_us = Some(position.as_of_us);
                 self.note(&id, position, behind_ms);
                 self.moved(&id, false).await?;
@@ -308,8 +324,8 @@ impl Partition {
         self.show();
     }
 
-    /// Decodes a batch, gives every row its time, and sends it down the graph.
-    async fn records(&mut self, id: &LaneId, raw: RawBatch) -> Result<()> {
+    /// Gives every row of a decoded batch its time, and sends it down the graph.
+    async fn records(&mut self, id: &LaneId, raw: RawBatch, decoded: Decoded) -> Result<()> {
         Live::add(&self.live.records, raw.len() as u64);
         Live::add(&self.live.bytes, raw.data.data().len() as u64);
         self.counted.changed = true;
@@ -317,7 +333,6 @@ impl Partition {
         self.counted.bytes += raw.data.data().len() as u64;
         let input = &mut self.intake.inputs[id.0];
         let name = input.name.clone();
-        let decoded = input.decoder.decode(&raw).await.map_err(|e| e.at(format_args!("source {name}")))?;
         let decoded = input.locality.check(&raw, decoded).map_err(|e| e.at(format_args!("source {name}")))?;
         let lane = self.intake.lanes.get_mut(id).expect("an event comes from a lane that is open");
         let reached = lane.clock.watermark_us();
@@ -326,6 +341,8 @@ impl Partition {
         if !rejects.is_empty() {
             let letters = letters::of_rejects(&name, &raw, &rejects, self.record.generation);
             self.reject(letters, rejects.iter().map(|r| format!("{name}: {}: {}", r.code, r.message))).await?;
+            // What the job says of schemas that break their contract is no failure of decoding.
+            self.counted.rejects -= rejects.iter().filter(|reject| reject.code == INCOMPATIBLE).count() as u64;
         }
         let feeds = self.intake.inputs[id.0].feeds.clone();
         self.flow.push(&name, batch, &feeds, &mut self.outlets).await?;

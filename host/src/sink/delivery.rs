@@ -3,8 +3,9 @@
 //! The rules: one request is under way per sink; what was refused is sent again, alone and first; **an entry is never overtaken
 //! by a later one of its key**, so a request holds one entry a key, because the service may take the second and refuse the
 //! first. Memory is bounded: a sink that waits makes its writer wait.
-//! Each entry is the row as a JSON object with a last member `_pelton`: `{"id": ..., "generation": ..., "fence": ...}`. The id
-//! is the same each time, the highest generation and fence win. Left to others: the calls themselves (`kinesis`, `firehose`).
+//! Each entry is the row as a JSON object with a last member `_pelton`: `{"id": ..., "generation": ..., "fence": ...}`, or as an Avro record
+//! with a field of that name. The id is the same each time, the highest generation and fence win. Left to others: the calls themselves
+//! (`kinesis`, `firehose`).
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -23,6 +24,7 @@ use crate::{
     record::{Batch, RowReject},
     sink::{
         Writer,
+        avro::{Encoder, Identity},
         id::{Id, Ids},
         json_lines,
     },
@@ -106,6 +108,15 @@ pub trait Service: Send + Sync + 'static {
     fn send(&self, entries: Vec<Arc<Entry>>, permit: Permit) -> Pending<'static, Outcomes>;
 }
 
+/// What an entry is.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// a JSON object, with these bytes behind it
+    Json(&'static [u8]),
+    /// an Avro record
+    Avro(Box<Encoder>),
+}
+
 /// A sink's queue to a service.
 pub struct Delivery {
     name: String,
@@ -113,6 +124,7 @@ pub struct Delivery {
     runtime: Handle,
     limits: Limits,
     order: Order,
+    form: Form,
     retry: Retry,
     identity: Option<(Writer, Ids)>,
     queue: VecDeque<(Arc<Entry>, u32)>,
@@ -121,9 +133,16 @@ pub struct Delivery {
 
 impl Delivery {
     /// Nothing is sent before [`Delivery::recover`].
-    pub fn new(name: String, service: Arc<dyn Service>, runtime: Handle, limits: Limits, order: Order) -> Self {
+    pub fn new(
+        name: String,
+        service: Arc<dyn Service>,
+        runtime: Handle,
+        limits: Limits,
+        order: Order,
+        form: Form,
+    ) -> Self {
         let (retry, identity, queue) = (Retry::default(), None, VecDeque::new());
-        Self { name, service, runtime, limits, order, retry, identity, queue, bytes: 0 }
+        Self { name, service, runtime, limits, order, form, retry, identity, queue, bytes: 0 }
     }
 
     /// Other waits between attempts.
@@ -140,26 +159,11 @@ impl Delivery {
         self.identity = Some((writer, ids));
     }
 
-    /// Takes rows and waits while more than a request's worth is not delivered. `end` follows each object.
-    /// Gives back what no request can hold.
-    pub async fn write(&mut self, batch: &Batch, key: Option<&str>, end: &[u8]) -> Result<Vec<RowReject>> {
-        let unready =
-            || Error::new(Kind::Internal, format!("sink `{}` is written to before it has recovered", self.name));
-        let (writer, ids) = self.identity.as_ref().ok_or_else(unready)?;
-        let (generation, fence) = (writer.generation, writer.fence);
+    /// Takes rows and waits while more than a request's worth is not delivered. Gives back what no request can hold.
+    pub async fn write(&mut self, batch: &Batch, key: Option<&str>) -> Result<Vec<RowReject>> {
         let place = |failed: Error| failed.at(format!("sink `{}`", self.name));
-        let ids = ids.of(batch);
-        let (rows, mut rejects) = json_lines::rows(batch).map_err(place)?;
-        let mut keys = key.map(|field| json_lines::texts(batch, field)).transpose().map_err(place)?;
-        for (row, id) in (0u32..).zip(ids) {
-            let at = row as usize;
-            if rows.cell(at).is_empty() {
-                continue;
-            }
-            let key = keys.as_mut().and_then(|keys| keys[at].take()).filter(|key| !key.is_empty());
-            let mut data = json_lines::with_identity(rows.cell(at), id, generation, fence);
-            data.extend_from_slice(end);
-            let entry = Entry { id, key: key.unwrap_or_else(|| id.to_string()), data };
+        let (entries, mut rejects) = self.entries(batch, key).map_err(place)?;
+        for (row, entry) in entries {
             if let Some(message) = self.too_large(&entry) {
                 rejects.push(RowReject { row, code: "result_too_large".to_owned(), message });
                 continue;
@@ -168,6 +172,42 @@ impl Delivery {
             self.drain(self.limits.bytes, self.limits.entries).await?;
         }
         Ok(rejects)
+    }
+
+    /// The entry of each row, and the rows that have none.
+    fn entries(&self, batch: &Batch, key: Option<&str>) -> Result<(Vec<(u32, Entry)>, Vec<RowReject>)> {
+        let unready = || Error::new(Kind::Internal, "it is written to before it has recovered");
+        let (writer, ids) = self.identity.as_ref().ok_or_else(unready)?;
+        let mut keys = key.map(|field| json_lines::texts(batch, field)).transpose()?;
+        let who =
+            ids.of(batch).into_iter().map(|id| Identity { id, generation: writer.generation, fence: writer.fence });
+        let mut entry = |row: u32, who: Identity, data: Vec<u8>| {
+            let key = keys.as_mut().and_then(|keys| keys[row as usize].take()).filter(|key| !key.is_empty());
+            (row, Entry { id: who.id, key: key.unwrap_or_else(|| who.id.to_string()), data })
+        };
+        let mut entries = Vec::with_capacity(batch.len());
+        let mut rejects = Vec::new();
+        match &self.form {
+            Form::Json(end) => {
+                let (rows, refused) = json_lines::rows(batch)?;
+                rejects = refused;
+                for (row, who) in (0u32..).zip(who).filter(|(row, _)| !rows.cell(*row as usize).is_empty()) {
+                    let object = rows.cell(row as usize);
+                    let mut data = json_lines::with_identity(object, who.id, who.generation, who.fence);
+                    data.extend_from_slice(end);
+                    entries.push(entry(row, who, data));
+                }
+            }
+            Form::Avro(encoder) => {
+                for (row, who) in (0u32..).zip(who) {
+                    match encoder.encode(&batch.fields, row as usize, who) {
+                        Ok(data) => entries.push(entry(row, who, data)),
+                        Err(message) => rejects.push(RowReject { row, code: "not_in_schema".to_owned(), message }),
+                    }
+                }
+            }
+        }
+        Ok((entries, rejects))
     }
 
     /// Returns when everything is delivered.

@@ -1,7 +1,7 @@
 //! Results as records of a Firehose delivery stream, at least once.
 //!
-//! What it owes: the rules of [`delivery`](super::delivery) within the limits of PutRecordBatch. Each record ends with a line
-//! end, because Firehose joins records into objects without anything between them. Firehose itself keeps no order.
+//! What it owes: the rules of [`delivery`](super::delivery) within the limits of PutRecordBatch. Each record of JSON ends with a
+//! line end, because Firehose joins records into objects without anything between them. Firehose itself keeps no order.
 //! Left to others: dropping repeats by id (the consumer).
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::{
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
-        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service, aws::Permitted},
+        delivery::{self, Delivery, Entry, Form, Limits, Order, Outcomes, Service, aws::Permitted},
     },
     source::Pending,
 };
@@ -30,6 +30,8 @@ pub struct Options {
     pub name: String,
     /// the delivery stream's name
     pub delivery_stream: String,
+    /// what a record is
+    pub form: Form,
 }
 
 /// A delivery stream as a destination.
@@ -41,7 +43,7 @@ impl FirehoseSink {
     /// A sink with a client of its own.
     pub fn new(options: Options, client: Client, runtime: Handle) -> Self {
         let service = Arc::new(DeliveryStream { client, name: options.delivery_stream });
-        Self { delivery: Delivery::new(options.name, service, runtime, LIMITS, Order::None) }
+        Self { delivery: Delivery::new(options.name, service, runtime, LIMITS, Order::None, options.form) }
     }
 }
 
@@ -79,7 +81,7 @@ impl Sink for FirehoseSink {
     }
 
     fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
-        Box::pin(self.delivery.write(batch, None, b"\n"))
+        Box::pin(self.delivery.write(batch, None))
     }
 
     fn prepare(&mut self, _epoch: u64) -> Pending<'_, Result<Prepared>> {

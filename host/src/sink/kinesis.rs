@@ -16,7 +16,7 @@ use crate::{
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
-        delivery::{self, Delivery, Entry, Limits, Order, Outcomes, Service, aws::Permitted},
+        delivery::{self, Delivery, Entry, Form, Limits, Order, Outcomes, Service, aws::Permitted},
     },
     source::Pending,
 };
@@ -35,6 +35,8 @@ pub struct Options {
     pub stream: String,
     /// the field whose text is the partition key
     pub key: Option<String>,
+    /// what a record is
+    pub form: Form,
 }
 
 /// A stream as a destination.
@@ -47,7 +49,7 @@ impl KinesisSink {
     /// A sink with a client of its own.
     pub fn new(options: Options, client: Client, runtime: Handle) -> Self {
         let service = Arc::new(Stream { client, name: options.stream });
-        let delivery = Delivery::new(options.name, service, runtime, LIMITS, Order::PerKey);
+        let delivery = Delivery::new(options.name, service, runtime, LIMITS, Order::PerKey, options.form);
         Self { delivery, key: options.key }
     }
 }
@@ -93,7 +95,7 @@ impl Sink for KinesisSink {
     }
 
     fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
-        Box::pin(self.delivery.write(batch, self.key.as_deref(), b""))
+        Box::pin(self.delivery.write(batch, self.key.as_deref()))
     }
 
     fn prepare(&mut self, _epoch: u64) -> Pending<'_, Result<Prepared>> {

@@ -16,6 +16,7 @@ use crate::{
     source::Pending,
 };
 
+pub mod avro;
 pub mod delivery;
 pub mod file;
 pub mod firehose;

@@ -1,14 +1,16 @@
 //! Job files and what checking says about them: `cases/check/NAME/{job.yaml, expected.txt}`.
 //!
-//! A plugin here is a JSON file that says what a component would say about itself, and `subjects/NAME.json` is a subject of the
-//! registry. `UPDATE=1` writes what is expected anew.
+//! A plugin here is a JSON file that says what a component would say about itself, and `subjects/NAME/VERSION.avsc` is a subject of the
+//! registry, each version a schema, and `mode` beside them how it grows there. `UPDATE=1` writes what is expected anew.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Arc};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
-use pelton::job::{
-    self, FieldKind, Graph, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World,
+use arrow::datatypes::Schema;
+use pelton::{
+    decode::registry::{FolderSource, Found, Patience, Registered, Registry, Which},
+    job::{self, FieldKind, Graph, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World},
 };
+use pelton_schema::Mode;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -41,17 +43,45 @@ impl PluginInspector for Outside<'_> {
     }
 }
 
+impl Outside<'_> {
+    fn ask<T>(&self, question: impl AsyncFnOnce(&Registry) -> pelton::error::Result<T>) -> Result<T, String> {
+        let folder = self.0.join("subjects");
+        if !folder.is_dir() {
+            return Err("the registry has no such subject".to_owned());
+        }
+        let registry = Registry::new(
+            Box::new(FolderSource::new(folder)),
+            Patience::default(),
+            pelton::clock::SystemClock::shared(),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(question(&registry)).map_err(|failed| failed.to_string())
+    }
+}
+
 impl SchemaLookup for Outside<'_> {
-    fn fields(&self, subject: &str, reader: Option<&str>) -> Result<SchemaRef, String> {
-        let text = match reader {
-            Some(text) => text.to_owned(),
-            None => fs::read_to_string(self.0.join(format!("subjects/{subject}.json")))
-                .map_err(|_| "the registry has no such subject".to_owned())?,
-        };
-        let named: BTreeMap<String, String> = serde_json::from_str(&text).map_err(|_| "it is no schema".to_owned())?;
-        let columns =
-            fields(&named).into_iter().map(|field| Field::new(field.path, field.kind.data_type(), field.optional));
-        Ok(Arc::new(Schema::new(columns.collect::<Vec<_>>())))
+    fn latest(&self, subject: &str) -> Result<Arc<Registered>, String> {
+        self.ask(async |registry| registry.latest(subject).await)
+    }
+
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, String> {
+        self.ask(async |registry| registry.versions(subject).await)
+    }
+
+    fn version(&self, subject: &str, number: u32) -> Result<Option<Arc<Registered>>, String> {
+        match self.ask(async |registry| registry.version(subject, Which::Number(number)).await)? {
+            Found::Schema(schema) => Ok(Some(schema)),
+            _ => Ok(None),
+        }
+    }
+
+    fn mode(&self, subject: &str) -> Result<Option<Mode>, String> {
+        let file = self.0.join(format!("subjects/{subject}/mode"));
+        Ok(fs::read_to_string(file).ok().and_then(|mode| Mode::parse(&mode)))
+    }
+
+    fn registered(&self, _: &str, _: &str) -> Result<Option<Arc<Registered>>, String> {
+        Ok(None)
     }
 }
 
@@ -107,6 +137,7 @@ fn describe(graph: &Graph) -> String {
         }
     }
     let canonical = serde_json::to_string_pretty(&graph.canonical()).unwrap();
+    graph.notes.iter().for_each(|note| writeln!(text, "\nnote: {note}").unwrap());
     writeln!(text, "\n{canonical}").unwrap();
     text
 }

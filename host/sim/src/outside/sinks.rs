@@ -11,7 +11,7 @@ use pelton::{
     record::{Batch, RowReject},
     sink::{
         Prepared, Promise, Sink, Token, Writer,
-        delivery::{CallFailed, Delivery, Entry, Limits, Order, Outcomes, Service},
+        delivery::{CallFailed, Delivery, Entry, Form, Limits, Order, Outcomes, Service},
         id::{Id, Ids},
         json_lines,
     },
@@ -183,7 +183,10 @@ impl SentSink {
         let writer = Arc::new(Mutex::new(None));
         let service = Arc::new(Receiving { caller, writer: writer.clone() });
         let limits = Limits { entries: 20, bytes: 1 << 20, entry: 1 << 16 };
-        Self { delivery: Delivery::new(name.to_owned(), service, runtime, limits, Order::PerKey), writer }
+        Self {
+            delivery: Delivery::new(name.to_owned(), service, runtime, limits, Order::PerKey, Form::Json(b"")),
+            writer,
+        }
     }
 }
 
@@ -227,7 +230,7 @@ impl Sink for SentSink {
     }
 
     fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
-        Box::pin(self.delivery.write(batch, Some("key"), b""))
+        Box::pin(self.delivery.write(batch, Some("key")))
     }
 
     fn prepare(&mut self, _: u64) -> Pending<'_, Result<Prepared>> {

@@ -4,11 +4,11 @@
 //! not fit is refused. Left to others: how to get to the value.
 
 use arrow::datatypes::i256;
+use pelton_schema::types::Unit;
 
 use super::{
     read::{Fault, Input},
     resolve::{Gives, Leaf},
-    types::Unit,
 };
 use crate::decode::{
     Kind,

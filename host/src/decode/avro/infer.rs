@@ -3,7 +3,8 @@
 //! The rule: what has no simple kind (lists, maps, unions of several types, a record inside of itself) is JSON.
 //! Left to others: what a field is called or cast to later.
 
-use super::types::{AvroSchema, Logical, Shape, TypeId};
+use pelton_schema::types::{AvroSchema, Logical, Shape, TypeId};
+
 use crate::decode::{FieldPath, Kind, WantedField};
 
 /// Past this many fields, records are given as JSON.

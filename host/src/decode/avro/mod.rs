@@ -1,9 +1,10 @@
-//! Avro in Confluent framing, straight into columns.
+//! Avro, in every frame that it comes in, straight into columns.
 //!
 //! The rule: one program is compiled for each schema that records were written with; programs of one decoder append to the same
 //! columns, so rows stay in the order of the log however schema ids alternate. Every Avro type goes this way, also recursive ones
-//! and unions of several types (as JSON), so there is no second decoder to agree with; apache-avro is the judge in the tests.
-//! Left to others: finding schemas by id (`registry`).
+//! and unions of several types (as JSON), so there is no second decoder to agree with; Avro for Java and apache-avro are the judges in
+//! the tests. A record whose schema is not known yet is not bad: the batch waits for it.
+//! Left to others: finding schemas by id (`registry`), what a schema says and what reads what (`pelton_schema`).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,27 +12,27 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
+use pelton_schema::types::Shape;
+pub use pelton_schema::{AvroSchema, default::long};
 
+use self::program::Program;
 pub use self::{
-    default::long,
-    frame::{HEAD, frame, schema_id},
-    types::AvroSchema,
+    contract::{Contract, OnIncompatible},
+    frame::{frame, head, write as write_head},
 };
-use self::{program::Program, types::Shape};
 use super::{
-    Decoded, Decoder, Kind, Reject, Tree, WantedField,
+    Decoded, Decoder, Kind, Outcome, Reject, Tree, WantedField,
     columns::{Columns, Refusal, arrow_schema},
     gzip,
-    registry::{Found, Registry},
+    registry::{Found, Registered, Registry, SchemaId},
 };
 use crate::{
     error::{Error, Kind as ErrorKind, Result},
     record::RawBatch,
-    source::Pending,
 };
 
+mod contract;
 mod convert;
-mod default;
 mod frame;
 mod infer;
 mod program;
@@ -39,16 +40,13 @@ mod read;
 mod resolve;
 #[cfg(test)]
 mod tests;
-mod types;
 mod walk;
 
-/// All fields of a schema with their natural kinds; none where the schema is no record or refers to what it does not define.
-pub fn infer(schema: &apache_avro::Schema) -> Vec<WantedField> {
-    AvroSchema::new(schema, &[]).map(|schema| infer_parsed(&schema)).unwrap_or_default()
-}
+/// The code of a reject whose schema breaks the contract of its source.
+pub const INCOMPATIBLE: &str = "incompatible_schema";
 
-/// The same of a parsed schema.
-pub fn infer_parsed(schema: &AvroSchema) -> Vec<WantedField> {
+/// All fields of a schema with their natural kinds; none where the schema is no record.
+pub fn infer(schema: &AvroSchema) -> Vec<WantedField> {
     infer::infer(schema)
 }
 
@@ -56,7 +54,7 @@ pub fn infer_parsed(schema: &AvroSchema) -> Vec<WantedField> {
 pub fn field(schema: &AvroSchema, path: &str) -> Result<WantedField> {
     let whole = WantedField::optional(path, Kind::Json);
     check(schema, std::slice::from_ref(&whole))?;
-    let found = infer_parsed(schema).into_iter().find(|field| &*field.path.0 == path);
+    let found = infer(schema).into_iter().find(|field| &*field.path.0 == path);
     Ok(found.unwrap_or(whole))
 }
 
@@ -69,6 +67,12 @@ pub fn check(schema: &AvroSchema, wanted: &[WantedField]) -> Result<()> {
     compile(schema, None, &strict, &tree)
         .map(drop)
         .map_err(|why| Error::new(ErrorKind::Config, format!("schema {}: {why}", schema.title())))
+}
+
+/// Whether records that were written with one schema give what is wanted when they are read by another. The error is in words.
+pub fn reads(writer: &AvroSchema, reader: &AvroSchema, wanted: &[WantedField]) -> std::result::Result<(), String> {
+    let tree = Tree::new(wanted).map_err(|bad| bad.to_string())?;
+    compile(writer, Some(reader), wanted, &tree).map(drop)
 }
 
 fn compile(
@@ -84,114 +88,127 @@ fn compile(
     Program::compile(resolve::resolve(writer, reader)?, wanted, tree)
 }
 
-/// A program, or why the schema of that id cannot be read as wanted.
-type Compiled = std::result::Result<Arc<Program>, Arc<str>>;
+/// A program, or code and words of what every record of that schema becomes.
+type Compiled = std::result::Result<Arc<Program>, (&'static str, Arc<str>)>;
 
 /// How many programs a decoder keeps.
-const MOST_PROGRAMS: usize = 1024;
+const MOST_PROGRAMS: usize = 16_384;
 
 /// Decodes Avro records of any number of schemas into the columns that are wanted.
 pub struct AvroDecoder {
     schemas: Arc<Registry>,
-    reader: Option<Arc<AvroSchema>>,
+    contract: Contract,
+    /// what is wanted of the reader's schema
+    part: Option<AvroSchema>,
     wanted: Vec<WantedField>,
     tree: Tree,
     schema: SchemaRef,
     limit: usize,
-    programs: HashMap<u32, Compiled>,
+    programs: HashMap<SchemaId, Compiled>,
+    buffers: Buffers,
+}
+
+/// Room that is used again for each record.
+#[derive(Default)]
+struct Buffers {
+    /// a record that was compressed as a whole
+    record: Vec<u8>,
+    /// a body that was compressed
     body: Vec<u8>,
+    /// JSON text of a cell
     text: Vec<u8>,
 }
 
 impl AvroDecoder {
     /// A decoder. With a reader's schema, what is wanted is checked against it at once.
-    pub fn new(
-        schemas: Arc<Registry>,
-        reader: Option<Arc<AvroSchema>>,
-        wanted: &[WantedField],
-        gzip_limit: usize,
-    ) -> Result<Self> {
-        if let Some(reader) = &reader {
-            check(reader, wanted)?;
-        }
+    pub fn new(schemas: Arc<Registry>, contract: Contract, wanted: &[WantedField], limit: usize) -> Result<Self> {
+        let part = match &contract.reader {
+            Some(reader) => {
+                check(&reader.schema, wanted)?;
+                Some(reader.schema.project(wanted.iter().map(|field| &*field.path.0)))
+            }
+            None => None,
+        };
         Ok(Self {
             schemas,
-            reader,
+            contract,
+            part,
             tree: Tree::new(wanted)?,
             schema: arrow_schema(wanted),
             wanted: wanted.to_vec(),
-            limit: gzip_limit,
+            limit,
             programs: HashMap::new(),
-            body: Vec::new(),
-            text: Vec::new(),
+            buffers: Buffers::default(),
         })
     }
 
-    /// Makes sure that every schema of the batch was asked for; what is not found is in the answer, and is asked for again by
-    /// the next batch once the registry forgets it.
-    async fn prepare(&mut self, ids: BTreeSet<u32>) -> Result<HashMap<u32, Refusal>> {
+    /// Compiles programs for the schemas of a batch. Gives back the ids about which nothing is known yet.
+    fn prepare(&mut self, batch: &RawBatch) -> Result<Vec<SchemaId>> {
         if self.programs.len() > MOST_PROGRAMS {
             self.programs.clear();
         }
-        let missing: Vec<u32> = ids.into_iter().filter(|id| !self.programs.contains_key(id)).collect();
-        let mut refused = HashMap::new();
-        for (id, found) in self.schemas.find_all(&missing).await? {
-            match found {
-                Found::Schema(writer) => {
-                    let program = compile(&writer, self.reader.as_deref(), &self.wanted, &self.tree);
-                    let program =
-                        program.map(Arc::new).map_err(|why| format!("schema {id}, {}: {why}", writer.title()).into());
-                    self.programs.insert(id, program);
-                }
-                Found::Unknown => {
-                    refused.insert(id, ("unknown_schema", format!("the registry knows no schema {id}")));
-                }
-                Found::Unusable(why) => {
-                    refused.insert(id, ("bad_schema", format!("schema {id} cannot be used: {why}")));
-                }
+        let (mut missing, mut last) = (BTreeSet::new(), None);
+        let mut buffers = std::mem::take(&mut self.buffers);
+        for record in batch.data.iter() {
+            let Ok((id, own)) = id_of(record, self.limit, &mut buffers.record) else { continue };
+            if last == Some(id) {
+                continue;
+            }
+            last = Some(id);
+            if self.programs.contains_key(&id) || missing.contains(&id) {
+                continue;
+            }
+            let look = match own {
+                Some(text) => Some((Registered::unregistered(id, text), Vec::new())),
+                None => self.schemas.look(id, self.contract.reach().as_ref()).map(|look| (look.found, look.older)),
+            };
+            match look {
+                Some((found, older)) => self.admit(id, &found, &older)?,
+                None => drop(missing.insert(id)),
             }
         }
-        Ok(refused)
+        self.buffers = buffers;
+        Ok(missing.into_iter().collect())
     }
 
-    async fn run(&mut self, batch: &RawBatch) -> Result<Decoded> {
-        let mut ids = BTreeSet::new();
-        let mut last = None;
-        for id in batch.data.iter().filter_map(|record| self.id_of(record).ok()) {
-            if last != Some(id) {
-                ids.insert(id);
-                last = Some(id);
+    /// Judges a schema that is met for the first time, and compiles its program.
+    fn admit(&mut self, id: SchemaId, found: &Found, older: &[Arc<Registered>]) -> Result<()> {
+        let writer = match found {
+            Found::Schema(writer) => writer,
+            // Not kept: the registry forgets it after a while.
+            Found::Unknown => return Ok(()),
+            Found::Unusable(why) => {
+                self.programs.insert(id, Err(("bad_schema", format!("schema {id} cannot be used: {why}").into())));
+                return Ok(());
             }
+        };
+        let verdict = self.contract.judge(self.part.as_ref(), writer, older);
+        let title = writer.schema.title();
+        if let Err(why) = &verdict {
+            let words = format!("schema {id}, {title}: {why}");
+            if self.contract.on_incompatible == OnIncompatible::Stop {
+                let help = "nothing of it was read: mend the schema, change `compatibility`, or say `on_incompatible: dead_letter`";
+                return Err(Error::new(ErrorKind::Step, format!("{words}; {help}")));
+            }
+            tracing::warn!("records go to the dead letters: {words}");
+            self.programs.insert(id, Err((INCOMPATIBLE, words.into())));
+            return Ok(());
         }
-        let refused = self.prepare(ids).await?;
-        // Texts are checked by the column; only where one is bad is the batch read again to find whose it is.
-        match self.pass(batch, &refused, false)? {
-            Some(decoded) => Ok(decoded),
-            None => self
-                .pass(batch, &refused, true)?
-                .ok_or_else(|| Error::new(ErrorKind::Internal, "a text that was checked is no UTF-8")),
-        }
+        let reader = self.contract.reader.as_ref().map(|reader| &*reader.schema);
+        let program = compile(&writer.schema, reader, &self.wanted, &self.tree).map(Arc::new);
+        let program = program.map_err(|why| ("schema_mismatch", format!("schema {id}, {title}: {why}").into()));
+        self.programs.insert(id, program);
+        Ok(())
     }
 
     /// Reads the batch; nothing when a text turns out to be none.
-    fn pass(&mut self, batch: &RawBatch, refused: &HashMap<u32, Refusal>, is_strict: bool) -> Result<Option<Decoded>> {
+    fn pass(&mut self, batch: &RawBatch, is_strict: bool) -> Result<Option<Decoded>> {
         let mut columns = Columns::new(&self.schema, &self.wanted, batch.len());
         let (mut rows, mut rejects) = (Vec::with_capacity(batch.len()), Vec::new());
-        let mut last: Option<(u32, Compiled)> = None;
+        let mut buffers = std::mem::take(&mut self.buffers);
+        let mut last = None;
         for (row, record) in (0u32..).zip(batch.data.iter()) {
-            let done = self.id_of(record).and_then(|id| {
-                if last.as_ref().is_none_or(|(known, _)| *known != id) {
-                    last = self.programs.get(&id).map(|program| (id, program.clone()));
-                }
-                match &last {
-                    Some((_, Ok(program))) => self.append(program, record, &mut columns, is_strict),
-                    Some((_, Err(why))) => Err(("schema_mismatch", why.to_string())),
-                    None => {
-                        Err(refused.get(&id).cloned().unwrap_or_else(|| ("unknown_schema", format!("no schema {id}"))))
-                    }
-                }
-            });
-            match done {
+            match self.append(record, &mut last, &mut columns, &mut buffers, is_strict) {
                 Ok(()) => {
                     columns.keep();
                     rows.push(row);
@@ -202,37 +219,65 @@ impl AvroDecoder {
                 }
             }
         }
+        self.buffers = buffers;
         if !is_strict && !columns.is_text_valid() {
             return Ok(None);
         }
         Ok(Some(Decoded { fields: columns.finish()?, rows, rejects }))
     }
 
-    /// The schema id of a record; of a compressed one only the head is inflated.
-    fn id_of(&self, record: &[u8]) -> std::result::Result<u32, Refusal> {
-        if !gzip::is_gzip(record) {
-            return schema_id(record);
-        }
-        let head = gzip::peek::<HEAD>(record).map_err(|bad| (bad.code(), bad.message(self.limit)))?;
-        schema_id(&head)
-    }
-
-    fn append(
-        &mut self,
-        program: &Program,
+    fn append<'p>(
+        &'p self,
         record: &[u8],
+        last: &mut Option<(SchemaId, &'p Compiled)>,
         columns: &mut Columns,
+        buffers: &mut Buffers,
         is_strict: bool,
     ) -> std::result::Result<(), Refusal> {
-        let mut framed = record;
-        if gzip::is_gzip(record) {
-            gzip::inflate(record, self.limit, &mut self.body).map_err(|bad| (bad.code(), bad.message(self.limit)))?;
-            framed = &self.body;
+        let Buffers { record: inflated, body: unpacked, text } = buffers;
+        let whole = if gzip::is_gzip(record) {
+            gzip::inflate(record, self.limit, inflated).map_err(|bad| (bad.code(), bad.message(self.limit)))?;
+            inflated.as_slice()
+        } else {
+            record
+        };
+        let head = head(whole)?;
+        if last.as_ref().is_none_or(|(known, _)| *known != head.id) {
+            *last = self.programs.get(&head.id).map(|program| (head.id, program));
         }
-        let body = framed.get(HEAD..).unwrap_or_default();
-        let done = program.run(body, columns.all(), &mut self.text, is_strict);
+        let program = match last {
+            Some((_, Ok(program))) => program,
+            Some((_, Err((code, why)))) => return Err((code, why.to_string())),
+            None => return Err(("unknown_schema", format!("{} knows no schema {}", self.schemas.name(), head.id))),
+        };
+        let body = match head.packing {
+            frame::Packing::Plain => head.body,
+            packing => {
+                let inflate = if packing == frame::Packing::Zlib { gzip::inflate_zlib } else { gzip::inflate_bare };
+                inflate(head.body, self.limit, unpacked).map_err(|bad| (bad.code(), bad.message(self.limit)))?;
+                unpacked.as_slice()
+            }
+        };
+        let done = program.run(body, columns.all(), text, is_strict);
         done.map_err(|fault| (fault.code(), program.message(fault, &self.wanted)))
     }
+}
+
+/// The schema id of a record, and its schema where it brings that along; of a compressed one only as much as needed is inflated.
+fn id_of<'a>(
+    record: &'a [u8],
+    limit: usize,
+    inflated: &'a mut Vec<u8>,
+) -> std::result::Result<(SchemaId, Option<&'a str>), Refusal> {
+    if !gzip::is_gzip(record) {
+        return head(record).map(|head| (head.id, head.schema));
+    }
+    let refuse = |bad: gzip::BadGzip| (bad.code(), bad.message(limit));
+    gzip::peek(record, frame::HEAD, inflated).map_err(refuse)?;
+    if frame::is_container(inflated) {
+        gzip::inflate(record, limit, inflated).map_err(refuse)?;
+    }
+    head(inflated).map(|head| (head.id, head.schema))
 }
 
 impl Decoder for AvroDecoder {
@@ -240,7 +285,17 @@ impl Decoder for AvroDecoder {
         SchemaRef::clone(&self.schema)
     }
 
-    fn decode<'a>(&'a mut self, batch: &'a RawBatch) -> Pending<'a, Result<Decoded>> {
-        Box::pin(self.run(batch))
+    fn decode(&mut self, batch: &RawBatch) -> Result<Outcome> {
+        let missing = self.prepare(batch)?;
+        if !missing.is_empty() {
+            return Ok(Outcome::Waits(self.schemas.settle(missing, self.contract.reach())));
+        }
+        // Texts are checked by the column; only where one is bad is the batch read again to find whose it is.
+        let decoded = match self.pass(batch, false)? {
+            Some(decoded) => Some(decoded),
+            None => self.pass(batch, true)?,
+        };
+        let lost = || Error::new(ErrorKind::Internal, "a text that was checked is no UTF-8");
+        decoded.map(Outcome::Done).ok_or_else(lost)
     }
 }

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use pelton_schema::types::Unit;
+
 use super::{
     convert::{self, Convert},
     read::{Fault, Input},
@@ -341,8 +343,8 @@ fn fast(place: u32, leaf: Leaf, convert: Convert) -> Step {
     match (leaf, convert) {
         (_, Convert::Boolean) => Step::Boolean(place),
         (_, Convert::Int32) => Step::Int32(place),
-        (Leaf::Long, Convert::Int64(1) | Convert::Timestamp(super::types::Unit::Micros)) => Step::Int64(place),
-        (Leaf::Long, Convert::Timestamp(super::types::Unit::Millis)) => Step::Millis(place),
+        (Leaf::Long, Convert::Int64(1) | Convert::Timestamp(Unit::Micros)) => Step::Int64(place),
+        (Leaf::Long, Convert::Timestamp(Unit::Millis)) => Step::Millis(place),
         (Leaf::Double, Convert::Float64 { .. }) => Step::Float64(place),
         (Leaf::String, Convert::Text | Convert::UuidText) => Step::Text(place),
         _ => Step::Put(place, leaf, convert),

@@ -241,7 +241,7 @@ mod tests {
         #[test]
         fn numbers_survive(value: i64, shift in 0..64u32, tail in 0usize..10) {
             let mut bytes = Vec::new();
-            super::super::default::long(value >> shift, &mut bytes);
+            pelton_schema::default::long(value >> shift, &mut bytes);
             bytes.extend(vec![0x80; tail]);
             let mut input = Input::new(&bytes);
             prop_assert_eq!((input.long(), input.left()), (Ok(value >> shift), tail));

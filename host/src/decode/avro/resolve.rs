@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{
+use pelton_schema::{
     default,
     types::{AvroSchema, FieldType, Logical, Names, Shape, Type, TypeId, Unit},
 };
@@ -151,12 +151,12 @@ impl Resolver<'_> {
             (Shape::Array(item), Shape::Array(other)) => Ok(Node::Array(self.pair(from, *item, to, *other, deeper)?)),
             (Shape::Map(value), Shape::Map(other)) => Ok(Node::Map(self.pair(from, *value, to, *other, deeper)?)),
             (Shape::Record { names, fields }, Shape::Record { names: other, fields: wanted })
-                if same_name(names, other) =>
+                if names.are_read_as(other) =>
             {
                 self.record(from, fields, to, wanted, other, deeper)
             }
             (Shape::Enum { names, symbols, .. }, Shape::Enum { names: other, symbols: known, default })
-                if same_name(names, other) =>
+                if names.are_read_as(other) =>
             {
                 Ok(self.symbols(symbols, known, default.as_deref(), other))
             }
@@ -236,15 +236,25 @@ impl Resolver<'_> {
         names: &Names,
         depth: usize,
     ) -> Result<Node, String> {
+        let places: HashMap<&str, usize> =
+            fields.iter().enumerate().map(|(at, field)| (field.name.as_str(), at)).collect();
         let source = |field: &FieldType| {
-            let by_name = fields.iter().position(|one| one.name == field.name);
-            by_name.or_else(|| fields.iter().position(|one| field.aliases.contains(&one.name)))
+            let mut names = std::iter::once(&field.name).chain(&field.aliases);
+            names.find_map(|name| places.get(name.as_str()).copied())
         };
         let sources: Vec<Option<usize>> = wanted.iter().map(source).collect();
+        let mut targets: HashMap<usize, &FieldType> = HashMap::new();
+        for (source, target) in sources.iter().zip(wanted) {
+            if let Some(source) = source {
+                if let Some(other) = targets.insert(*source, target) {
+                    let why = format!("the reader's `{}` takes the same field of the writer", other.name);
+                    return Err(in_field(&target.name, &names.full, &why));
+                }
+            }
+        }
         let mut parts = Vec::with_capacity(fields.len());
         for (place, field) in fields.iter().enumerate() {
-            let target = sources.iter().position(|source| *source == Some(place));
-            parts.push(match target.map(|target| &wanted[target]) {
+            parts.push(match targets.get(&place) {
                 Some(known) => {
                     let node = self.pair(from, field.id, to, known.id, depth);
                     Part::Field(
@@ -289,11 +299,6 @@ fn in_field(field: &str, record: &str, why: &str) -> String {
     format!("field `{field}` of record `{record}`: {why}")
 }
 
-/// Whether a writer's named type may be read as a reader's: by the name without namespace, or by an alias of the reader.
-fn same_name(writer: &Names, reader: &Names) -> bool {
-    writer.short == reader.short || reader.aliases.contains(&writer.full)
-}
-
 /// How a simple value of the writer is seen by the reader.
 fn leaf(writer: &Type, reader: &Type) -> Option<(Leaf, Gives)> {
     let leaf = match &writer.shape {
@@ -318,7 +323,7 @@ fn leaf(writer: &Type, reader: &Type) -> Option<(Leaf, Gives)> {
         (Leaf::Bytes | Leaf::String, Shape::Bytes) => Gives::Bytes,
         (Leaf::Bytes | Leaf::String, Shape::String) => Gives::Text,
         (Leaf::Fixed(size), Shape::Fixed { names, size: other }) => match &writer.shape {
-            Shape::Fixed { names: written, .. } if size == *other && same_name(written, names) => Gives::Bytes,
+            Shape::Fixed { names: written, .. } if size == *other && written.are_read_as(names) => Gives::Bytes,
             _ => return None,
         },
         _ => return None,
@@ -338,6 +343,8 @@ fn meaning(plain: Gives, writer: Option<Logical>, reader: Option<Logical>) -> Op
         (Some(Logical::Timestamp(unit)), _) => Gives::Timestamp(unit),
         (Some(Logical::Time(_)), Some(Logical::Time(step))) => Gives::Time(step),
         (Some(Logical::Time(step)), _) => Gives::Time(step),
+        // As text it is what it says, however the writer has it.
+        (Some(Logical::Uuid), _) if plain == Gives::Text => Gives::Text,
         (Some(Logical::Uuid), _) => Gives::Uuid,
         (Some(Logical::Date), _) => Gives::Date,
         (Some(Logical::Duration), _) => Gives::Duration,

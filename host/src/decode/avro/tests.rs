@@ -14,8 +14,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::decode::{
     instant::{date_text, instant_text},
-    registry::{MemorySource, Patience},
-    tests::decode,
+    tests::{decode, registered, registry},
 };
 
 /// A small source of numbers that repeats by its seed.
@@ -306,18 +305,16 @@ fn case(seed: u64) {
     let parsed = Schema::parse_str(&text).unwrap_or_else(|bad| panic!("{context}: {bad}"));
     let mut known = Known::new();
     names(&parsed, &mut known);
-    let mut wanted = infer(&parsed);
+    let ours = registered(&text);
+    let mut wanted = infer(&ours.schema);
     let is_part = dice.below(2) == 0;
     if is_part {
         wanted.retain(|_| dice.below(2) == 0);
         wanted.reverse();
     }
-    let ours = Arc::new(AvroSchema::new(&parsed, &[]).unwrap());
-    let source = MemorySource::default().with(1, "subject", Arc::clone(&ours));
-    let schemas = Registry::new(Box::new(source), Patience::default(), crate::clock::SystemClock::shared());
-    let reader = (dice.below(2) == 0).then_some(ours);
-    let mut decoder =
-        AvroDecoder::new(schemas, reader, &wanted, 1 << 20).unwrap_or_else(|bad| panic!("{context}: {bad}"));
+    let contract = Contract::open((dice.below(2) == 0).then_some(ours));
+    let mut decoder = AvroDecoder::new(registry(&[(1, &text)]), contract, &wanted, 1 << 20)
+        .unwrap_or_else(|bad| panic!("{context}: {bad}"));
     let bodies: Vec<Vec<u8>> = (0..6)
         .map(|place| {
             let value = value(&mut dice, &parsed, &known, 0);

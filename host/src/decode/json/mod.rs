@@ -12,11 +12,11 @@ use serde_json::{Value, error::Category};
 
 use self::cell::Cell;
 use super::{
-    Decoded, Decoder, FieldPath, Kind, Tree, WantedField,
+    Decoded, Decoder, FieldPath, Kind, Outcome, Tree, WantedField,
     columns::{Column, Columns, Refusal, arrow_schema},
     gzip,
 };
-use crate::{error::Result, record::RawBatch, source::Pending};
+use crate::{error::Result, record::RawBatch};
 
 mod cell;
 
@@ -103,8 +103,8 @@ impl Decoder for JsonDecoder {
         SchemaRef::clone(&self.schema)
     }
 
-    fn decode<'a>(&'a mut self, batch: &'a RawBatch) -> Pending<'a, Result<Decoded>> {
-        Box::pin(std::future::ready(self.run(batch)))
+    fn decode(&mut self, batch: &RawBatch) -> Result<Outcome> {
+        self.run(batch).map(Outcome::Done)
     }
 }
 

@@ -40,8 +40,16 @@ impl<'a> Check<'a> {
             return None;
         }
         self.prune(&mut drafts, &order, &typed);
+        let notes = self.govern(&mut drafts, &order, &typed);
+        if !self.mistakes.borrow().is_empty() {
+            return None;
+        }
         let partitioning = partitioning(&drafts, &order);
         let typed = self.typed_all(&drafts, &order);
+        self.written(&mut drafts, &order, &typed);
+        if !self.mistakes.borrow().is_empty() {
+            return None;
+        }
         let at: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let nodes: Vec<Option<Node>> = order.iter().map(|index| node(&drafts, *index, &typed, &at)).collect();
         let tests = tests.into_iter().map(|test| test.renumbered(&at)).collect();
@@ -60,6 +68,7 @@ impl<'a> Check<'a> {
             leases,
             partitioning,
             tests,
+            notes,
         })
     }
 

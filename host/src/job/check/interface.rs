@@ -3,12 +3,13 @@
 //! The rule: plain types only, so that a job can be checked without a WebAssembly engine or a registry at hand.
 //! Left to others: answering (`plugin`, `decode`).
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit};
+use pelton_schema::Mode;
 use serde::Serialize;
 
-use crate::decode::Kind;
+use crate::decode::{Kind, registry::Registered};
 
 /// Tells what a plugin is.
 pub trait PluginInspector {
@@ -17,10 +18,53 @@ pub trait PluginInspector {
     fn inspect(&self, path: &Path, config: &serde_json::Value) -> Result<PluginInterface, String>;
 }
 
-/// Tells which fields Avro records have.
+/// Tells what registries say.
 pub trait SchemaLookup {
-    /// The columns of a reader schema's text, or of the newest version of the subject.
-    fn fields(&self, subject: &str, reader: Option<&str>) -> Result<SchemaRef, String>;
+    /// The newest version of a subject.
+    fn latest(&self, subject: &str) -> Result<Arc<Registered>, String>;
+
+    /// The numbers of the versions of a subject, rising; none where there is no such subject.
+    fn versions(&self, subject: &str) -> Result<Vec<u32>, String>;
+
+    /// A version of a subject. Nothing where it was deleted or is no Avro.
+    fn version(&self, subject: &str, number: u32) -> Result<Option<Arc<Registered>>, String>;
+
+    /// The mode under which the registry lets the subject grow, if it has such a thing.
+    fn mode(&self, subject: &str) -> Result<Option<Mode>, String>;
+
+    /// How a schema is registered under a subject. Nothing where it is not.
+    fn registered(&self, subject: &str, text: &str) -> Result<Option<Arc<Registered>>, String>;
+}
+
+/// A lookup where there is no registry.
+pub struct NoRegistry;
+
+impl NoRegistry {
+    fn none<T>() -> Result<T, String> {
+        Err("there is no registry".to_owned())
+    }
+}
+
+impl SchemaLookup for NoRegistry {
+    fn latest(&self, _: &str) -> Result<Arc<Registered>, String> {
+        Self::none()
+    }
+
+    fn versions(&self, _: &str) -> Result<Vec<u32>, String> {
+        Self::none()
+    }
+
+    fn version(&self, _: &str, _: u32) -> Result<Option<Arc<Registered>>, String> {
+        Self::none()
+    }
+
+    fn mode(&self, _: &str) -> Result<Option<Mode>, String> {
+        Self::none()
+    }
+
+    fn registered(&self, _: &str, _: &str) -> Result<Option<Arc<Registered>>, String> {
+        Self::none()
+    }
 }
 
 /// What a plugin says about itself.

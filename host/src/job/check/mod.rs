@@ -4,26 +4,29 @@
 //! on with what it could read: settings one by one (`sources`, `steps`, `sinks`), then the wiring, then fields and types along it.
 //! Left to others: what plugins and registries say (`interface`).
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, ops::Range, path::Path};
 
 use super::{
     diagnostic::{Diagnostic, Report},
     file::{File, read::At},
-    graph::Graph,
+    graph::{Graph, Registry},
 };
 
 mod durable;
 mod finish;
+mod governance;
 mod inline_tests;
 pub mod interface;
 pub mod quantity;
+mod registry;
 mod sinks;
 mod sources;
 mod steps;
 pub mod typing;
 mod wiring;
+mod written;
 
-use interface::{PluginInspector, SchemaLookup};
+use interface::{PluginInspector, PluginInterface, SchemaLookup};
 
 /// What the parts of checking share.
 struct Check<'a> {
@@ -31,6 +34,18 @@ struct Check<'a> {
     inspector: &'a dyn PluginInspector,
     lookup: &'a dyn SchemaLookup,
     mistakes: RefCell<Vec<Diagnostic>>,
+}
+
+/// The registry that a file names, without looking at anything else.
+pub fn registry(file: &File) -> Option<Registry> {
+    struct Nobody;
+    impl PluginInspector for Nobody {
+        fn inspect(&self, _: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+            Err("nobody looks at plugins here".to_owned())
+        }
+    }
+    let check = Check { file, inspector: &Nobody, lookup: &interface::NoRegistry, mistakes: RefCell::default() };
+    check.registry()
 }
 
 /// Checks a file: a graph, or all mistakes of the file.

@@ -17,7 +17,7 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Files, Registry, SinkKind},
+    graph::{Files, SinkKind},
 };
 
 const ROLL_EVERY: Duration = Duration::from_secs(60);
@@ -46,20 +46,25 @@ impl<'a> Check<'a> {
             ("firehose", sink.firehose.as_ref().map(|at| &at.place)),
             ("memory", sink.memory.as_ref().map(|at| &at.place)),
         ];
-        match self.exactly_one("a sink", owner, &keys)? {
+        let which = self.exactly_one("a sink", owner, &keys)?;
+        if let (Some((raw::SinkFormat::Avro(_), place)), false) = (self.given(&sink.format), matches!(which, 2 | 3)) {
+            let mistake = Diagnostic::new("E0104", place, format!("`{}` does not write Avro", keys[which].0));
+            self.report(mistake.help("sinks that do: kinesis, firehose"));
+        }
+        match which {
             0 => Some(SinkKind::Stdout),
             1 => self.files(self.given(&sink.file)?.0, owner).map(SinkKind::File),
             2 => {
                 let kinesis = self.given(&sink.kinesis)?.0;
                 let aws = self.aws(&kinesis.endpoint, &kinesis.region, &kinesis.profile, &kinesis.role);
                 let stream = self.needed_text(&kinesis.stream, "stream", owner)?;
-                Some(SinkKind::Kinesis { stream, key: self.text(&kinesis.key), aws })
+                Some(SinkKind::Kinesis { stream, key: self.text(&kinesis.key), aws, avro: None })
             }
             3 => {
                 let firehose = self.given(&sink.firehose)?.0;
                 let aws = self.aws(&firehose.endpoint, &firehose.region, &firehose.profile, &firehose.role);
                 let delivery_stream = self.needed_text(&firehose.delivery_stream, "delivery_stream", owner)?;
-                Some(SinkKind::Firehose { delivery_stream, aws })
+                Some(SinkKind::Firehose { delivery_stream, aws, avro: None })
             }
             _ => Some(SinkKind::Memory),
         }
@@ -112,15 +117,6 @@ impl<'a> Check<'a> {
     pub(super) fn state_dir(&self, job: &str) -> PathBuf {
         let dir = self.given(&self.file.raw.state).and_then(|(state, _)| self.text(&state.dir));
         self.file.folder.join(dir.unwrap_or_else(|| format!(".pelton/{job}")))
-    }
-
-    pub(super) fn registry(&self) -> Option<Registry> {
-        let (registry, owner) = self.given(&self.file.raw.registry)?;
-        let (confluent, owner) = self.needed(&registry.confluent, "confluent", &owner)?;
-        let url = self.needed_text(&confluent.url, "url", &owner)?;
-        self.url(&url, confluent.url.as_ref()?.place.clone());
-        let password = self.given(&confluent.password).map(|(password, _)| password.clone());
-        Some(Registry { url, user: self.text(&confluent.user), password })
     }
 
     /// The job's name, after its version was looked at.

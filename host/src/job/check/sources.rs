@@ -3,6 +3,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use arrow::datatypes::{DataType, Field, Schema};
+use pelton_schema::AvroSchema;
 use serde_json::Value as Json;
 
 use super::{
@@ -13,7 +14,11 @@ use super::{
     wiring::{Draft, DraftKind},
 };
 use crate::{
-    decode::{FieldPath, WantedField, columns::arrow_schema},
+    decode::{
+        FieldPath, WantedField, avro,
+        columns::arrow_schema,
+        registry::{Found, Registered, SchemaId},
+    },
     job::{
         diagnostic::Diagnostic,
         file::{
@@ -21,7 +26,7 @@ use crate::{
             read::{At, Named},
             read_text,
         },
-        graph::{Aws, Compatibility, FileFormat, Format, Misplaced, Source, SourceKind, Time},
+        graph::{Avro, Aws, Compatibility, FileFormat, Format, Misplaced, OnIncompatible, Source, SourceKind, Time},
     },
     source::Start,
 };
@@ -56,7 +61,8 @@ impl<'a> Check<'a> {
         let wanted = Arc::new(Schema::empty());
         let misplaced =
             self.given(&source.explicit_hash_key).map_or_else(Misplaced::default, |(misplaced, _)| *misplaced);
-        Some(DraftKind::Source(Source { from, format, time, partition_key, misplaced, wanted }, columns))
+        let readers = Vec::new();
+        Some(DraftKind::Source(Source { from, format, time, partition_key, misplaced, readers, wanted }, columns))
     }
 
     fn source_from(&self, source: &'a raw::Source, owner: &Range<usize>) -> Option<SourceKind> {
@@ -183,35 +189,58 @@ impl<'a> Check<'a> {
             );
             self.report(mistake.help("add `registry: { confluent: { url: \"http://localhost:8081\" } }`"));
         }
-        if let Some((_, place)) = self.given(&avro.compatibility) {
-            let mistake = Diagnostic::new("E0104", place, "compatibility modes are not enforced yet");
-            self.report(mistake.help("leave `compatibility` out"));
+        let on_incompatible = self.given(&avro.on_incompatible);
+        if let Some((OnIncompatible::Park, place)) = &on_incompatible {
+            let mistake = Diagnostic::new("E0104", place.clone(), "records cannot be parked yet");
+            self.report(mistake.help("say `stop` or `dead_letter`"));
         }
+        let on_incompatible = on_incompatible.map_or(OnIncompatible::Stop, |(what, _)| *what);
         let compatibility = self.given(&avro.compatibility).map_or(Compatibility::Backward, |(mode, _)| *mode);
-        let reader = match &avro.schema {
+        let schema = match &avro.schema {
             Some(schema) => Some(self.reader_schema(schema)?),
             None => None,
         };
-        let subject = self.needed_text(&avro.subject, "subject", owner)?;
-        if self.file.raw.registry.is_none() && reader.is_none() {
-            return Some((Format::Avro { subject, compatibility, reader }, Columns::Broken));
-        }
-        let columns = match self.lookup.fields(&subject, reader.as_deref()) {
-            Ok(schema) => Columns::Known(schema),
-            Err(why) => {
-                let place = avro.schema.as_ref().map(|at| at.place.clone());
-                let place = place.or_else(|| avro.subject.as_ref().map(|at| at.place.clone())).unwrap_or(owner.clone());
-                let mistake =
-                    Diagnostic::new("E0601", place, format!("no fields are known for the subject `{subject}`: {why}"));
-                self.report(mistake.help("register the schema, or give the reader schema with `schema:`"));
-                Columns::Broken
-            }
+        let subject = match &schema {
+            Some(_) => self.text(&avro.subject),
+            None => Some(self.needed_text(&avro.subject, "subject", owner)?),
         };
-        Some((Format::Avro { subject, compatibility, reader }, columns))
+        let place = avro.schema.as_ref().map(|at| at.place.clone());
+        let place = place.or_else(|| avro.subject.as_ref().map(|at| at.place.clone())).unwrap_or(owner.clone());
+        let found = match (&schema, &subject) {
+            (None, _) if self.file.raw.registry.is_none() => return None,
+            (Some(text), _) => self.own_schema(subject.as_deref(), text),
+            (None, Some(subject)) => self.lookup.latest(subject),
+            (None, None) => return None,
+        };
+        let typed = found.and_then(|reader| Ok((avro_columns(&reader.schema)?, reader)));
+        match typed {
+            Ok((columns, reader)) => {
+                let avro = Avro { subject, compatibility, on_incompatible, schema, reader };
+                Some((Format::Avro(avro), columns))
+            }
+            Err(why) => {
+                let of = subject.map_or_else(|| "the schema".to_owned(), |subject| format!("the subject `{subject}`"));
+                let mistake = Diagnostic::new("E0601", place, format!("no fields are known for {of}: {why}"));
+                self.report(mistake.help("register the schema, or give the reader schema with `schema:`"));
+                None
+            }
+        }
+    }
+
+    /// A schema that the job gives, as the version of the subject that it is, if it is one.
+    fn own_schema(&self, subject: Option<&str>, text: &str) -> Result<Arc<Registered>, String> {
+        let schema = AvroSchema::parse_strict(text, &[]).map_err(|bad| bad.to_string())?;
+        let known = subject.and_then(|subject| self.lookup.registered(subject, text).ok().flatten());
+        match known
+            .map_or_else(|| Registered::unregistered(SchemaId::Fingerprint(schema.fingerprint()), text), Found::Schema)
+        {
+            Found::Schema(registered) => Ok(registered),
+            _ => Err("it cannot be parsed".to_owned()),
+        }
     }
 
     /// A path of a file, or the schema itself as YAML or as JSON text.
-    fn reader_schema(&self, schema: &'a At<Json>) -> Option<String> {
+    pub(super) fn reader_schema(&self, schema: &'a At<Json>) -> Option<String> {
         match schema.value.as_ref()? {
             Json::String(text) if text.trim_start().starts_with(['{', '[', '"']) => Some(text.clone()),
             Json::String(path) => match read_text(&self.file.folder.join(path)) {
@@ -272,4 +301,13 @@ impl<'a> Check<'a> {
         }
         None
     }
+}
+
+/// The columns of every field of a schema.
+fn avro_columns(schema: &AvroSchema) -> Result<Columns, String> {
+    let wanted = avro::infer(schema);
+    avro::check(schema, &wanted).map_err(|failed| failed.to_string())?;
+    let named = |field: &Arc<Field>| Field::new(field.name(), field.data_type().clone(), field.is_nullable());
+    let fields: Vec<Field> = arrow_schema(&wanted).fields().iter().map(named).collect();
+    Ok(Columns::Known(Arc::new(Schema::new(fields))))
 }

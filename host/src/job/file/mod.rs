@@ -67,15 +67,6 @@ pub struct File {
     pub mistakes: Vec<Diagnostic>,
 }
 
-impl File {
-    /// The address of the job's registry, if it names one.
-    pub fn registry_url(&self) -> Option<String> {
-        let registry = self.raw.registry.as_ref()?.value.as_ref()?;
-        let confluent = registry.confluent.as_ref()?.value.as_ref()?;
-        confluent.url.as_ref()?.value.clone()
-    }
-}
-
 /// Reads a job file. Only a file that is no YAML map fails here; other mistakes wait for [`super::check`].
 pub fn load(path: &Path, env: Variables<'_>) -> Result<File, Report> {
     let name = path.display().to_string();

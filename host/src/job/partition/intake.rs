@@ -4,18 +4,19 @@
 //! started begins where the job says; any other begins at its beginning, after its parents have ended.
 //! Left to others: what an event does (`partition`).
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::locality::Locality;
 use crate::{
     checkpoint::manifest::{JobRecord, Manifest, ShardProgress},
+    clock,
     decode::Decoder,
-    error::Result,
+    error::{Error, Kind, Result},
     planted,
     record::ShardId,
-    source::{Event, From, Reader, Shard, Source, Start},
+    source::{Event, From, Pending, Reader, Shard, Source, Start},
     window::event_time::{ShardClock, TimeRule},
 };
 
@@ -155,6 +156,26 @@ impl Intake {
     pub fn read(&mut self, id: LaneId, mut reader: Box<dyn Reader>) {
         self.reading.push(Box::pin(async move {
             let event = reader.next().await;
+            (id, reader, event)
+        }));
+    }
+
+    /// Gives an event back: it comes again when what it waits for is there. Meanwhile nothing more is read of its shard, and the others go on.
+    pub fn hold(
+        &mut self,
+        id: LaneId,
+        reader: Box<dyn Reader>,
+        event: Event,
+        until: Pending<'static, ()>,
+        limit: Option<Duration>,
+    ) {
+        self.reading.push(Box::pin(async move {
+            let came = match limit {
+                Some(limit) => clock::timeout(limit, until).await,
+                None => Some(until.await),
+            };
+            let message = "the schema registry does not answer, and records cannot be read without their schemas";
+            let event = came.map(|()| event).ok_or_else(|| Error::new(Kind::Unavailable, message));
             (id, reader, event)
         }));
     }

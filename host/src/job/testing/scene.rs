@@ -135,7 +135,7 @@ impl Scene {
         };
         Live::add(&self.live.records, 1);
         let decoder = if by_hand { &mut script.fields } else { &mut script.input.decoder };
-        let decoded = script.input.locality.check(&raw, decoder.decode(&raw).await?)?;
+        let decoded = script.input.locality.check(&raw, decode::decode_all(decoder.as_mut(), &raw).await?)?;
         let mut rule = script.input.time.clone();
         if !self.timed {
             rule.max_ahead_us = i64::MAX;

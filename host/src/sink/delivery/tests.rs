@@ -54,7 +54,8 @@ fn moody(refuses: fn(u64, usize) -> bool, fails: fn(u64) -> Option<bool>) -> (De
     let log = Arc::new(Mutex::new(Log::default()));
     let service = Arc::new(Moody { log: log.clone(), refuses, fails });
     let retry = Retry { attempts: 8, base: Duration::ZERO, most: Duration::ZERO };
-    let mut delivery = Delivery::new("out".into(), service, Handle::current(), LIMITS, Order::PerKey).with_retry(retry);
+    let mut delivery = Delivery::new("out".into(), service, Handle::current(), LIMITS, Order::PerKey, Form::Json(b""))
+        .with_retry(retry);
     delivery.recover(Writer {
         job: "job".into(),
         partition: "p".into(),
@@ -79,7 +80,7 @@ fn taken(log: &Mutex<Log>) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn refused_entries_alone_are_repeated_and_never_overtaken() {
     let (mut delivery, log) = moody(|call, place| (call + place as u64).is_multiple_of(2), |_| None);
-    delivery.write(&contract::rows(0..40), Some("key"), b"\n").await.unwrap();
+    delivery.write(&contract::rows(0..40), Some("key")).await.unwrap();
     delivery.flush().await.unwrap();
     let taken = taken(&log);
     assert_eq!(taken.len(), 40, "each once");
@@ -92,7 +93,7 @@ async fn refused_entries_alone_are_repeated_and_never_overtaken() {
 #[tokio::test]
 async fn without_a_key_field_the_id_is_the_key_and_requests_are_full() {
     let (mut delivery, log) = moody(|_, _| false, |_| None);
-    delivery.write(&contract::rows(0..16), None, b"").await.unwrap();
+    delivery.write(&contract::rows(0..16), None).await.unwrap();
     delivery.flush().await.unwrap();
     assert_eq!(log.lock().unwrap().requests, [4, 4, 4, 4]);
     assert_eq!(log.lock().unwrap().taken[0].key.len(), 32);
@@ -101,11 +102,11 @@ async fn without_a_key_field_the_id_is_the_key_and_requests_are_full() {
 #[tokio::test]
 async fn a_failed_request_is_repeated_until_attempts_end() {
     let (mut delivery, log) = moody(|_, _| false, |call| (call < 5).then_some(false));
-    delivery.write(&contract::rows(0..2), None, b"").await.unwrap();
+    delivery.write(&contract::rows(0..2), None).await.unwrap();
     delivery.flush().await.unwrap();
     assert_eq!((taken(&log).len(), log.lock().unwrap().calls), (2, 5));
     let (mut delivery, log) = moody(|_, _| true, |_| None);
-    delivery.write(&contract::rows(0..1), None, b"").await.unwrap();
+    delivery.write(&contract::rows(0..1), None).await.unwrap();
     let failed = delivery.flush().await.unwrap_err();
     assert!(failed.to_string().contains("8 attempts, the last: refused"), "{failed}");
     assert_eq!(log.lock().unwrap().calls, 8);
@@ -114,7 +115,7 @@ async fn a_failed_request_is_repeated_until_attempts_end() {
 #[tokio::test]
 async fn a_final_failure_is_said_at_once() {
     let (mut delivery, log) = moody(|_, _| false, |_| Some(true));
-    delivery.write(&contract::rows(0..1), None, b"").await.unwrap();
+    delivery.write(&contract::rows(0..1), None).await.unwrap();
     assert_eq!(delivery.flush().await.unwrap_err().kind(), Kind::Unavailable);
     assert_eq!(log.lock().unwrap().calls, 1);
 }
@@ -126,7 +127,7 @@ async fn a_result_that_is_too_large_is_named() {
     let schema = rows.fields.schema();
     let texts = StringArray::from(vec!["a".to_owned(), "b".repeat(400), "c".to_owned()]);
     rows.fields = RecordBatch::try_new(schema, vec![Arc::new(texts), rows.fields.column(1).clone()]).unwrap();
-    let rejects = delivery.write(&rows, None, b"").await.unwrap();
+    let rejects = delivery.write(&rows, None).await.unwrap();
     delivery.flush().await.unwrap();
     assert_eq!(
         taken(&log).into_iter().map(|(_, number)| number).collect::<Vec<_>>(),
@@ -136,7 +137,7 @@ async fn a_result_that_is_too_large_is_named() {
     let id = Ids::new("job", "out").of(&rows)[1];
     assert_eq!((rejects.len(), rejects[0].row, rejects[0].code.as_str()), (1, 1, "result_too_large"));
     assert!(rejects[0].message.contains(&format!("result {id} has")), "{rejects:?}");
-    let failed = delivery.write(&contract::rows(0..1), Some("nix"), b"").await.unwrap_err();
+    let failed = delivery.write(&contract::rows(0..1), Some("nix")).await.unwrap_err();
     assert!(failed.to_string().contains("no field `nix`"), "{failed}");
 }
 
@@ -154,7 +155,7 @@ impl Sink for Plain {
     }
 
     fn write<'a>(&'a mut self, batch: &'a Batch) -> Pending<'a, Result<Vec<RowReject>>> {
-        Box::pin(self.0.write(batch, Some("key"), b""))
+        Box::pin(self.0.write(batch, Some("key")))
     }
 
     fn prepare(&mut self, _epoch: u64) -> Pending<'_, Result<Prepared>> {

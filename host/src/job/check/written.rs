@@ -1,0 +1,170 @@
+//! The schemas that results are written with.
+//!
+//! The rule: a result that could not be written, or a schema that its subject would not take, is refused before anything runs: every column has
+//! a field that holds it, the schema is registered or may be, and follows the versions before it under the mode of the subject.
+//! Left to others: writing (`sink::avro`), registering (`build`).
+
+use std::collections::BTreeMap;
+
+use pelton_schema::{AvroSchema, Mode, Verdict};
+
+use super::{
+    Check,
+    typing::{Columns, Typed},
+    wiring::{Draft, DraftKind},
+};
+use crate::{
+    job::{
+        diagnostic::Diagnostic,
+        file::{
+            raw,
+            read::{At, Named},
+        },
+        graph::{AvroSink, SinkKind},
+    },
+    sink::avro,
+};
+
+impl<'a> Check<'a> {
+    /// Finds the schema of every sink that writes Avro.
+    pub(super) fn written(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
+        let Some((sinks, _)) = self.given(&self.file.raw.sinks) else { return };
+        for index in order {
+            let draft = &mut drafts[*index];
+            let (name, Some((Columns::Known(rows), _))) = (draft.name, typed.get(index)) else { continue };
+            let Some(DraftKind::Sink(kind, _)) = &mut draft.kind else { continue };
+            let (stream, place) = match kind {
+                SinkKind::Kinesis { stream, avro, .. } => (stream.clone(), avro),
+                SinkKind::Firehose { delivery_stream, avro, .. } => (delivery_stream.clone(), avro),
+                _ => continue,
+            };
+            if let Some(settings) = self.avro_of(sinks, name) {
+                *place = self.avro_sink(name, &stream, settings, rows);
+            }
+        }
+    }
+
+    fn avro_of(&self, sinks: &'a Named<raw::Sink>, name: &str) -> Option<&'a At<raw::AvroSink>> {
+        let (_, sink) = sinks.0.iter().find(|(known, _)| known.value.as_deref() == Some(name))?;
+        match self.given(&sink.value.as_ref()?.format)?.0 {
+            raw::SinkFormat::Avro(settings) => Some(settings),
+            raw::SinkFormat::Json => None,
+        }
+    }
+
+    fn avro_sink(
+        &self,
+        name: &str,
+        stream: &str,
+        settings: &'a At<raw::AvroSink>,
+        rows: &arrow::datatypes::Schema,
+    ) -> Option<AvroSink> {
+        let (raw, owner) = (settings.value.as_ref()?, &settings.place);
+        if self.file.raw.registry.is_none() {
+            let mistake = Diagnostic::new(
+                "E0005",
+                owner.clone(),
+                "Avro results name their schema by an id, and the job has no `registry`",
+            );
+            self.report(mistake.help("add `registry: { confluent: { url: \"http://localhost:8081\" } }`"));
+            return None;
+        }
+        let refuse = |code, message: String, help: &str| {
+            self.report(Diagnostic::new(code, owner.clone(), message).help(help));
+        };
+        let text = match &raw.schema {
+            Some(schema) => self.reader_schema(schema)?,
+            None => match avro::derive(name, rows) {
+                Ok(schema) => schema.to_string(),
+                Err(why) => {
+                    refuse(
+                        "E0605",
+                        why,
+                        "give the sink a `schema:`, or convert the field with a `select:` step before",
+                    );
+                    return None;
+                }
+            },
+        };
+        let schema = match AvroSchema::parse_strict(&text, &[]) {
+            Ok(schema) => schema,
+            Err(bad) => {
+                refuse("E0605", format!("the schema of the results cannot be used: {bad}"), "mend the schema");
+                return None;
+            }
+        };
+        if let Err(why) = avro::Encoder::new(&schema, rows, Vec::new()) {
+            refuse(
+                "E0605",
+                format!("results cannot be written with this schema: {why}"),
+                "change the schema, or the fields with a `select:` step before",
+            );
+            return None;
+        }
+        let record = schema.full_name().unwrap_or(name);
+        let subject =
+            self.text(&raw.subject).unwrap_or_else(|| match self.given(&raw.strategy).map(|(strategy, _)| *strategy) {
+                None | Some(raw::Strategy::Stream) => format!("{stream}-value"),
+                Some(raw::Strategy::Record) => record.to_owned(),
+                Some(raw::Strategy::StreamRecord) => format!("{stream}-{record}"),
+            });
+        let auto_register = self.given(&raw.auto_register).is_some_and(|(auto, _)| *auto);
+        let mode = self.given(&raw.compatibility).map(|(mode, _)| mode.mode());
+        match self.lets_in(&subject, &text, &schema, auto_register, mode) {
+            Ok(()) => Some(AvroSink { subject, schema: text, auto_register }),
+            Err((code, message, help)) => {
+                refuse(code, message, &help);
+                None
+            }
+        }
+    }
+
+    /// Whether a subject has a schema, or will take it.
+    fn lets_in(
+        &self,
+        subject: &str,
+        text: &str,
+        schema: &AvroSchema,
+        auto_register: bool,
+        mode: Option<Mode>,
+    ) -> Result<(), (&'static str, String, String)> {
+        let away = |why: String| {
+            ("E0601", format!("nothing is known of the subject `{subject}`: {why}"), "start the registry".to_owned())
+        };
+        if self.lookup.registered(subject, text).map_err(away)?.is_some() {
+            return Ok(());
+        }
+        if !auto_register {
+            let message = format!("the schema of the results is not registered under `{subject}`: {text}");
+            let help = format!("register it (`pelton schema register {subject} FILE`), or say `auto_register: true`");
+            return Err(("E0604", message, help));
+        }
+        let mode = match mode {
+            Some(mode) => mode,
+            None => self.lookup.mode(subject).map_err(away)?.unwrap_or_default(),
+        };
+        let mut older = Vec::new();
+        let numbers = self.lookup.versions(subject).map_err(away)?;
+        let reach = if mode.is_transitive() { usize::MAX } else { 1 };
+        for number in numbers.into_iter().rev().take(reach) {
+            older.extend(self.lookup.version(subject, number).map_err(away)?.map(|version| (number, version)));
+        }
+        older.reverse();
+        let schemas: Vec<&AvroSchema> = older.iter().map(|(_, version)| &*version.schema).collect();
+        let why = match mode.check(schema, &schemas) {
+            Verdict::Compatible => return Ok(()),
+            Verdict::Closed => "it takes no further versions".to_owned(),
+            Verdict::Broken(violations) => violations.first().map_or_else(String::new, |violation| {
+                let (number, _) = older[violation.old];
+                let first = violation.mismatches.first().map(ToString::to_string).unwrap_or_default();
+                format!("against version {number} it is not {}: {first}", violation.direction)
+            }),
+        };
+        let message = format!("the schema of the results breaks the mode `{mode}` of `{subject}`: {why}");
+        Err((
+            "E0606",
+            message,
+            "change the results so that old readers go on, or write them under another subject".to_owned(),
+        ))
+    }
+}
