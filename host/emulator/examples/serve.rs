@@ -15,10 +15,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             other => return Err(format!("unknown argument '{other}'").into()),
         }
     }
-    let registry = registry::start(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let below = options.dir.as_ref().map(|dir| dir.join("registry"));
+    let registry = registry::start_with(registry::Options { dir: below, ..registry::Options::default() }).await?;
     let running = start(options).await?;
     println!("kinesis http://{}", running.addr());
-    println!("registry http://{}", registry.addr());
+    println!("registry {}", registry.url());
     if let (Some(addr), Some(pem)) = (running.tls_addr(), running.certificate_pem()) {
         println!("kinesis https://{addr}\n{pem}");
     }

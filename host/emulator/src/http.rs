@@ -21,7 +21,7 @@ use crate::clock;
 use crate::dynamodb::{TableError, TableErrorKind, Tables, item_json};
 use crate::faults::{Fault, Faults, Fired, Stage};
 use crate::form::Form;
-use crate::net::{Body, Dropped, full, read_body};
+use crate::net::{Body, Dropped, MAX_BODY, full, read_body};
 use crate::services::{Services, refuse_table_call};
 use crate::store::{ApiError, ErrorKind, Store};
 
@@ -31,11 +31,12 @@ const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMODB: &str = "DynamoDB_20120810.";
 const READ_BACK: &str = "/_pelton/firehose/";
 
-const FAULTS: &str = "/_pelton/faults";
+/// Where faults are asked for, at every server of this package.
+pub const FAULTS: &str = "/_pelton/faults";
 
 pub async fn handle(services: Services, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
     if request.uri().path() == FAULTS {
-        return Ok(faults(&services.faults, request).await);
+        return Ok(control_faults(&services.faults, request).await);
     }
     if request.method() == Method::GET {
         return Ok(read_back(&services.store, request.uri().path()));
@@ -60,7 +61,7 @@ async fn read(request: Request<Incoming>, form: Form) -> Result<(String, Bytes),
     if form == Form::Cbor && !target.starts_with(KINESIS) {
         return Err(unreadable(&"CBOR is for Kinesis alone"));
     }
-    let body = read_body(body).await.map_err(|e| unreadable(&e))?;
+    let body = read_body(body, MAX_BODY).await.map_err(|e| unreadable(&e))?;
     let body = form.read(body).map_err(|e| unreadable(&e))?;
     Ok((target.to_owned(), body))
 }
@@ -107,7 +108,7 @@ fn stream_call(
 }
 
 /// GET shows the rules with their counters, POST replaces them, DELETE clears them.
-async fn faults(faults: &Faults, request: Request<Incoming>) -> Response<Body> {
+pub async fn control_faults(faults: &Faults, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let changed = match head.method {
         Method::GET => Ok(()),
@@ -115,7 +116,7 @@ async fn faults(faults: &Faults, request: Request<Incoming>) -> Response<Body> {
             faults.replace(Vec::new());
             Ok(())
         }
-        Method::POST | Method::PUT => match read_body(body).await {
+        Method::POST | Method::PUT => match read_body(body, MAX_BODY).await {
             Ok(body) => faults.replace_json(&body).map_err(|e| e.to_string()),
             Err(error) => Err(format!("cannot read the request: {error}")),
         },

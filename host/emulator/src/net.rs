@@ -129,8 +129,8 @@ where
     }
 }
 
-/// The whole body, if it is within the limit.
-pub async fn read_body(body: Incoming) -> Result<Bytes, String> {
-    let collected = Limited::new(body, MAX_BODY).collect().await;
+/// The whole body, if it has at most so many bytes.
+pub async fn read_body(body: Incoming, most: usize) -> Result<Bytes, String> {
+    let collected = Limited::new(body, most).collect().await;
     collected.map(|b| b.to_bytes()).map_err(|e| e.to_string())
 }

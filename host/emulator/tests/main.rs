@@ -4,4 +4,5 @@
 mod client;
 mod dynamodb;
 mod judges;
+mod registry;
 mod wire;

@@ -27,6 +27,9 @@ pub struct Arguments {
     /// keep everything in this folder; in memory without it
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// keep the registry in this folder; below the other one without it
+    #[arg(long, value_name = "DIR")]
+    registry_dir: Option<PathBuf>,
     /// what goes wrong, as in SubscribeToShard:reset:0.1 or PutRecords@clicks:throttle:next=3
     #[arg(long = "fault", value_name = "RULE")]
     faults: Vec<Rule>,
@@ -41,6 +44,12 @@ pub struct RegistryArguments {
     /// where it listens
     #[arg(long, default_value = "127.0.0.1:8081")]
     listen: SocketAddr,
+    /// keep everything in this folder; in memory without it
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// what goes wrong, as in Registry.GetSchema:fail:next=3 or GetVersion@orders-value:delay=200
+    #[arg(long = "fault", value_name = "RULE")]
+    faults: Vec<Rule>,
     /// how the address is printed
     #[arg(long, value_enum, default_value_t)]
     format: Output,
@@ -79,7 +88,14 @@ pub fn serve(arguments: &Arguments) -> Result<()> {
             ..pelton_emulator::Options::default()
         };
         let running = pelton_emulator::start(options).await.map_err(failed)?;
-        let registry = registry::start(arguments.registry_listen).await.map_err(failed)?;
+        let below = arguments.dir.as_ref().map(|dir| dir.join("registry"));
+        let options = registry::Options {
+            listen: arguments.registry_listen,
+            dir: arguments.registry_dir.clone().or(below),
+            faults: arguments.faults.clone(),
+            ..registry::Options::default()
+        };
+        let registry = registry::start_with(options).await.map_err(failed)?;
         announce(arguments, &running, &format!("http://{}", registry.addr()));
         until_interrupted().await;
         registry.stop().await;
@@ -111,7 +127,13 @@ fn announce(arguments: &Arguments, running: &pelton_emulator::Running, registry:
 /// Runs `pelton registry`.
 pub fn serve_registry(arguments: &RegistryArguments) -> Result<()> {
     super::runtime()?.block_on(async {
-        let registry = registry::start(arguments.listen).await.map_err(failed)?;
+        let options = registry::Options {
+            listen: arguments.listen,
+            dir: arguments.dir.clone(),
+            faults: arguments.faults.clone(),
+            ..registry::Options::default()
+        };
+        let registry = registry::start_with(options).await.map_err(failed)?;
         match arguments.format {
             Output::Json => println!("{}", json!({ "registry": format!("http://{}", registry.addr()) })),
             Output::Text => println!("schema registry: http://{}\nCtrl-C ends it", registry.addr()),

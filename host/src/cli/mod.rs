@@ -57,7 +57,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Serve Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on this machine
     Emulator(emulator::Arguments),
-    /// Serve a Confluent-compatible schema registry on this machine, in memory
+    /// Serve a Confluent-compatible schema registry on this machine
     Registry(emulator::RegistryArguments),
     /// Compare schemas, make the next version, and say what it does to jobs
     Schema(schema::Arguments),

@@ -3,7 +3,7 @@
 //! The rules: a rule draws only for calls that it names, each rule from a sequence of its own, so that a run is repeated by its
 //! rules alone; what was drawn is counted, because a test whose faults never fired shows nothing. There is no wire here: the
 //! simulator draws too. Doing what was drawn is for those who ask: `http.rs` (connections, delays), `api/` (errors and
-//! answers), `store/` (events).
+//! answers), `store/` (events), `registry/http.rs` (all that happens to a registry).
 
 mod operations;
 mod rule;

@@ -6,6 +6,8 @@ pub enum Service {
     Kinesis,
     Firehose,
     DynamoDb,
+    /// Of schemas, a server of its own.
+    Registry,
 }
 
 /// The error of a call too many.
@@ -59,7 +61,30 @@ const DYNAMODB: &[(&str, Throttle)] = &[
     ("Query", Throughput),
     ("Scan", Throughput),
 ];
-const SERVICES: [Service; 3] = [Service::Kinesis, Service::Firehose, Service::DynamoDb];
+/// Of a registry, which knows one error of too many calls.
+pub const REGISTRY: &[&str] = &[
+    "CheckCompatibility",
+    "DeleteConfig",
+    "DeleteMode",
+    "DeleteSubject",
+    "DeleteVersion",
+    "GetConfig",
+    "GetMode",
+    "GetReferencedBy",
+    "GetSchema",
+    "GetSchemaUses",
+    "GetSchemas",
+    "GetServer",
+    "GetVersion",
+    "Labels",
+    "ListSubjects",
+    "ListVersions",
+    "LookUpSchema",
+    "RegisterSchema",
+    "SetConfig",
+    "SetMode",
+];
+const SERVICES: [Service; 4] = [Service::Kinesis, Service::Firehose, Service::DynamoDb, Service::Registry];
 
 impl Service {
     pub fn name(self) -> &'static str {
@@ -67,6 +92,7 @@ impl Service {
             Self::Kinesis => "Kinesis",
             Self::Firehose => "Firehose",
             Self::DynamoDb => "DynamoDB",
+            Self::Registry => "Registry",
         }
     }
 
@@ -75,7 +101,13 @@ impl Service {
             Self::Kinesis => KINESIS,
             Self::Firehose => FIREHOSE,
             Self::DynamoDb => DYNAMODB,
+            Self::Registry => &[],
         }
+    }
+
+    fn has(self, operation: &str) -> bool {
+        let is_of_registry = self == Self::Registry && REGISTRY.contains(&operation);
+        is_of_registry || self.operations().iter().any(|(name, _)| *name == operation)
     }
 
     pub fn throttle(self, operation: &str) -> Throttle {
@@ -87,7 +119,7 @@ impl Service {
 pub fn is_known(pattern: &str) -> bool {
     let (service, operation) = pattern.split_once('.').map_or((None, pattern), |(s, o)| (Some(s), o));
     let mut services = SERVICES.into_iter().filter(|s| service.is_none_or(|name| name == s.name()));
-    services.any(|s| operation == "*" || s.operations().iter().any(|(name, _)| *name == operation))
+    services.any(|s| operation == "*" || s.has(operation))
 }
 
 pub fn matches(pattern: &str, service: Service, operation: &str) -> bool {

@@ -13,7 +13,8 @@ use super::{Call, Stage, operations};
 
 const LONGEST_DELAY: Duration = Duration::from_secs(600);
 const KNOWN: &str = "throttle, fail, access-denied, expired-credentials, partial, reset, delay=MS, apply-then-fail, \
-                     lost-condition, expire-iterator, trimmed=not-found|invalid|silent, duplicate-event, reset-event, stall";
+                     lost-condition, expire-iterator, trimmed=not-found|invalid|silent, duplicate-event, reset-event, stall; of a \
+                     registry also not-found, html, half, wrong-schema, redirect";
 
 /// What the service says about a position that is past its retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,16 @@ pub enum Fault {
     ResetEvent,
     /// The subscription says nothing more, and does not end.
     Stall,
+    /// A registry has not what is asked for.
+    NotFound,
+    /// A page for people comes instead of an answer.
+    Html,
+    /// The connection drops in the middle of the answer.
+    Half,
+    /// Another schema than the one that was asked for.
+    WrongSchema,
+    /// To the same address.
+    Redirect,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,6 +108,8 @@ impl Fault {
             Self::ExpireIterator => Some(&["GetRecords"]),
             Self::Trimmed(_) => Some(&["GetShardIterator", "SubscribeToShard"]),
             Self::DuplicateEvent | Self::ResetEvent | Self::Stall => Some(&["SubscribeToShard"]),
+            Self::WrongSchema => Some(&["GetSchema", "GetVersion", "LookUpSchema"]),
+            Self::NotFound | Self::Html | Self::Half | Self::Redirect => Some(operations::REGISTRY),
             _ => None,
         }
     }
@@ -136,6 +149,11 @@ impl Fault {
             ("duplicate-event", _) => Self::DuplicateEvent,
             ("reset-event", _) => Self::ResetEvent,
             ("stall", _) => Self::Stall,
+            ("not-found", _) => Self::NotFound,
+            ("html", _) => Self::Html,
+            ("half", _) => Self::Half,
+            ("wrong-schema", _) => Self::WrongSchema,
+            ("redirect", _) => Self::Redirect,
             _ => return bad(format!("'{name}' is no fault: there are {KNOWN}")),
         };
         match argument {
@@ -164,6 +182,11 @@ impl fmt::Display for Fault {
             Self::DuplicateEvent => "duplicate-event",
             Self::ResetEvent => "reset-event",
             Self::Stall => "stall",
+            Self::NotFound => "not-found",
+            Self::Html => "html",
+            Self::Half => "half",
+            Self::WrongSchema => "wrong-schema",
+            Self::Redirect => "redirect",
         })
     }
 }

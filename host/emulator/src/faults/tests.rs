@@ -23,6 +23,8 @@ fn text_and_json_say_the_same() {
         "SubscribeToShard@clicks/shardId-000000000000:trimmed=silent:0.5:seed=7",
         "DynamoDB.UpdateItem@leases:lost-condition:next=1",
         "Kinesis.*:throttle:1",
+        "Registry.GetSchema@orders-value:wrong-schema:next=1",
+        "RegisterSchema:half",
     ] {
         let rule: Rule = text.parse().unwrap();
         assert_eq!(Rule::from_json(&rule.to_json()), Ok(rule), "{text}");
@@ -48,6 +50,9 @@ fn what_can_never_fire_is_refused_with_words() {
         ("GetRecords:fail:1.5", "no probability"),
         ("GetRecords:fail:often", "neither a probability"),
         ("GetShardIterator:trimmed", "trimmed=not-found"),
+        ("PutRecords:html", "happens to CheckCompatibility, "),
+        ("Registry.ListSubjects:wrong-schema", "happens to GetSchema, GetVersion, LookUpSchema only"),
+        ("Registry.PutRecords:fail", "is no operation"),
     ] {
         let refused = text.parse::<Rule>().unwrap_err().to_string();
         assert!(refused.contains(words), "{text}: {refused}");

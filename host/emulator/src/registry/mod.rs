@@ -1,31 +1,81 @@
-//! A schema registry with the Confluent REST calls that clients need, in memory.
+//! A schema registry that other people's clients use as Confluent's: in memory, or in a directory that outlives the process.
 //!
-//! The rules: the same schema has the same id under every subject; ids are never given twice; what Avro cannot parse is
-//! refused; errors carry Confluent's codes. Compatibility levels are kept and answered but not enforced, and there are no
-//! schema references, contexts, soft deletion or other formats than Avro. What is stored is `subjects.rs`.
+//! A request goes: `http` (who asks, faults) → `request` (which call) → `answers` → `register`, `delete` or `settings` (what it means) →
+//! `store` (locks) → `journal` (if there is a directory) → `state`. A schema is `content`; its text is made `bare` or `normal`.
+//! The rules: the same schema has the same id under every subject, and no other schema ever has it; a new version must suit the level;
+//! what something refers to stays; what this registry has not is refused with words.
+//! It leaves out: contexts but the default one, rule sets, groups of compatibility, aliases, and comparing other schemas than Avro's.
 
-mod subjects;
+mod answers;
+mod content;
+mod delete;
+mod http;
+mod journal;
+mod normal;
+mod refusal;
+mod register;
+mod request;
+mod settings;
+mod state;
+mod store;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::{Method, Request, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use crate::{
+    StartError,
+    faults::{Faults, Rule},
+    net::{self, Listening},
+    tls::{self, Tls},
+};
+use http::Server;
+use store::Store;
 
-use crate::StartError;
-use crate::net::{self, Body, Dropped, Listening, full, read_body};
-use subjects::{Refusal, Registered, Subjects, Version};
+/// How to serve a registry.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// With TLS alone; the certificate is of our own making.
+    pub tls: bool,
+    /// Where to keep everything; in memory if absent.
+    pub dir: Option<PathBuf>,
+    /// Who may ask; everybody if absent.
+    pub auth: Option<Auth>,
+    /// What goes wrong from the start, as in `Registry.GetSchema:fail:next=2`; `/_pelton/faults` changes it.
+    pub faults: Vec<Rule>,
+}
 
-const JSON: &str = "application/vnd.schemaregistry.v1+json";
+/// How clients name themselves.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    Basic { user: String, password: String },
+    Bearer(String),
+}
 
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Basic { user, .. } => f.debug_struct("Basic").field("user", user).finish_non_exhaustive(),
+            Self::Bearer(_) => f.write_str("Bearer(..)"),
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tls: false, dir: None, auth: None, faults: Vec::new() }
+    }
+}
+
+/// A running registry; it stops when told to, or when its runtime ends.
 pub struct RunningRegistry {
     listening: Listening,
+    certificate_pem: Option<String>,
+    store: Arc<Store>,
+    faults: Arc<Faults>,
 }
 
 impl RunningRegistry {
@@ -33,138 +83,52 @@ impl RunningRegistry {
         self.listening.addr
     }
 
+    /// Where clients find it.
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate_pem.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.addr())
+    }
+
+    /// The CA to trust, where there is TLS.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        self.certificate_pem.as_deref()
+    }
+
+    /// What goes wrong with calls.
+    pub fn faults(&self) -> Arc<Faults> {
+        Arc::clone(&self.faults)
+    }
+
+    /// Ends every connection, and gives the directory free.
     pub async fn stop(self) {
         self.listening.stop().await;
+        // Waits for a call that is being written.
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || store.stop()).await;
     }
 }
 
-/// Starts an empty registry.
+/// Starts an empty registry in memory.
 pub async fn start(listen: SocketAddr) -> Result<RunningRegistry, StartError> {
-    let subjects = Arc::new(Mutex::new(Subjects::default()));
-    let handler = move |request| handle(Arc::clone(&subjects), request);
-    let listening = net::listen(listen, None, handler).await?;
-    Ok(RunningRegistry { listening })
+    start_with(Options { listen, ..Options::default() }).await
 }
 
-async fn handle(subjects: Arc<Mutex<Subjects>>, request: Request<Incoming>) -> Result<Response<Body>, Dropped> {
-    let (head, body) = request.into_parts();
-    let answer = match read_body(body).await {
-        Ok(body) => {
-            let mut subjects = subjects.lock().unwrap_or_else(PoisonError::into_inner);
-            route(&mut subjects, &head.method, head.uri.path(), head.uri.query(), &body)
+/// Starts a registry.
+pub async fn start_with(options: Options) -> Result<RunningRegistry, StartError> {
+    let store = Arc::new(match &options.dir {
+        Some(dir) => Store::on_disk(dir)?,
+        None => Store::in_memory(),
+    });
+    let faults = Arc::new(Faults::new(options.faults));
+    let server = Arc::new(Server { store: Arc::clone(&store), faults: Arc::clone(&faults), auth: options.auth });
+    let handler = move |request| http::handle(Arc::clone(&server), request);
+    let (acceptor, certificate_pem) = match options.tls {
+        true => {
+            let Tls { acceptor, certificate_pem } = tls::make(options.listen)?;
+            (Some(acceptor), Some(certificate_pem))
         }
-        Err(error) => Err(Refusal::new(42201, format!("cannot read the request: {error}"))),
+        false => (None, None),
     };
-    let (status, value) = match answer {
-        Ok(value) => (200, value),
-        Err(refusal) => {
-            let value = json!({ "error_code": refusal.code, "message": refusal.message });
-            (refusal.status(), value)
-        }
-    };
-    let built = Response::builder().status(status).header(CONTENT_TYPE, JSON).body(full(value.to_string()));
-    Ok(built.expect("status and header are valid"))
-}
-
-fn route(
-    subjects: &mut Subjects,
-    method: &Method,
-    path: &str,
-    query: Option<&str>,
-    body: &[u8],
-) -> Result<Value, Refusal> {
-    let parts: Vec<String> = path.split('/').filter(|p| !p.is_empty()).map(decode_percent).collect();
-    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    match (method.as_str(), parts.as_slice()) {
-        ("GET", []) => Ok(json!({})),
-        ("GET", ["schemas", "types"]) => Ok(json!(["AVRO"])),
-        ("GET", ["schemas", "ids", id]) => Ok(json!({ "schema": subjects.by_id(id)? })),
-        ("GET", ["subjects"]) => Ok(json!(subjects.names())),
-        ("GET", ["subjects", subject, "versions"]) => Ok(json!(subjects.versions(subject)?)),
-        ("POST", ["subjects", subject, "versions"]) => {
-            let registered = subjects.register(subject, &schema_in(body)?)?;
-            Ok(json!({ "id": registered.id }))
-        }
-        ("POST", ["subjects", subject]) => {
-            let registered = subjects.look_up(subject, &schema_in(body)?)?;
-            Ok(registered_json(subject, &registered))
-        }
-        ("GET", ["subjects", subject, "versions", version]) => {
-            let registered = subjects.version(subject, Version::parse(version)?)?;
-            Ok(registered_json(subject, &registered))
-        }
-        ("GET", ["subjects", subject, "versions", version, "schema"]) => {
-            let registered = subjects.version(subject, Version::parse(version)?)?;
-            serde_json::from_str(&registered.schema)
-                .map_err(|e| Refusal::new(50001, format!("stored schema does not parse: {e}")))
-        }
-        ("GET", ["config"]) => Ok(json!({ "compatibilityLevel": subjects.level(None, true)? })),
-        ("GET", ["config", subject]) => {
-            let fall_back = query.is_some_and(|q| q.split('&').any(|p| p == "defaultToGlobal=true"));
-            Ok(json!({ "compatibilityLevel": subjects.level(Some(subject), fall_back)? }))
-        }
-        ("PUT", ["config"]) => set_level(subjects, None, body),
-        ("PUT", ["config", subject]) => set_level(subjects, Some(subject), body),
-        _ => Err(Refusal::new(404, format!("HTTP 404 Not Found: {method} {path}"))),
-    }
-}
-
-fn registered_json(subject: &str, registered: &Registered) -> Value {
-    json!({
-        "subject": subject,
-        "version": registered.version,
-        "id": registered.id,
-        "schema": registered.schema,
-    })
-}
-
-fn schema_in(body: &[u8]) -> Result<String, Refusal> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Request {
-        schema: Option<String>,
-        schema_type: Option<String>,
-        references: Option<Vec<Value>>,
-    }
-    let request: Request =
-        serde_json::from_slice(body).map_err(|e| Refusal::new(42201, format!("not a request: {e}")))?;
-    if let Some(kind) = request.schema_type.filter(|k| k != "AVRO") {
-        return Err(Refusal::new(42201, format!("schema type {kind} is not supported here: only AVRO is")));
-    }
-    if request.references.is_some_and(|r| !r.is_empty()) {
-        return Err(Refusal::new(42201, "schema references are not supported here: write the types out".into()));
-    }
-    request.schema.ok_or_else(|| Refusal::new(42201, "Empty schema".into()))
-}
-
-fn set_level(subjects: &mut Subjects, subject: Option<&str>, body: &[u8]) -> Result<Value, Refusal> {
-    #[derive(Deserialize)]
-    struct Request {
-        compatibility: String,
-    }
-    let request: Request =
-        serde_json::from_slice(body).map_err(|e| Refusal::new(42203, format!("not a request: {e}")))?;
-    let level = subjects.set_level(subject, &request.compatibility)?;
-    Ok(json!({ "compatibility": level }))
-}
-
-/// Subjects may have any characters, which come as %XX.
-fn decode_percent(part: &str) -> String {
-    let bytes = part.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = part.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (bytes[at], hex) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                at += 3;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    let listening = net::listen(options.listen, acceptor, handler).await?;
+    Ok(RunningRegistry { listening, certificate_pem, store, faults })
 }
