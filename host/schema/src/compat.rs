@@ -34,7 +34,7 @@ pub enum Rule {
     Branch,
     /// decimals of different scales: Avro's rules for schemas let it pass, and no value could be read
     Scale,
-    /// types nest deeper than is followed
+    /// types nest deeper, or are more, than is followed
     Depth,
 }
 
@@ -93,6 +93,8 @@ impl fmt::Display for Mismatch {
 
 /// How deep types are followed.
 const MOST_DEPTH: usize = 256;
+/// How many pairs of types are compared: unions of thousands of branches make millions.
+const MOST_PAIRS: usize = 4_000_000;
 /// How many mismatches are told.
 const MOST_TOLD: usize = 100;
 
@@ -103,7 +105,8 @@ pub fn can_read(reader: &AvroSchema, writer: &AvroSchema) -> bool {
 
 /// Every place at which a reader cannot read what a writer writes, at most a hundred. None: it can read everything.
 pub fn mismatches(reader: &AvroSchema, writer: &AvroSchema) -> Vec<Mismatch> {
-    let mut check = Check { reader, writer, known: HashMap::new(), trail: Vec::new(), is_trial: false };
+    let mut check =
+        Check { reader, writer, known: HashMap::new(), trail: Vec::new(), is_trial: false, pairs_left: MOST_PAIRS };
     let mut found = Vec::new();
     check.pair(reader.root(), writer.root(), "", 0, &mut found);
     found
@@ -126,6 +129,7 @@ struct Check<'a> {
     trail: Vec<(TypeId, TypeId)>,
     /// only whether there is a mismatch counts
     is_trial: bool,
+    pairs_left: usize,
 }
 
 impl Check<'_> {
@@ -140,11 +144,12 @@ impl Check<'_> {
         if found.len() >= MOST_TOLD {
             return false;
         }
-        if depth > MOST_DEPTH {
-            let mend = "nest the types less deep".to_owned();
+        if depth > MOST_DEPTH || self.pairs_left == 0 {
+            let mend = "nest the types less deep, or make the unions smaller".to_owned();
             self.tell(found, path, Rule::Depth, (r, w), mend);
             return false;
         }
+        self.pairs_left -= 1;
         let mark = self.trail.len();
         self.known.insert((r, w), Known::Readable);
         self.trail.push((r, w));

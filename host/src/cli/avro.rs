@@ -1,22 +1,19 @@
-//! JSON objects encoded as Avro in Confluent framing, with a schema that is registered first.
+//! JSON objects encoded as Avro, in the frame of the registry where the schema is registered first.
 
 use std::path::Path;
 
 use apache_avro::{Schema, types::Value, writer::datum::GenericDatumWriter};
-use schema_registry_converter::{
-    async_impl::schema_registry::{SrSettings, post_schema},
-    schema_registry_common::{SchemaType, SuppliedSchema},
-};
 
+use super::schema::Place;
 use crate::{
-    decode::avro::frame,
+    decode::{avro::write_head, registry::Found},
     error::{Error, Kind, Result},
 };
 
-/// A schema with the id that the registry gave it.
+/// A schema, and the head of every record that is written with it.
 pub struct AvroEncoder {
     schema: Schema,
-    id: u32,
+    head: Vec<u8>,
 }
 
 impl AvroEncoder {
@@ -31,20 +28,26 @@ impl AvroEncoder {
     pub async fn register_text(registry: &str, subject: &str, text: &str) -> Result<Self> {
         let schema = Schema::parse_str(text)
             .map_err(|e| Error::new(Kind::Config, format!("the schema for `{subject}` is no Avro schema: {e}")))?;
-        let supplied = SuppliedSchema::new(None, SchemaType::Avro, text.to_owned());
-        let settings = SrSettings::new(registry.trim_end_matches('/').to_owned());
-        let registered = post_schema(&settings, subject.to_owned(), supplied).await.map_err(|e| {
-            Error::new(
-                Kind::Unavailable,
-                format!("the registry {registry} did not take the schema of `{subject}`: {e}"),
-            )
-        })?;
-        Ok(Self { schema, id: registered.id })
+        let registry = Place::at(registry).open().await?;
+        match registry.register(subject, text, true).await? {
+            Found::Schema(registered) => {
+                let mut head = Vec::new();
+                write_head(registered.id, &mut head);
+                Ok(Self { schema, head })
+            }
+            Found::Unknown => {
+                Err(Error::new(Kind::Unavailable, format!("{} does not know `{subject}` afterwards", registry.name())))
+            }
+            Found::Unusable(why) => Err(Error::new(
+                Kind::Config,
+                format!("{} did not take the schema of `{subject}`: {why}", registry.name()),
+            )),
+        }
     }
 
     /// One record; `what` names it in the error.
     pub fn encode(&self, what: &str, object: serde_json::Value) -> Result<Vec<u8>> {
-        Ok(frame(self.id, &encoded(&self.schema, what, object)?))
+        Ok([self.head.clone(), encoded(&self.schema, what, object)?].concat())
     }
 
     /// One record a line.

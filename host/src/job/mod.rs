@@ -15,6 +15,7 @@ mod file;
 pub mod flow;
 pub mod graph;
 pub mod inspect;
+mod interface;
 pub mod live;
 pub mod operate;
 pub mod partition;
@@ -24,10 +25,10 @@ pub mod worker;
 
 pub use check::{
     check,
-    interface::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World},
     quantity::{duration, size, timestamp_us},
     registry,
 };
 pub use diagnostic::{Diagnostic, Report};
 pub use file::{File, Secret, Variables, load, parse, reference_schema};
 pub use graph::Graph;
+pub use interface::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};

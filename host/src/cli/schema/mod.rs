@@ -91,8 +91,17 @@ fn parsed(name: &str, text: &str) -> Result<AvroSchema> {
 }
 
 impl Place {
-    fn connect(&self) -> Result<Option<Arc<Registry>>> {
-        let Some(place) = &self.registry else { return Ok(None) };
+    /// The registry of this address.
+    pub fn at(place: &str) -> Self {
+        Self { registry: Some(place.to_owned()) }
+    }
+
+    /// A client of the registry; without one, an error says how to name it.
+    pub async fn open(&self) -> Result<Arc<Registry>> {
+        let place = self
+            .registry
+            .as_ref()
+            .ok_or_else(|| config("no registry is named: say --registry, or set PELTON_REGISTRY"))?;
         let kind = if place.starts_with("http://") || place.starts_with("https://") {
             RegistryKind::Confluent { urls: vec![place.clone()], user: None, password: None, token: None, ca: None }
         } else if let Some(name) = place.strip_prefix("glue:") {
@@ -101,13 +110,11 @@ impl Place {
         } else {
             RegistryKind::Folder { path: place.into() }
         };
-        let runtime = super::runtime()?;
-        let registry = graph::Registry { kind, secondary: None };
-        runtime.block_on(connect(&registry, SystemClock::shared())).map(Some)
+        connect(&graph::Registry { kind, secondary: None }, SystemClock::shared()).await
     }
 
     fn needed(&self) -> Result<Arc<Registry>> {
-        self.connect()?.ok_or_else(|| config("no registry is named: say --registry, or set PELTON_REGISTRY"))
+        super::runtime()?.block_on(self.open())
     }
 }
 

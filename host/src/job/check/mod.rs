@@ -16,7 +16,6 @@ mod durable;
 mod finish;
 mod governance;
 mod inline_tests;
-pub mod interface;
 pub mod quantity;
 mod registry;
 mod sinks;
@@ -26,7 +25,7 @@ pub mod typing;
 mod wiring;
 mod written;
 
-use interface::{PluginInspector, PluginInterface, SchemaLookup};
+use super::interface::{NoRegistry, PluginInspector, PluginInterface, SchemaLookup};
 
 /// What the parts of checking share.
 struct Check<'a> {
@@ -44,7 +43,7 @@ pub fn registry(file: &File) -> Option<Registry> {
             Err("nobody looks at plugins here".to_owned())
         }
     }
-    let check = Check { file, inspector: &Nobody, lookup: &interface::NoRegistry, mistakes: RefCell::default() };
+    let check = Check { file, inspector: &Nobody, lookup: &NoRegistry, mistakes: RefCell::default() };
     check.registry()
 }
 

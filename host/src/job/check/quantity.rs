@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 
-use super::interface::{FieldKind, KINDS};
 use crate::decode::Kind;
+use crate::job::interface::{FieldKind, KINDS};
 
 const DURATION_UNITS: [(&str, u64); 6] =
     [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];

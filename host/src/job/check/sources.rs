@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 
 use super::{
     Check,
-    interface::{KINDS, type_name},
     quantity::{duration, field_type, timestamp_us},
     typing::Columns,
     wiring::{Draft, DraftKind},
@@ -27,6 +26,7 @@ use crate::{
             read_text,
         },
         graph::{Avro, Aws, Compatibility, FileFormat, Format, Misplaced, OnIncompatible, Source, SourceKind, Time},
+        interface::{KINDS, type_name},
     },
     source::Start,
 };

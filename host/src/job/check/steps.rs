@@ -6,7 +6,6 @@ use serde_json::Value as Json;
 
 use super::{
     Check,
-    interface::World,
     quantity::duration,
     wiring::{Draft, DraftKind, Sql, WindowDraft},
 };
@@ -17,6 +16,7 @@ use crate::job::{
         read::{At, Named},
     },
     graph::{Aggregate, Column, Function, OnError, Plugin, Window},
+    interface::World,
 };
 
 const FUNCTIONS: [(&str, Function); 5] = [

@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::{
     Check,
-    interface::{PluginField, PluginOutput, type_name},
     wiring::{Draft, DraftKind, Sql, WindowDraft},
 };
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     job::{
         diagnostic::Diagnostic,
         graph::{Aggregate, Plugin},
+        interface::{PluginField, PluginOutput, type_name},
     },
     transform::expression::{Expression, Problem, ProblemKind},
     window::{

@@ -17,6 +17,7 @@ mod interpolate;
 mod node;
 pub mod raw;
 pub mod read;
+pub mod schemas;
 
 /// Looks up an environment variable.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
