@@ -11,10 +11,12 @@ use crate::{
 
 mod leases;
 mod objects;
+mod registries;
 mod sinks;
 
 pub use leases::leases;
 pub use objects::objects;
+pub use registries::{RegistryRig, registry};
 pub use sinks::{SinkRig, rows, sink};
 
 /// Which promise is broken, and how.

@@ -5,12 +5,16 @@
 //! default. A record field `_pelton` with `id`, `generation` and `fence` says who wrote the result, as in JSON.
 //! Left to others: registering the schema, and which frame stands in front (`job::build`).
 
+use std::sync::Arc;
+
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions},
+    compute::cast,
     datatypes::{
         DataType, Date32Type, Decimal128Type, Decimal256Type, Field, Float32Type, Float64Type, Int32Type, Int64Type,
         Schema, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, UInt32Type, i256,
     },
+    error::ArrowError,
 };
 use pelton_schema::{
     default::{self, long},
@@ -87,11 +91,22 @@ impl Encoder {
             return Err(format!("{} has no fields: results are records", schema.title()));
         }
         let mut fields = Vec::new();
+        let rows = &plain_schema(rows);
         Compile { schema, rows, fields: &mut fields }.record(schema.fields(), "", 0)?;
         Ok(Self { head, fields })
     }
 
-    /// The record of one row of a batch with those columns. The error says why the row cannot be written.
+    /// A batch in the form that [`Encoder::encode`] wants: expressions make texts of several kinds.
+    pub fn plain(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let schema = plain_schema(&batch.schema());
+        let columns =
+            batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+        let columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)
+    }
+
+    /// The record of one row of a plain batch with those columns. The error says why the row cannot be written.
     pub fn encode(&self, batch: &RecordBatch, row: usize, who: Identity) -> Result<Vec<u8>, String> {
         let mut out = self.head.clone();
         for op in &self.fields {
@@ -157,6 +172,19 @@ impl Cell {
         }
         Ok(())
     }
+}
+
+/// The columns with one kind of text and one of bytes.
+fn plain_schema(rows: &Schema) -> Schema {
+    let plain = |field: &Arc<Field>| {
+        let kind = match field.data_type() {
+            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+            DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(kind)
+    };
+    Schema::new(rows.fields().iter().map(plain).collect::<Vec<_>>())
 }
 
 fn whole(column: &ArrayRef, row: usize) -> i64 {
@@ -362,7 +390,7 @@ fn plain(name: &str) -> String {
 /// A schema that holds rows of these columns, with the identity of each result.
 pub fn derive(name: &str, rows: &Schema) -> Result<Json, String> {
     let mut fields = Vec::new();
-    for field in rows.fields() {
+    for field in plain_schema(rows).fields() {
         let kind = kind(field.data_type()).ok_or_else(|| {
             format!(
                 "the field `{}` is {}, for which no type is chosen by itself: give a `schema`",
@@ -404,8 +432,6 @@ fn kind(of: &DataType) -> Option<Json> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::sync::Arc;
-
     use arrow::array::{
         BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, StringArray,
         TimestampMicrosecondArray,

@@ -199,8 +199,10 @@ impl Delivery {
                 }
             }
             Form::Avro(encoder) => {
+                let bad = |e| Error::new(Kind::Internal, format!("rows cannot be written as Avro: {e}"));
+                let rows = Encoder::plain(&batch.fields).map_err(bad)?;
                 for (row, who) in (0u32..).zip(who) {
-                    match encoder.encode(&batch.fields, row as usize, who) {
+                    match encoder.encode(&rows, row as usize, who) {
                         Ok(data) => entries.push(entry(row, who, data)),
                         Err(message) => rejects.push(RowReject { row, code: "not_in_schema".to_owned(), message }),
                     }

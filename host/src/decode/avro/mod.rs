@@ -12,6 +12,7 @@ use std::{
 };
 
 use arrow::datatypes::SchemaRef;
+use pelton_schema::Mode;
 use pelton_schema::types::Shape;
 pub use pelton_schema::{AvroSchema, default::long};
 
@@ -182,8 +183,14 @@ impl AvroDecoder {
                 return Ok(());
             }
         };
-        let verdict = self.contract.judge(self.part.as_ref(), writer, older);
         let title = writer.schema.title();
+        let reader = self.contract.reader.as_ref().map(|reader| &*reader.schema);
+        let program = compile(&writer.schema, reader, &self.wanted, &self.tree).map(Arc::new);
+        // Where schemas are judged at all, one that cannot be compiled is as bad as one that breaks the mode.
+        let verdict = self.contract.judge(self.part.as_ref(), writer, older).and_then(|()| match &program {
+            Err(why) if self.contract.mode != Mode::None => Err(why.clone()),
+            _ => Ok(()),
+        });
         if let Err(why) = &verdict {
             let words = format!("schema {id}, {title}: {why}");
             if self.contract.on_incompatible == OnIncompatible::Stop {
@@ -194,8 +201,6 @@ impl AvroDecoder {
             self.programs.insert(id, Err((INCOMPATIBLE, words.into())));
             return Ok(());
         }
-        let reader = self.contract.reader.as_ref().map(|reader| &*reader.schema);
-        let program = compile(&writer.schema, reader, &self.wanted, &self.tree).map(Arc::new);
         let program = program.map_err(|why| ("schema_mismatch", format!("schema {id}, {title}: {why}").into()));
         self.programs.insert(id, program);
         Ok(())

@@ -1,7 +1,8 @@
 //! A folder of schemas: `SUBJECT/VERSION.avsc`, or `SUBJECT/VERSION-ID.avsc` where records name their schema by a number.
 //!
 //! The rule: the folder is read anew for each question, so a file that is added is found; a name that is none of these is passed over.
-//! Subjects are taken as they are, with `%2F` for a slash. Records are found by number or, without one, by fingerprint.
+//! Subjects are taken as they are, with `%2F` for a slash. Records are found by number or, without one, by fingerprint. A schema is registered
+//! as the next file, which is made only if it is absent.
 
 use std::{
     fs, io,
@@ -48,6 +49,12 @@ impl FolderSource {
     }
 }
 
+/// Whether two texts are the same JSON.
+fn is_same(one: &str, other: &str) -> bool {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    one == other || json(one).is_some_and(|one| json(other) == Some(one))
+}
+
 fn unread(path: &Path, bad: &io::Error) -> Outage {
     Outage::new(format!("{} cannot be read: {bad}", path.display()))
 }
@@ -56,6 +63,9 @@ fn unread(path: &Path, bad: &io::Error) -> Outage {
 fn entries(folder: &Path) -> Answer<Vec<Entry>> {
     let mut all = Vec::new();
     let list = |path: &Path| fs::read_dir(path).map_err(|bad| unread(path, &bad));
+    if !folder.is_dir() {
+        return Err(Outage { why: format!("{} is no folder", folder.display()), is_refusal: true });
+    }
     for subject in list(folder)? {
         let subject = subject.map_err(|bad| unread(folder, &bad))?.path();
         let Some(name) = subject.file_name().and_then(|name| name.to_str()).filter(|_| subject.is_dir()) else {
@@ -134,6 +144,33 @@ impl SchemaSource for FolderSource {
         let subject = subject.to_owned();
         self.ask(move |entries| {
             Ok(entries.iter().filter(|entry| entry.subject == subject).map(|entry| entry.version).collect())
+        })
+    }
+
+    fn register<'a>(&'a self, subject: &'a str, text: &'a str, may_register: bool) -> Pending<'a, Answer> {
+        let (subject, text, folder) = (subject.to_owned(), text.to_owned(), self.path.clone());
+        self.ask(move |entries| {
+            let asked = match AvroSchema::parse_strict(&text, &[]) {
+                Ok(schema) => schema,
+                Err(bad) => return Ok(Found::Unusable(bad.to_string())),
+            };
+            let of_subject: Vec<&Entry> = entries.iter().filter(|entry| entry.subject == subject).collect();
+            for entry in &of_subject {
+                let found = schema(entry)?;
+                if matches!(&found, Found::Schema(known) if is_same(&known.text, &text)) {
+                    return Ok(found);
+                }
+            }
+            if !may_register {
+                return Ok(Found::Unknown);
+            }
+            let version = of_subject.last().map_or(0, |entry| entry.version) + 1;
+            let path = folder.join(subject.replace('/', "%2F")).join(format!("{version}.avsc"));
+            fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(|bad| unread(&path, &bad))?;
+            let mut file = fs::File::create_new(&path).map_err(|bad| unread(&path, &bad))?;
+            io::Write::write_all(&mut file, text.as_bytes()).map_err(|bad| unread(&path, &bad))?;
+            let print = SchemaId::Fingerprint(asked.fingerprint());
+            Ok(parsed(print, &text, Vec::new(), vec![(Arc::from(subject.as_str()), version)]))
         })
     }
 
