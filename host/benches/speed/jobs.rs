@@ -11,7 +11,7 @@ use pelton::{
     job::{
         self,
         build::{Given, MakeSink},
-        inspect::Inspector,
+        inspect::{Inspector, Subjects},
         live::Live,
         run::{RunOptions, Surroundings, run_with},
     },
@@ -151,8 +151,12 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
     let registry = Some(input::registry()?);
     let refuse = |report: job::Report| Error::new(Kind::Config, report.render(false));
     let file = job::parse("bench.yaml", Path::new("/"), &job.file(source), &|_| None).map_err(refuse)?;
-    let inspector =
-        Inspector { plugins: plugins.clone(), registry: registry.clone(), runtime: runtime.handle().clone() };
+    let inspector = Inspector {
+        plugins: plugins.clone(),
+        registry: registry.clone(),
+        runtime: runtime.handle().clone(),
+        subjects: Subjects::Left,
+    };
     let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
     let digest = Arc::new(Mutex::new(Digest::default()));
     let make: MakeSink = {

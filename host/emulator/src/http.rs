@@ -1,8 +1,8 @@
-//! Kinesis, Firehose and DynamoDB over HTTP: which call a request is, and how its answer looks.
+//! Kinesis, Firehose, DynamoDB and Glue over HTTP: which call a request is, and how its answer looks.
 //!
 //! The rules: every answer has a request id; an error is `{"__type", "message"}` with the service's name also in
 //! `x-amzn-ErrorType`; credentials are not looked at. Kinesis is answered in the form in which it was asked, DynamoDB in
-//! JSON 1.0 with the body's CRC-32, Firehose in JSON.
+//! JSON 1.0 with the body's CRC-32, Firehose and Glue in JSON 1.1. Glue writes `Message`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,14 +21,16 @@ use crate::clock;
 use crate::dynamodb::{TableError, TableErrorKind, Tables, item_json};
 use crate::faults::{Fault, Faults, Fired, Stage};
 use crate::form::Form;
+use crate::glue::{Glue, GlueError, GlueErrorKind};
 use crate::net::{Body, Dropped, MAX_BODY, full, read_body};
-use crate::services::{Services, refuse_table_call};
+use crate::services::{Services, refuse_glue_call, refuse_table_call};
 use crate::store::{ApiError, ErrorKind, Store};
 
 const PLAIN_JSON: &str = "application/json";
 const DYNAMODB_JSON: &str = "application/x-amz-json-1.0";
 const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMODB: &str = "DynamoDB_20120810.";
+const GLUE: &str = "AWSGlue.";
 const READ_BACK: &str = "/_pelton/firehose/";
 
 /// Where faults are asked for, at every server of this package.
@@ -84,6 +86,8 @@ async fn answer(services: Services, form: Form, target: &str, body: &[u8]) -> Re
             return Err(Dropped);
         }
         table_response(outcome)
+    } else if let Some(operation) = target.strip_prefix(GLUE) {
+        glue_response(glue_call(services.glue, &fired, operation, body).await)
     } else {
         let answered = stream_call(services.store, form, target, body, &fired);
         answered.unwrap_or_else(|error| error_response(form, &error))
@@ -136,6 +140,35 @@ fn error_response(form: Form, error: &ApiError) -> Response<Body> {
     let body = json!({ "__type": error.kind.name(), "message": error.message }).to_string();
     let body = form.written(body.into_bytes());
     let mut response = response(error.kind.status(), form.content_type(), full(body));
+    let name = hyper::header::HeaderValue::from_static(error.kind.name());
+    response.headers_mut().insert("x-amzn-errortype", name);
+    response
+}
+
+/// Comparing takes time, so it is done where it keeps nobody else from being answered.
+async fn glue_call(glue: Arc<Glue>, fired: &[Fired], operation: &str, body: &[u8]) -> Result<Value, GlueError> {
+    refuse_glue_call(fired)?;
+    let body = if body.is_empty() { b"{}" } else { body };
+    let body = serde_json::from_slice(body);
+    let body: Value = body.map_err(|e| GlueError::new(GlueErrorKind::Serialization, e.to_string()))?;
+    let operation = operation.to_owned();
+    let done = tokio::task::spawn_blocking(move || glue.call(clock::now(), &operation, &body)).await;
+    let defect =
+        |_| Err(GlueError::new(GlueErrorKind::InternalService, "the call failed, which is an error of the emulator"));
+    let mut answer = done.unwrap_or_else(defect)?;
+    if fired.iter().any(|fired| fired.fault == Fault::Pending) {
+        answer["Status"] = "PENDING".into();
+    }
+    Ok(answer)
+}
+
+fn glue_response(outcome: Result<Value, GlueError>) -> Response<Body> {
+    let error = match outcome {
+        Ok(answer) => return response(200, Form::Json.content_type(), full(answer.to_string())),
+        Err(error) => error,
+    };
+    let body = json!({ "__type": error.kind.name(), "Message": error.message });
+    let mut response = response(error.kind.status(), Form::Json.content_type(), full(body.to_string()));
     let name = hyper::header::HeaderValue::from_static(error.kind.name());
     response.headers_mut().insert("x-amzn-errortype", name);
     response

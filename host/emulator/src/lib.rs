@@ -1,8 +1,9 @@
-//! Kinesis, Firehose, DynamoDB (what leases need) and a schema registry on loopback, for development, tests and demos.
+//! Kinesis, Firehose, DynamoDB (what leases need), the schema registry of Glue and one as Confluent's on loopback, for development,
+//! tests and demos.
 //!
 //! A request goes: `net` (sockets, TLS) → `http` (headers, errors; `form`: CBOR) → `api` (JSON of one call) → `store` (the service
-//! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB, `dynamodb` stands in the place of
-//! `api` and `store`. `faults` says what goes wrong on request. `registry` is a second server of its own.
+//! itself, synchronous, told the time) → `disk` (if there is a directory). For DynamoDB and Glue, `dynamodb` and `glue`
+//! stand in the place of `api` and `store`. `faults` says what goes wrong on request. `registry` is a second server of its own.
 //! The rule: what a client of the real service relies on holds here too, or is refused with words. Accepted and then
 //! ignored are credentials, tags, the mode of a stream (it never scales by itself), and destinations of delivery streams.
 //! It leaves out: changing retention, encryption, enhanced monitoring.
@@ -22,6 +23,8 @@ pub mod store;
 
 pub mod dynamodb;
 
+pub mod glue;
+
 pub mod disk;
 
 pub mod faults;
@@ -34,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dynamodb::Tables;
+use glue::Glue;
 use net::Listening;
 use services::Services;
 use store::{ApiError, ErrorKind, Rules, Store};
@@ -95,17 +99,17 @@ pub struct Running {
     tls: Option<(Listening, String)>,
 }
 
-/// Starts Kinesis, Firehose and DynamoDB on one port.
+/// Starts Kinesis, Firehose, DynamoDB and Glue on one port.
 pub async fn start(options: Options) -> Result<Running, StartError> {
     let store = Arc::new(open_store(&options)?);
     // After the store, which holds the directory's lock.
-    let tables = Arc::new(match &options.dir {
-        Some(dir) => Tables::on_disk(dir)?,
-        None => Tables::in_memory(),
-    });
+    let (tables, glue) = match &options.dir {
+        Some(dir) => (Tables::on_disk(dir)?, Glue::on_disk(dir)?),
+        None => (Tables::in_memory(), Glue::in_memory()),
+    };
     let faults = store.faults();
     faults.replace(options.faults.clone());
-    let services = Services { store, tables, faults };
+    let services = Services { store, tables: Arc::new(tables), glue: Arc::new(glue), faults };
     let handler = {
         let services = services.clone();
         move |request| http::handle(services.clone(), request)
@@ -172,6 +176,11 @@ impl Running {
     /// DynamoDB behind the ports.
     pub fn tables(&self) -> Arc<Tables> {
         Arc::clone(&self.services.tables)
+    }
+
+    /// The schema registry of Glue behind the ports.
+    pub fn glue(&self) -> Arc<Glue> {
+        Arc::clone(&self.services.glue)
     }
 
     pub async fn stop(self) {

@@ -9,12 +9,14 @@ use serde_json::Value;
 
 use crate::dynamodb::{TableError, TableErrorKind, Tables};
 use crate::faults::{Call, Fault, Faults, Fired, Service, Stage, Throttle};
+use crate::glue::{Glue, GlueError, GlueErrorKind};
 use crate::store::{ApiError, ErrorKind, Iterator, Store, id_of, name_in_arn};
 
 #[derive(Clone)]
 pub struct Services {
     pub store: Arc<Store>,
     pub tables: Arc<Tables>,
+    pub glue: Arc<Glue>,
     pub faults: Arc<Faults>,
 }
 
@@ -25,6 +27,7 @@ pub fn target(target: &str) -> Option<(Service, &str)> {
         "Kinesis_20131202" => Service::Kinesis,
         "Firehose_20150804" => Service::Firehose,
         "DynamoDB_20120810" => Service::DynamoDb,
+        "AWSGlue" => Service::Glue,
         _ => return None,
     };
     Some((service, operation))
@@ -43,11 +46,12 @@ impl Services {
         let arn = ["StreamARN", "ConsumerARN"].into_iter().find_map(|field| name_in_arn(body[field].as_str()?).ok());
         let named =
             ["StreamName", "DeliveryStreamName", "TableName"].into_iter().find_map(|field| body[field].as_str());
+        let schema = if service == Service::Glue { self.glue.schema_of(&body) } else { None };
         let kind = body["ShardIteratorType"].as_str().or(body["StartingPosition"]["Type"].as_str());
         let call = Call {
             service,
             operation,
-            stream: arn.or(named).or(iterator.as_ref().map(|i| i.stream.as_str())),
+            stream: arn.or(named).or(iterator.as_ref().map(|i| i.stream.as_str())).or(schema.as_deref()),
             shard: shard.as_deref().or(body["ShardId"].as_str()),
             at_sequence: kind.is_some_and(|kind| kind.ends_with("_SEQUENCE_NUMBER")),
             conditional: body.get("ConditionExpression").is_some() || body.get("Expected").is_some(),
@@ -100,5 +104,17 @@ pub fn refuse_table_call(fired: &[Fired], operation: &str) -> Result<(), TableEr
             TableError::new(TableErrorKind::LimitExceeded, "Too many operations at once: a fault was asked for")
         }
         _ => TableError::new(TableErrorKind::InternalServerError, FAILED),
+    })
+}
+
+pub fn refuse_glue_call(fired: &[Fired]) -> Result<(), GlueError> {
+    let Some(fault) = refused(fired) else {
+        return Ok(());
+    };
+    Err(match fault {
+        Fault::AccessDenied => GlueError::new(GlueErrorKind::AccessDenied, DENIED),
+        Fault::ExpiredCredentials => GlueError::new(GlueErrorKind::ExpiredToken, EXPIRED),
+        Fault::Throttle => GlueError::new(GlueErrorKind::Throttling, "Rate exceeded: a fault was asked for"),
+        _ => GlueError::new(GlueErrorKind::InternalService, FAILED),
     })
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod dynamodb;
+mod glue;
 mod judges;
 mod registry;
 mod wire;

@@ -19,13 +19,18 @@ pub struct Judge {
 impl Judge {
     /// Starts it, where it was fetched.
     pub fn start() -> Option<Self> {
-        let folder = PathBuf::from(std::env::var_os("PELTON_JUDGES")?).join("avro");
+        Self::of("avro", "Judge")
+    }
+
+    /// Another program of that kind: its folder among the judges, and its class.
+    pub fn of(folder: &str, class: &str) -> Option<Self> {
+        let folder = PathBuf::from(std::env::var_os("PELTON_JUDGES")?).join(folder);
         if !folder.join("classes").is_dir() {
-            println!("skipped: Avro for Java is not fetched: `cargo xtask test` does it");
+            println!("skipped: {class} is not fetched: `cargo xtask test` does it");
             return None;
         }
         let mut command = Command::new("java");
-        command.args(["-Xmx512m", "-cp", "classes:jars/*", "Judge"]).current_dir(folder);
+        command.args(["-Xmx512m", "-cp", "classes:jars/*", class]).current_dir(folder);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Some(Self { child, to, from })

@@ -3,7 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use pelton::{
-    job::{self, graph::Graph, inspect::Inspector},
+    job::{
+        self,
+        graph::Graph,
+        inspect::{Inspector, Subjects},
+    },
     plugin::{Limits, Plugins},
 };
 
@@ -84,7 +88,8 @@ impl Scenario {
         let file = job::parse("sim.yaml", Path::new("/"), &text, &|_| None).map_err(refuse)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let plugins = Arc::new(Plugins::new(None, Limits::default())?);
-        let inspector = Inspector { plugins, registry: None, runtime: runtime.handle().clone() };
+        let inspector =
+            Inspector { plugins, registry: None, runtime: runtime.handle().clone(), subjects: Subjects::Left };
         let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
         Ok(graph)
     }

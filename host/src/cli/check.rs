@@ -18,7 +18,7 @@ use crate::{
         self, Graph, Report,
         build::registry::connect,
         graph::{Partitioning, RegistryKind},
-        inspect::Inspector,
+        inspect::{Inspector, Subjects},
     },
     plugin::{Limits, Plugins},
 };
@@ -57,7 +57,12 @@ pub fn load_with(
     runtime: &Handle,
     format: Output,
 ) -> Result<Checked> {
-    load_from(path, variable, runtime, format, None)
+    load_from(path, variable, runtime, format, None, Subjects::asked())
+}
+
+/// The same for inline tests, which need no registry where the job gives its schemas.
+pub fn load_for_tests(path: &Path, runtime: &Handle, format: Output) -> Result<Checked> {
+    load_from(path, &|name| std::env::var(name).ok(), runtime, format, None, Subjects::Left)
 }
 
 /// The same with another registry than the job names, where it names one.
@@ -67,6 +72,7 @@ pub fn load_from(
     runtime: &Handle,
     format: Output,
     registry: Option<&str>,
+    subjects: Subjects,
 ) -> Result<Checked> {
     let refuse = |report: Report| {
         match format {
@@ -86,7 +92,8 @@ pub fn load_from(
             Some(runtime.block_on(connect(&named, SystemClock::shared()))?)
         }
     };
-    let inspector = Inspector { plugins: plugins.clone(), registry: registry.clone(), runtime: runtime.clone() };
+    let (clients, handle) = (registry.clone(), runtime.clone());
+    let inspector = Inspector { plugins: plugins.clone(), registry: clients, runtime: handle, subjects };
     let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
     Ok(Checked { text: file.text.clone(), graph, plugins, registry })
 }

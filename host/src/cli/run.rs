@@ -12,7 +12,7 @@ use super::{Output, check};
 use crate::{
     clock::SystemClock,
     error::Result,
-    job::{live::Live, run as job_run},
+    job::{inspect::Subjects, live::Live, run as job_run},
     task,
 };
 
@@ -83,7 +83,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let registry = local.as_ref().map(Local::registry);
     let variable = |name: &str| std::env::var(name).ok();
     let (handle, registry) = (runtime.handle(), registry.as_deref());
-    let mut checked = check::load_from(&arguments.job, &variable, handle, arguments.format, registry)?;
+    let mut checked =
+        check::load_from(&arguments.job, &variable, handle, arguments.format, registry, Subjects::asked())?;
+    checked.graph.notes.iter().for_each(|note| tracing::warn!("{note}"));
     if let Some(local) = &local {
         local::bring_home(&mut checked.graph);
         local.prepare(&checked.graph, arguments.shards, &arguments.data)?;

@@ -27,7 +27,7 @@ pub struct Arguments {
 /// Runs the command.
 pub fn test(arguments: &Arguments) -> Result<()> {
     let runtime = super::runtime()?;
-    let checked = super::check::load(&arguments.job, runtime.handle(), arguments.format)?;
+    let checked = super::check::load_for_tests(&arguments.job, runtime.handle(), arguments.format)?;
     let graph = &checked.graph;
     let around =
         Surroundings { plugins: checked.plugins, registry: checked.registry, runtime: runtime.handle().clone() };

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::{
+    array::{Array, AsArray},
+    datatypes::i256,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use pelton::{
     clock::SystemClock,
@@ -154,16 +157,16 @@ fn same_float(raw: &Json, ours: &Json, kind: char) -> bool {
     }
 }
 
-/// A decimal of at most sixteen bytes as text.
+/// A decimal of at most 32 bytes as text; longer ones are refused by the decoder.
 fn decimal(bytes: &[u8], scale: usize) -> String {
-    let negative = bytes.first().is_some_and(|first| *first >= 0x80);
-    let mut value: i128 = if negative { -1 } else { 0 };
-    for byte in bytes {
-        value = (value << 8) | i128::from(*byte);
-    }
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
+    let sign = if bytes.first().is_some_and(|first| *first >= 0x80) { 0xff } else { 0 };
+    let mut full = [sign; 32];
+    let tail = &bytes[bytes.len().saturating_sub(32)..];
+    full[32 - tail.len()..].copy_from_slice(tail);
+    let text = i256::from_be_bytes(full).to_string();
+    let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
+    let digits = format!("{digits:0>width$}", width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let sign = if value < 0 { "-" } else { "" };
     if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 

@@ -21,9 +21,9 @@ use pelton_emulator::{
 };
 
 /// The registry is filled through the contract's own call.
-struct Written {
-    source: Box<dyn SchemaSource>,
-    unknown: SchemaId,
+pub struct Written {
+    pub source: Box<dyn SchemaSource>,
+    pub unknown: SchemaId,
 }
 
 impl RegistryRig for Written {

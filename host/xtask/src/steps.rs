@@ -112,7 +112,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
     run::show(command)
 }
 
-/// Speed and memory, or with `fleet` in front what a fleet costs, with the profile that is shipped.
+/// Speed and memory, or with `fleet` in front what a fleet costs, with `schemas` what schemas do, with the profile that is shipped.
 pub fn bench(rest: &[String]) -> Result<(), String> {
     let bench = |target: &str, rest: &[String]| {
         let mut bench = run::cargo(&["bench", "--quiet", "--package", "pelton", "--bench", target, "--"]);
@@ -125,6 +125,7 @@ pub fn bench(rest: &[String]) -> Result<(), String> {
             bench.env("PELTON_JUDGES", judges::fetch_s3()?);
             run::show(bench)
         }
+        [one, rest @ ..] if one == "schemas" => run::show(bench("schemas", rest)),
         rest => {
             guests()?;
             run::show(with_guests(bench("speed", rest)))

@@ -6,6 +6,8 @@ pub enum Service {
     Kinesis,
     Firehose,
     DynamoDb,
+    /// The schema registry of Glue.
+    Glue,
     /// Of schemas, a server of its own.
     Registry,
 }
@@ -61,6 +63,28 @@ const DYNAMODB: &[(&str, Throttle)] = &[
     ("Query", Throughput),
     ("Scan", Throughput),
 ];
+const GLUE: &[(&str, Throttle)] = &[
+    ("CheckSchemaVersionValidity", Limit),
+    ("CreateRegistry", Limit),
+    ("CreateSchema", Limit),
+    ("DeleteRegistry", Limit),
+    ("DeleteSchema", Limit),
+    ("DeleteSchemaVersions", Limit),
+    ("GetRegistry", Limit),
+    ("GetSchema", Limit),
+    ("GetSchemaByDefinition", Limit),
+    ("GetSchemaVersion", Limit),
+    ("GetSchemaVersionsDiff", Limit),
+    ("ListRegistries", Limit),
+    ("ListSchemaVersions", Limit),
+    ("ListSchemas", Limit),
+    ("PutSchemaVersionMetadata", Limit),
+    ("QuerySchemaVersionMetadata", Limit),
+    ("RegisterSchemaVersion", Limit),
+    ("RemoveSchemaVersionMetadata", Limit),
+    ("UpdateRegistry", Limit),
+    ("UpdateSchema", Limit),
+];
 /// Of a registry, which knows one error of too many calls.
 pub const REGISTRY: &[&str] = &[
     "CheckCompatibility",
@@ -84,7 +108,8 @@ pub const REGISTRY: &[&str] = &[
     "SetConfig",
     "SetMode",
 ];
-const SERVICES: [Service; 4] = [Service::Kinesis, Service::Firehose, Service::DynamoDb, Service::Registry];
+const SERVICES: [Service; 5] =
+    [Service::Kinesis, Service::Firehose, Service::DynamoDb, Service::Glue, Service::Registry];
 
 impl Service {
     pub fn name(self) -> &'static str {
@@ -92,6 +117,7 @@ impl Service {
             Self::Kinesis => "Kinesis",
             Self::Firehose => "Firehose",
             Self::DynamoDb => "DynamoDB",
+            Self::Glue => "Glue",
             Self::Registry => "Registry",
         }
     }
@@ -101,6 +127,7 @@ impl Service {
             Self::Kinesis => KINESIS,
             Self::Firehose => FIREHOSE,
             Self::DynamoDb => DYNAMODB,
+            Self::Glue => GLUE,
             Self::Registry => &[],
         }
     }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Call, Stage, operations};
+use super::{Call, Service, Stage, operations};
 
 const LONGEST_DELAY: Duration = Duration::from_secs(600);
 const KNOWN: &str = "throttle, fail, access-denied, expired-credentials, partial, reset, delay=MS, apply-then-fail, \
                      lost-condition, expire-iterator, trimmed=not-found|invalid|silent, duplicate-event, reset-event, stall; of a \
-                     registry also not-found, html, half, wrong-schema, redirect";
+                     registry also not-found, html, half, wrong-schema, redirect; of Glue also pending";
 
 /// What the service says about a position that is past its retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub enum Fault {
     WrongSchema,
     /// To the same address.
     Redirect,
+    /// Glue has not compared the version yet, so the answer says.
+    Pending,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,6 +112,16 @@ impl Fault {
             Self::DuplicateEvent | Self::ResetEvent | Self::Stall => Some(&["SubscribeToShard"]),
             Self::WrongSchema => Some(&["GetSchema", "GetVersion", "LookUpSchema"]),
             Self::NotFound | Self::Html | Self::Half | Self::Redirect => Some(operations::REGISTRY),
+            Self::Pending => Some(&["RegisterSchemaVersion", "GetSchemaVersion", "GetSchemaByDefinition"]),
+            _ => None,
+        }
+    }
+
+    /// The one service that it happens at; None is all that have the operation.
+    fn happens_at(self) -> Option<Service> {
+        match self {
+            Self::NotFound | Self::Html | Self::Half | Self::WrongSchema | Self::Redirect => Some(Service::Registry),
+            Self::Pending => Some(Service::Glue),
             _ => None,
         }
     }
@@ -154,6 +166,7 @@ impl Fault {
             ("half", _) => Self::Half,
             ("wrong-schema", _) => Self::WrongSchema,
             ("redirect", _) => Self::Redirect,
+            ("pending", _) => Self::Pending,
             _ => return bad(format!("'{name}' is no fault: there are {KNOWN}")),
         };
         match argument {
@@ -187,6 +200,7 @@ impl fmt::Display for Fault {
             Self::Half => "half",
             Self::WrongSchema => "wrong-schema",
             Self::Redirect => "redirect",
+            Self::Pending => "pending",
         })
     }
 }
@@ -203,6 +217,10 @@ impl Rule {
         if let Some(list) = self.fault.happens_to().filter(|list| name != "*" && !list.contains(&name)) {
             return bad(format!("the fault {} happens to {} only, not to {name}", self.fault, list.join(", ")));
         }
+        let at = self.operation.split_once('.').map(|(service, _)| service);
+        if let Some(service) = self.fault.happens_at().filter(|service| at.is_some_and(|at| at != service.name())) {
+            return bad(format!("the fault {} happens at {} only", self.fault, service.name()));
+        }
         if let When::Probability(share) = self.when
             && !(0.0..=1.0).contains(&share)
         {
@@ -218,6 +236,7 @@ impl Rule {
             _ => true,
         };
         needed
+            && self.fault.happens_at().is_none_or(|service| service == call.service)
             && operations::matches(&self.operation, call.service, call.operation)
             && self.fault.happens_to().is_none_or(|list| list.contains(&call.operation))
             && self.stream.as_deref().is_none_or(|stream| call.stream == Some(stream))

@@ -25,6 +25,8 @@ fn text_and_json_say_the_same() {
         "Kinesis.*:throttle:1",
         "Registry.GetSchema@orders-value:wrong-schema:next=1",
         "RegisterSchema:half",
+        "Glue.RegisterSchemaVersion@orders:pending:next=1",
+        "GetSchemaVersion:throttle:0.5",
     ] {
         let rule: Rule = text.parse().unwrap();
         assert_eq!(Rule::from_json(&rule.to_json()), Ok(rule), "{text}");
@@ -53,6 +55,8 @@ fn what_can_never_fire_is_refused_with_words() {
         ("PutRecords:html", "happens to CheckCompatibility, "),
         ("Registry.ListSubjects:wrong-schema", "happens to GetSchema, GetVersion, LookUpSchema only"),
         ("Registry.PutRecords:fail", "is no operation"),
+        ("Glue.GetSchema:half", "happens at Registry only"),
+        ("Kinesis.*:pending", "happens at Glue only"),
     ] {
         let refused = text.parse::<Rule>().unwrap_err().to_string();
         assert!(refused.contains(words), "{text}: {refused}");

@@ -22,6 +22,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use normal::bare;
+pub(crate) use store::parse;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crate::{

@@ -253,7 +253,7 @@ impl AvroDecoder {
         let program = match last {
             Some((_, Ok(program))) => program,
             Some((_, Err((code, why)))) => return Err((code, why.to_string())),
-            None => return Err(("unknown_schema", format!("{} knows no schema {}", self.schemas.name(), head.id))),
+            None => return Err(("unknown_schema", format!("the registry knows no schema {}", head.id))),
         };
         let body = match head.packing {
             frame::Packing::Plain => head.body,

@@ -40,7 +40,7 @@ impl<'a> Check<'a> {
             return None;
         }
         self.prune(&mut drafts, &order, &typed);
-        let notes = self.govern(&mut drafts, &order, &typed);
+        self.govern(&mut drafts, &order, &typed);
         if !self.mistakes.borrow().is_empty() {
             return None;
         }
@@ -68,7 +68,7 @@ impl<'a> Check<'a> {
             leases,
             partitioning,
             tests,
-            notes,
+            notes: self.notes.take(),
         })
     }
 

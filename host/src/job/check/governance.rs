@@ -68,14 +68,8 @@ impl Avro {
 }
 
 impl<'a> Check<'a> {
-    /// Looks at the subjects of every source. Gives back notes.
-    pub(super) fn govern(
-        &self,
-        drafts: &mut [Draft<'a>],
-        order: &[usize],
-        typed: &BTreeMap<usize, (Columns, Typed)>,
-    ) -> Vec<String> {
-        let mut notes = Vec::new();
+    /// Looks at the subjects of every source.
+    pub(super) fn govern(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
         for index in order {
             let found = readers(drafts, order, typed, *index);
             if let Some(DraftKind::Source(source, _)) = &mut drafts[*index].kind {
@@ -91,21 +85,20 @@ impl<'a> Check<'a> {
             let subject =
                 Subject { name, source: drafts[*index].name, mode, reader: &avro.reader, part, wanted, readers, place };
             if mode == Mode::None {
-                notes.push(format!(
+                self.note(format!(
                     "`{}`: nothing is checked of `{name}`: records that cannot be read are rejected one by one",
                     subject.source
                 ));
                 continue;
             }
-            if let Err(why) = self.subject(&subject, &avro.contract(), &mut notes) {
+            if let Err(why) = self.subject(&subject, &avro.contract()) {
                 // With a schema of its own a job can be checked without the registry.
-                notes.push(format!("`{}`: the versions of `{name}` were not looked at: {why}", subject.source));
+                self.note(format!("`{}`: the versions of `{name}` were not looked at: {why}", subject.source));
             }
         }
-        notes
     }
 
-    fn subject(&self, subject: &Subject<'_>, contract: &Contract, notes: &mut Vec<String>) -> Result<(), String> {
+    fn subject(&self, subject: &Subject<'_>, contract: &Contract) -> Result<(), String> {
         let numbers = self.lookup.versions(subject.name)?;
         let Some(newest) = numbers.last().copied() else { return Ok(()) };
         let mut versions: Vec<(u32, Arc<Registered>)> = Vec::new();
@@ -128,7 +121,7 @@ impl<'a> Check<'a> {
         }
         for (number, found) in outside {
             let first = found.first().map(ToString::to_string).unwrap_or_default();
-            notes.push(format!(
+            self.note(format!(
                 "`{}`: version {number} of `{}` cannot be read, and {} its records: {first}",
                 subject.source,
                 subject.name,
@@ -142,7 +135,7 @@ impl<'a> Check<'a> {
         if let Some(level) = self.lookup.mode(subject.name)?
             && !covers(level, subject.mode)
         {
-            notes.push(format!(
+            self.note(format!(
                 "`{}`: the registry lets `{}` grow by `{level}`, and the job wants `{}`: a version that breaks it is noticed when its first record comes",
                 subject.source, subject.name, subject.mode
             ));

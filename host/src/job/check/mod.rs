@@ -33,6 +33,8 @@ struct Check<'a> {
     inspector: &'a dyn PluginInspector,
     lookup: &'a dyn SchemaLookup,
     mistakes: RefCell<Vec<Diagnostic>>,
+    /// what is not wrong, and worth knowing
+    notes: RefCell<Vec<String>>,
 }
 
 /// The registry that a file names, without looking at anything else.
@@ -43,13 +45,20 @@ pub fn registry(file: &File) -> Option<Registry> {
             Err("nobody looks at plugins here".to_owned())
         }
     }
-    let check = Check { file, inspector: &Nobody, lookup: &NoRegistry, mistakes: RefCell::default() };
+    let check = Check {
+        file,
+        inspector: &Nobody,
+        lookup: &NoRegistry,
+        mistakes: RefCell::default(),
+        notes: RefCell::default(),
+    };
     check.registry()
 }
 
 /// Checks a file: a graph, or all mistakes of the file.
 pub fn check(file: &File, inspector: &dyn PluginInspector, lookup: &dyn SchemaLookup) -> Result<Graph, Report> {
-    let check = Check { file, inspector, lookup, mistakes: RefCell::new(file.mistakes.clone()) };
+    let mistakes = RefCell::new(file.mistakes.clone());
+    let check = Check { file, inspector, lookup, mistakes, notes: RefCell::default() };
     let graph = check.graph();
     let mistakes = check.mistakes.into_inner();
     match graph {
@@ -61,6 +70,10 @@ pub fn check(file: &File, inspector: &dyn PluginInspector, lookup: &dyn SchemaLo
 impl<'a> Check<'a> {
     fn report(&self, mistake: Diagnostic) {
         self.mistakes.borrow_mut().push(mistake);
+    }
+
+    fn note(&self, note: String) {
+        self.notes.borrow_mut().push(note);
     }
 
     /// The value of a setting that may be left out.

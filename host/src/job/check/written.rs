@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::Schema;
 use pelton_schema::{AvroSchema, Mode, Verdict};
 
 use super::{
@@ -24,6 +25,9 @@ use crate::{
     },
     sink::avro,
 };
+
+/// Code, message and help.
+type Refused = (&'static str, String, String);
 
 impl<'a> Check<'a> {
     /// Finds the schema of every sink that writes Avro.
@@ -52,74 +56,44 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn avro_sink(
-        &self,
-        name: &str,
-        stream: &str,
-        settings: &'a At<raw::AvroSink>,
-        rows: &arrow::datatypes::Schema,
-    ) -> Option<AvroSink> {
+    fn avro_sink(&self, name: &str, stream: &str, settings: &'a At<raw::AvroSink>, rows: &Schema) -> Option<AvroSink> {
         let (raw, owner) = (settings.value.as_ref()?, &settings.place);
         if self.file.raw.registry.is_none() {
-            let mistake = Diagnostic::new(
-                "E0005",
-                owner.clone(),
-                "Avro results name their schema by an id, and the job has no `registry`",
-            );
+            let message = "Avro results name their schema by an id, and the job has no `registry`";
+            let mistake = Diagnostic::new("E0005", owner.clone(), message);
             self.report(mistake.help("add `registry: { confluent: { url: \"http://localhost:8081\" } }`"));
             return None;
         }
-        let refuse = |code, message: String, help: &str| {
+        let refuse = |(code, message, help): Refused| {
             self.report(Diagnostic::new(code, owner.clone(), message).help(help));
         };
-        let text = match &raw.schema {
-            Some(schema) => self.reader_schema(schema)?,
-            None => match avro::derive(name, rows) {
-                Ok(schema) => schema.to_string(),
-                Err(why) => {
-                    refuse(
-                        "E0605",
-                        why,
-                        "give the sink a `schema:`, or convert the field with a `select:` step before",
-                    );
-                    return None;
-                }
-            },
+        let given = match &raw.schema {
+            Some(schema) => Some(self.reader_schema(schema)?),
+            None => None,
         };
-        let schema = match AvroSchema::parse_strict(&text, &[]) {
-            Ok(schema) => schema,
-            Err(bad) => {
-                refuse("E0605", format!("the schema of the results cannot be used: {bad}"), "mend the schema");
-                return None;
-            }
-        };
-        if let Err(why) = avro::Encoder::new(&schema, rows, Vec::new()) {
-            refuse(
-                "E0605",
-                format!("results cannot be written with this schema: {why}"),
-                "change the schema, or the fields with a `select:` step before",
-            );
-            return None;
-        }
+        let (text, schema) = schema_of(name, given, rows).map_err(refuse).ok()?;
         let record = schema.full_name().unwrap_or(name);
-        let subject =
-            self.text(&raw.subject).unwrap_or_else(|| match self.given(&raw.strategy).map(|(strategy, _)| *strategy) {
-                None | Some(raw::Strategy::Stream) => format!("{stream}-value"),
-                Some(raw::Strategy::Record) => record.to_owned(),
-                Some(raw::Strategy::StreamRecord) => format!("{stream}-{record}"),
-            });
+        let strategy = self.given(&raw.strategy).map_or(raw::Strategy::Stream, |(strategy, _)| *strategy);
+        let subject = self.text(&raw.subject).unwrap_or_else(|| match strategy {
+            raw::Strategy::Stream => format!("{stream}-value"),
+            raw::Strategy::Record => record.to_owned(),
+            raw::Strategy::StreamRecord => format!("{stream}-{record}"),
+        });
         let auto_register = self.given(&raw.auto_register).is_some_and(|(auto, _)| *auto);
         let mode = self.given(&raw.compatibility).map(|(mode, _)| mode.mode());
         match self.lets_in(&subject, &text, &schema, auto_register, mode) {
-            Ok(()) => Some(AvroSink { subject, schema: text, auto_register }),
-            Err((code, message, help)) => {
-                refuse(code, message, &help);
-                None
+            Ok(None) => {}
+            Ok(Some(refused)) => {
+                refuse(refused);
+                return None;
             }
+            // It is asked again before anything is written.
+            Err(why) => self.note(format!("`{name}`: the subject `{subject}` was not looked at: {why}")),
         }
+        Some(AvroSink { subject, schema: text, auto_register })
     }
 
-    /// Whether a subject has a schema, or will take it.
+    /// Why a subject neither has a schema nor will take it; nothing where it does. The error says why nobody knows.
     fn lets_in(
         &self,
         subject: &str,
@@ -127,32 +101,29 @@ impl<'a> Check<'a> {
         schema: &AvroSchema,
         auto_register: bool,
         mode: Option<Mode>,
-    ) -> Result<(), (&'static str, String, String)> {
-        let away = |why: String| {
-            ("E0601", format!("nothing is known of the subject `{subject}`: {why}"), "start the registry".to_owned())
-        };
-        if self.lookup.registered(subject, text).map_err(away)?.is_some() {
-            return Ok(());
+    ) -> Result<Option<Refused>, String> {
+        if self.lookup.registered(subject, text)?.is_some() {
+            return Ok(None);
         }
         if !auto_register {
             let message = format!("the schema of the results is not registered under `{subject}`: {text}");
             let help = format!("register it (`pelton schema register {subject} FILE`), or say `auto_register: true`");
-            return Err(("E0604", message, help));
+            return Ok(Some(("E0604", message, help)));
         }
         let mode = match mode {
             Some(mode) => mode,
-            None => self.lookup.mode(subject).map_err(away)?.unwrap_or_default(),
+            None => self.lookup.mode(subject)?.unwrap_or_default(),
         };
         let mut older = Vec::new();
-        let numbers = self.lookup.versions(subject).map_err(away)?;
+        let numbers = self.lookup.versions(subject)?;
         let reach = if mode.is_transitive() { usize::MAX } else { 1 };
         for number in numbers.into_iter().rev().take(reach) {
-            older.extend(self.lookup.version(subject, number).map_err(away)?.map(|version| (number, version)));
+            older.extend(self.lookup.version(subject, number)?.map(|version| (number, version)));
         }
         older.reverse();
         let schemas: Vec<&AvroSchema> = older.iter().map(|(_, version)| &*version.schema).collect();
         let why = match mode.check(schema, &schemas) {
-            Verdict::Compatible => return Ok(()),
+            Verdict::Compatible => return Ok(None),
             Verdict::Closed => "it takes no further versions".to_owned(),
             Verdict::Broken(violations) => violations.first().map_or_else(String::new, |violation| {
                 let (number, _) = older[violation.old];
@@ -161,10 +132,21 @@ impl<'a> Check<'a> {
             }),
         };
         let message = format!("the schema of the results breaks the mode `{mode}` of `{subject}`: {why}");
-        Err((
-            "E0606",
-            message,
-            "change the results so that old readers go on, or write them under another subject".to_owned(),
-        ))
+        let help = "change the results so that old readers go on, or write them under another subject".to_owned();
+        Ok(Some(("E0606", message, help)))
     }
+}
+
+/// The schema of the results: the one that is given, or one made of their columns.
+fn schema_of(name: &str, given: Option<String>, rows: &Schema) -> Result<(String, AvroSchema), Refused> {
+    let change = "change the schema, or the fields with a `select:` step before".to_owned();
+    let text = match given {
+        Some(text) => text,
+        None => avro::derive(name, rows).map_err(|why| ("E0605", why, change.clone()))?.to_string(),
+    };
+    let bad = |bad| ("E0605", format!("the schema of the results cannot be used: {bad}"), "mend the schema".to_owned());
+    let schema = AvroSchema::parse_strict(&text, &[]).map_err(bad)?;
+    let unfit = |why| ("E0605", format!("results cannot be written with this schema: {why}"), change);
+    avro::Encoder::new(&schema, rows, Vec::new()).map_err(unfit)?;
+    Ok((text, schema))
 }
