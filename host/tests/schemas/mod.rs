@@ -1,4 +1,5 @@
-//! Schemas as a job meets them: what other people's writers wrote, registries of several kinds, and jobs that are stopped by a schema.
+//! Schemas as a job meets them: what other people's writers wrote, registries of several kinds, jobs that are stopped by a schema, and the page
+//! that says which mode takes what.
 
 #[cfg(feature = "glue")]
 mod glue;
@@ -6,4 +7,5 @@ mod governed;
 mod java;
 #[path = "../../schema/tests/judge.rs"]
 mod judge;
+mod reference;
 mod registries;
