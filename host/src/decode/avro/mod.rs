@@ -184,8 +184,8 @@ impl AvroDecoder {
             }
         };
         let title = writer.schema.title();
-        let reader = self.contract.reader.as_ref().map(|reader| &*reader.schema);
-        let program = compile(&writer.schema, reader, &self.wanted, &self.tree).map(Arc::new);
+        // What nobody reads need not be there: the judge and the program look at the same part of the reader's schema.
+        let program = compile(&writer.schema, self.part.as_ref(), &self.wanted, &self.tree).map(Arc::new);
         // Where schemas are judged at all, one that cannot be compiled is as bad as one that breaks the mode.
         let verdict = self.contract.judge(self.part.as_ref(), writer, older).and_then(|()| match &program {
             Err(why) if self.contract.mode != Mode::None => Err(why.clone()),

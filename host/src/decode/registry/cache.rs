@@ -326,11 +326,7 @@ impl Registry {
     async fn fetch_older(&self, schema: &Arc<Registered>, reach: &Reach) -> Answer<()> {
         let Some(version) = schema.version_of(&reach.subject).filter(|version| *version > 1) else { return Ok(()) };
         let subject = &reach.subject;
-        let mut numbers = self.versions_of(subject).await?;
-        // A verdict must not rest on an answer that lacks what another one had.
-        if !numbers.contains(&version) {
-            return Err(Outage::new(format!("version {version} of `{subject}` is not in the list of its versions")));
-        }
+        let (door, mut numbers) = self.door_of(schema.id, subject, version).await?;
         numbers.retain(|number| *number < version);
         let count = if reach.is_transitive { MOST_VERSIONS } else { 1 };
         for number in numbers.into_iter().rev().take(count) {
@@ -338,7 +334,7 @@ impl Registry {
             if is_known {
                 continue;
             }
-            match self.version_of(subject, Which::Number(number)).await? {
+            match self.through(door, || door.source.version(subject, Which::Number(number))).await? {
                 Found::Schema(older) => {
                     drop(locked(&self.versions).entry(reach.clone()).or_default().insert(number, older))
                 }
@@ -351,6 +347,18 @@ impl Registry {
         }
         locked(&self.versions).entry(reach.clone()).or_default().insert(version, Arc::clone(schema));
         Ok(())
+    }
+
+    /// The source that has a schema as a version of a subject, and all its versions: each registry counts by itself. A verdict must not rest on an
+    /// answer that lacks what another one had, so that none has it is no answer.
+    async fn door_of(&self, id: SchemaId, subject: &str, version: u32) -> Answer<(&Door, Vec<u32>)> {
+        for door in self.doors.iter().filter(|door| door.source.answers(id)) {
+            let numbers = self.through(door, || door.source.versions(subject)).await?;
+            if numbers.contains(&version) {
+                return Ok((door, numbers));
+            }
+        }
+        Err(Outage::new(format!("version {version} of `{subject}` is not in the list of its versions")))
     }
 
     async fn versions_of(&self, subject: &str) -> Answer<Vec<u32>> {

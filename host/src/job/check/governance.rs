@@ -112,9 +112,12 @@ impl<'a> Check<'a> {
             versions.iter().map(|(number, version)| (*number, subject.unread(&version.schema))).collect();
         let (inside, outside): (Vec<_>, Vec<_>) =
             unread.iter().filter(|(_, found)| !found.is_empty()).partition(|(number, _)| *number >= reach);
-        if inside.is_empty() {
+        // Who makes dead letters of what cannot be read goes on: a job that runs must be able to start again.
+        let stops = contract.on_incompatible == avro::OnIncompatible::Stop;
+        let (inside, outside) = if stops { (inside, outside) } else { (Vec::new(), [outside, inside].concat()) };
+        if inside.is_empty() && stops {
             self.follow(subject, contract, &versions);
-        } else {
+        } else if stops {
             let rows: Vec<Row> =
                 inside.iter().flat_map(|(number, found)| subject.rows(*number, found, &unread)).collect();
             self.report(refusal(subject, rows));
@@ -125,11 +128,7 @@ impl<'a> Check<'a> {
                 "`{}`: version {number} of `{}` cannot be read, and {} its records: {first}",
                 subject.source,
                 subject.name,
-                if contract.on_incompatible == avro::OnIncompatible::Stop {
-                    "the job stops before"
-                } else {
-                    "dead letters are made of"
-                },
+                if stops { "the job stops before" } else { "dead letters are made of" },
             ));
         }
         if let Some(level) = self.lookup.mode(subject.name)?
@@ -167,7 +166,7 @@ impl Subject<'_> {
         if !found.is_empty() {
             return found;
         }
-        match avro::reads(version, &self.reader.schema, &self.wanted) {
+        match avro::reads(version, &self.part, &self.wanted) {
             Ok(()) => Vec::new(),
             Err(why) => vec![Mismatch {
                 path: String::new(),

@@ -307,7 +307,5 @@ impl<'a> Check<'a> {
 fn avro_columns(schema: &AvroSchema) -> Result<Columns, String> {
     let wanted = avro::infer(schema);
     avro::check(schema, &wanted).map_err(|failed| failed.to_string())?;
-    let named = |field: &Arc<Field>| Field::new(field.name(), field.data_type().clone(), field.is_nullable());
-    let fields: Vec<Field> = arrow_schema(&wanted).fields().iter().map(named).collect();
-    Ok(Columns::Known(Arc::new(Schema::new(fields))))
+    Ok(Columns::Known(arrow_schema(&wanted)))
 }
