@@ -17,6 +17,7 @@ mod leases;
 mod objects;
 mod plugin;
 mod savepoint;
+mod schema_examples;
 mod schemas;
 mod scripted_service;
 mod second_run;
