@@ -92,6 +92,11 @@ impl GlueSource {
         for _ in 0..LOOKS.0 {
             match self.by_uuid(&id).await {
                 Err(Outage { why, .. }) if why.contains("PENDING") => clock::sleep(LOOKS.1).await,
+                Ok(Found::Unknown) => {
+                    return Ok(Found::Unusable(
+                        "it made the version, and its mode does not let it in (FAILURE)".to_owned(),
+                    ));
+                }
                 done => return done,
             }
         }
