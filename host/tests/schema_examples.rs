@@ -10,8 +10,8 @@ fn ran(name: &str) -> (String, String) {
     let ran =
         Command::new("./run.sh").current_dir(&folder).env("PELTON_PROGRAM", env!("CARGO_BIN_EXE_pelton")).output();
     let ran = ran.unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{said}");
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
     (said, std::fs::read_to_string(example.join("README.md")).unwrap())
 }
 
