@@ -13,8 +13,19 @@ use crate::types::{AvroSchema, Names, Shape, TypeId};
 impl AvroSchema {
     /// The parsing canonical form.
     pub fn canonical(&self) -> String {
-        let mut out = String::new();
-        self.write(self.root, &mut HashSet::new(), &mut out);
+        let (mut out, mut seen) = (String::new(), HashSet::new());
+        // Names make chains as long as the schema: deeper than a stack.
+        let mut open = vec![Part::Type(self.root)];
+        while let Some(part) = open.pop() {
+            match part {
+                Part::Text(text) => out.push_str(&text),
+                Part::Type(id) => {
+                    let mut parts = self.parts(id, &mut seen);
+                    parts.reverse();
+                    open.append(&mut parts);
+                }
+            }
+        }
         out
     }
 
@@ -23,57 +34,59 @@ impl AvroSchema {
         fingerprint(self.canonical().as_bytes())
     }
 
-    fn write(&self, id: TypeId, seen: &mut HashSet<TypeId>, out: &mut String) {
+    /// The form of one type, with the types that it names.
+    fn parts(&self, id: TypeId, seen: &mut HashSet<TypeId>) -> Vec<Part> {
         let shape = &self.get(id).shape;
-        if let Some(names) = shape.names() {
-            if !seen.insert(id) {
-                return out.push_str(&text(&names.full));
-            }
-            return self.named(shape, names, seen, out);
-        }
+        let fixed = |text: &str| Part::Text(text.to_owned());
         match shape {
-            Shape::Array(inner) => self.around(r#"{"type":"array","items":"#, *inner, seen, out),
-            Shape::Map(inner) => self.around(r#"{"type":"map","values":"#, *inner, seen, out),
+            Shape::Array(inner) => vec![fixed(r#"{"type":"array","items":"#), Part::Type(*inner), fixed("}")],
+            Shape::Map(inner) => vec![fixed(r#"{"type":"map","values":"#), Part::Type(*inner), fixed("}")],
             Shape::Union(branches) => {
-                out.push('[');
+                let mut parts = vec![fixed("[")];
                 for (place, branch) in branches.iter().enumerate() {
-                    out.push_str(if place > 0 { "," } else { "" });
-                    self.write(*branch, seen, out);
+                    parts.extend((place > 0).then(|| fixed(",")));
+                    parts.push(Part::Type(*branch));
                 }
-                out.push(']');
+                parts.push(fixed("]"));
+                parts
             }
-            simple => out.push_str(&text(simple.word())),
+            _ => match shape.names() {
+                Some(names) if !seen.insert(id) => vec![Part::Text(text(&names.full))],
+                Some(names) => named(shape, names),
+                None => vec![Part::Text(text(shape.word()))],
+            },
         }
     }
+}
 
-    fn around(&self, head: &str, inner: TypeId, seen: &mut HashSet<TypeId>, out: &mut String) {
-        out.push_str(head);
-        self.write(inner, seen, out);
-        out.push('}');
-    }
+/// A piece of a form.
+enum Part {
+    Text(String),
+    Type(TypeId),
+}
 
-    fn named(&self, shape: &Shape, names: &Names, seen: &mut HashSet<TypeId>, out: &mut String) {
-        out.push_str(&format!(r#"{{"name":{},"type":"{}""#, text(&names.full), shape.word()));
-        match shape {
-            Shape::Record { fields, .. } => {
-                out.push_str(r#","fields":["#);
-                for (place, field) in fields.iter().enumerate() {
-                    let comma = if place > 0 { "," } else { "" };
-                    out.push_str(&format!(r#"{comma}{{"name":{},"type":"#, text(&field.name)));
-                    self.write(field.id, seen, out);
-                    out.push('}');
-                }
-                out.push(']');
+fn named(shape: &Shape, names: &Names) -> Vec<Part> {
+    let head = format!(r#"{{"name":{},"type":"{}""#, text(&names.full), shape.word());
+    let mut parts = vec![Part::Text(head)];
+    match shape {
+        Shape::Record { fields, .. } => {
+            parts.push(Part::Text(r#","fields":["#.to_owned()));
+            for (place, field) in fields.iter().enumerate() {
+                let comma = if place > 0 { "," } else { "" };
+                parts.push(Part::Text(format!(r#"{comma}{{"name":{},"type":"#, text(&field.name))));
+                parts.extend([Part::Type(field.id), Part::Text("}".to_owned())]);
             }
-            Shape::Enum { symbols, .. } => {
-                let symbols: Vec<String> = symbols.iter().map(|symbol| text(symbol)).collect();
-                out.push_str(&format!(r#","symbols":[{}]"#, symbols.join(",")));
-            }
-            Shape::Fixed { size, .. } => out.push_str(&format!(r#","size":{size}"#)),
-            _ => {}
+            parts.push(Part::Text("]".to_owned()));
         }
-        out.push('}');
+        Shape::Enum { symbols, .. } => {
+            let symbols: Vec<String> = symbols.iter().map(|symbol| text(symbol)).collect();
+            parts.push(Part::Text(format!(r#","symbols":[{}]"#, symbols.join(","))));
+        }
+        Shape::Fixed { size, .. } => parts.push(Part::Text(format!(r#","size":{size}"#))),
+        _ => {}
     }
+    parts.push(Part::Text("}".to_owned()));
+    parts
 }
 
 fn text(text: &str) -> String {

@@ -14,9 +14,36 @@ const MOST_BYTES: usize = 1 << 20;
 /// How many values: records without bytes in each other would go on for ever.
 const MOST_VALUES: usize = 100_000;
 
+/// How many values all defaults of a schema have together, where they are looked at.
+const MOST_CHECKED: usize = 1_000_000;
+/// How much of a default is told.
+const MOST_TOLD: usize = 200;
+
 /// Appends the default's bytes. The error says what does not fit.
 pub fn encode(schema: &AvroSchema, id: TypeId, json: &Json, out: &mut Vec<u8>) -> Result<(), String> {
     Encode { schema, values_left: MOST_VALUES }.nested(id, json, out, 0)
+}
+
+/// Looks at many defaults of a schema: what each may cost, all of them may cost ten times.
+pub(crate) struct Checker<'a> {
+    schema: &'a AvroSchema,
+    values_left: usize,
+}
+
+impl<'a> Checker<'a> {
+    /// Nothing was looked at yet.
+    pub(crate) fn new(schema: &'a AvroSchema) -> Self {
+        Self { schema, values_left: MOST_CHECKED }
+    }
+
+    /// What does not fit.
+    pub(crate) fn check(&mut self, id: TypeId, json: &Json) -> Result<(), String> {
+        let most = self.values_left.min(MOST_VALUES);
+        let mut encode = Encode { schema: self.schema, values_left: most };
+        let done = encode.nested(id, json, &mut Vec::new(), 0);
+        self.values_left -= most - encode.values_left;
+        done
+    }
 }
 
 struct Encode<'a> {
@@ -30,8 +57,8 @@ impl Encode<'_> {
         if depth > MOST_DEPTH || out.len() > MOST_BYTES || self.values_left == 0 {
             return Err(format!("a default of {} is nested too deep or too large", schema.describe(id)));
         }
-        self.values_left -= 1;
-        let wrong = || format!("the default {json} does not fit {}", schema.describe(id));
+        self.values_left = self.values_left.saturating_sub(self.cost(id, json));
+        let wrong = || format!("the default {} does not fit {}", shown(json), schema.describe(id));
         match (&schema.get(id).shape, json) {
             (Shape::Null, Json::Null) => {}
             (Shape::Boolean, Json::Bool(value)) => out.push(u8::from(*value)),
@@ -77,6 +104,16 @@ impl Encode<'_> {
         Ok(())
     }
 
+    /// A text and a list of symbols are looked through, for each branch of a union again.
+    fn cost(&self, id: TypeId, json: &Json) -> usize {
+        let text = json.as_str().map_or(0, str::len);
+        let symbols = match &self.schema.get(id).shape {
+            Shape::Enum { symbols, .. } => symbols.len(),
+            _ => 0,
+        };
+        1 + (text + symbols) / 16
+    }
+
     /// The first branch that the default fits; the standard of old allowed only the first.
     fn union(&mut self, branches: &[TypeId], json: &Json, out: &mut Vec<u8>, depth: usize) -> Option<()> {
         let start = out.len();
@@ -86,6 +123,26 @@ impl Encode<'_> {
             self.nested(*branch, json, out, depth + 1).ok()
         })
     }
+}
+
+/// A default in a message: its beginning, without writing out the rest.
+fn shown(json: &Json) -> String {
+    struct Start(Vec<u8>);
+    impl std::io::Write for Start {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let room = MOST_TOLD - self.0.len();
+            self.0.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() > room { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(bytes.len()) }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut start = Start(Vec::new());
+    let is_whole = serde_json::to_writer(&mut start, json).is_ok();
+    let text = String::from_utf8_lossy(&start.0);
+    if is_whole { text.into_owned() } else { format!("{}...", text.trim_end_matches('\u{fffd}')) }
 }
 
 fn floating(json: &Json) -> Option<f64> {

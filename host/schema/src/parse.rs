@@ -17,6 +17,12 @@ use crate::{
 const MOST_TEXT: usize = 4 << 20;
 /// And so many types.
 const MOST_TYPES: usize = 200_000;
+/// A name, with its namespace, may have so many bytes: it stands in every message and path about what is inside of it.
+const MOST_NAME: usize = 1024;
+/// Past so many bytes a path gets no longer.
+const MOST_PATH: usize = 1024;
+/// So many defects are told.
+const MOST_DEFECTS: usize = 1000;
 
 /// Parses a schema, and those that it refers to.
 pub fn parse(text: &str, references: &[String]) -> Result<AvroSchema, SchemaError> {
@@ -58,6 +64,9 @@ fn start(text: &str) -> String {
 }
 
 fn join(path: &str, name: &str) -> String {
+    if path.len() > MOST_PATH {
+        return path.to_owned();
+    }
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
@@ -77,7 +86,9 @@ impl Parser {
     }
 
     fn defect(&mut self, path: &str, what: impl Into<String>) {
-        self.defects.push(error(path, what));
+        if self.defects.len() < MOST_DEFECTS {
+            self.defects.push(error(path, what));
+        }
     }
 
     fn any(&mut self, json: &Json, space: &str, path: &str) -> Parsed {
@@ -156,6 +167,7 @@ impl Parser {
         if !is_full_name(name) {
             return Err(error(path, format!("`{}` is no type: neither one of Avro's nor a name", start(name))));
         }
+        short_enough(name, path)?;
         let full = if name.contains('.') || space.is_empty() { name.to_owned() } else { format!("{space}.{name}") };
         if let Some(id) = self.ids.get(&full) {
             return Ok(*id);
@@ -190,6 +202,7 @@ impl Parser {
         };
         let short = name.rsplit('.').next().unwrap_or(name);
         let full = if space.is_empty() { short.to_owned() } else { format!("{space}.{short}") };
+        short_enough(&full, path)?;
         if PRIMITIVES.contains(&full.as_str()) {
             return Err(error(path, format!("`{full}` is a type of Avro's and cannot be a name")));
         }
@@ -242,6 +255,7 @@ impl Parser {
         let none = |what: &str| error(path, format!("a field of the record `{record}` has no `{what}`"));
         let object = json.as_object().ok_or_else(|| none("name"))?;
         let name = text(object, "name").ok_or_else(|| none("name"))?;
+        short_enough(name, path)?;
         let path = join(path, name);
         if !is_name(name) {
             self.defect(&path, format!("`{}` is no name: letters, digits and `_`, not a digit first", start(name)));
@@ -349,12 +363,15 @@ impl Parser {
 
 /// Defaults that do not fit their types.
 fn bad_defaults(schema: &AvroSchema) -> Vec<Defect> {
-    let mut bad = Vec::new();
+    let (mut bad, mut checker) = (Vec::new(), default::Checker::new(schema));
     for one in &schema.types {
         let Shape::Record { names, fields } = &one.shape else { continue };
         for field in fields {
             let Some(json) = &field.default else { continue };
-            if let Err(what) = default::encode(schema, field.id, json, &mut Vec::new()) {
+            if bad.len() >= MOST_DEFECTS {
+                return bad;
+            }
+            if let Err(what) = checker.check(field.id, json) {
                 bad.push(error(&format!("{}.{}", names.full, field.name), what));
             }
         }
@@ -364,6 +381,13 @@ fn bad_defaults(schema: &AvroSchema) -> Vec<Defect> {
 
 const ORDERS: [&str; 3] = ["ascending", "descending", "ignore"];
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
+
+fn short_enough(name: &str, path: &str) -> Parsed<()> {
+    if name.len() <= MOST_NAME {
+        return Ok(());
+    }
+    Err(error(path, format!("the name `{}...` has {} bytes: at most {MOST_NAME}", start(name), name.len())))
+}
 
 fn is_name(text: &str) -> bool {
     let mut chars = text.chars();

@@ -71,6 +71,12 @@ impl Sample<'_> {
             }
             Shape::Float => self.out.extend_from_slice(&((self.dice.below(10_000) as f32) / 100.0).to_le_bytes()),
             Shape::Double => self.out.extend_from_slice(&((self.dice.below(1_000_000) as f64) / 100.0).to_le_bytes()),
+            // In bytes a uuid is its sixteen ones, not its text.
+            Shape::Bytes if one.logical == Some(Logical::Uuid) => {
+                let bytes = self.uuid().to_be_bytes();
+                self.out.push(32);
+                self.out.extend_from_slice(&bytes);
+            }
             Shape::Bytes | Shape::String => self.text(one.logical, name),
             Shape::Fixed { size, .. } => {
                 let size = (*size <= MOST_FIXED).then_some(*size)?;
@@ -106,11 +112,14 @@ impl Sample<'_> {
         }
     }
 
+    fn uuid(&mut self) -> u128 {
+        (u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits())) & !(0xf << 76) | (4 << 76)
+    }
+
     fn text(&mut self, logical: Option<Logical>, name: &str) {
         let bytes = match logical {
             Some(Logical::Uuid) => {
-                let bits =
-                    (u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits())) & !(0xf << 76) | (4 << 76);
+                let bits = self.uuid();
                 let digits = format!("{bits:032x}");
                 [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-").into_bytes()
             }

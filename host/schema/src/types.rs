@@ -8,6 +8,9 @@ use serde_json::Value as Json;
 
 use crate::parse;
 
+/// How many branches of a union are told.
+const MOST_TOLD: usize = 8;
+
 /// Place of a type in its schema.
 pub type TypeId = usize;
 
@@ -175,8 +178,10 @@ impl AvroSchema {
             Shape::Array(item) => format!("array of {}", self.kind_of(*item)),
             Shape::Map(value) => format!("map of {}", self.kind_of(*value)),
             Shape::Union(branches) => {
-                let names: Vec<String> = branches.iter().map(|branch| self.kind_of(*branch)).collect();
-                format!("union of {}", names.join(" and "))
+                let names: Vec<String> = branches.iter().take(MOST_TOLD).map(|branch| self.kind_of(*branch)).collect();
+                let more = branches.len().saturating_sub(MOST_TOLD);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("union of {}{more}", names.join(" and "))
             }
             _ => self.kind_of(id),
         }

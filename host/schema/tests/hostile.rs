@@ -96,3 +96,70 @@ fn damaged_texts_are_refused_or_read() {
     }
     assert!(accepted > 100, "{accepted}");
 }
+
+/// Chains of names are longer than a stack is deep.
+#[test]
+fn the_canonical_form_of_a_long_chain_is_written() {
+    let link = |n: usize| json!({ "type": "record", "name": format!("R{n}"), "fields": [{ "name": "next", "type": format!("R{}", n + 1) }] });
+    let mut all: Vec<_> = (0..50_000).map(link).collect();
+    all.push(json!({ "type": "record", "name": "R50000", "fields": [] }));
+    let chain = AvroSchema::parse(&json!(all).to_string(), &[]).unwrap();
+    let form = chain.canonical();
+    assert!(
+        form.starts_with(r#"[{"name":"R0","type":"record","fields":[{"name":"next","type":{"name":"R1","#),
+        "{form:.200}"
+    );
+    assert!(form.ends_with(r#","R49999","R50000"]"#));
+}
+
+/// Each default has as many values as one may have: looking at all of them is bounded too.
+#[test]
+fn many_defaults_that_double_are_looked_at_in_bounded_time() {
+    let level = |n: usize| {
+        let fields = |name: &str| json!({ "name": name, "type": format!("R{}", n + 1), "default": {} });
+        json!({ "type": "record", "name": format!("R{n}"), "fields": [fields("a"), fields("b")] })
+    };
+    let mut all: Vec<_> = (0..15).map(level).collect();
+    all.push(json!({ "type": "record", "name": "R15", "fields": [] }));
+    let wide: Vec<_> = (0..20_000).map(|n| json!({ "name": format!("f{n}"), "type": "R0", "default": {} })).collect();
+    all.push(json!({ "type": "record", "name": "Wide", "fields": wide }));
+    let schema = AvroSchema::parse(&json!(all).to_string(), &[]).unwrap();
+    assert!(schema.defects().iter().any(|defect| defect.what.contains("too large")));
+}
+
+/// A default of a megabyte is not written out for each branch that it does not fit.
+#[test]
+fn a_large_default_fits_none_of_many_branches() {
+    let names = (0..20_000).map(|n| json!({ "type": "fixed", "name": format!("F{n}"), "size": 1 }));
+    let union: Vec<_> = names.collect();
+    let schema = json!({ "type": "record", "name": "R", "fields": [
+        { "name": "a", "type": union, "default": "x".repeat(1 << 20) } ] });
+    let schema = AvroSchema::parse(&schema.to_string(), &[]).unwrap();
+    let what = &schema.defects()[0].what;
+    assert!(what.contains("xxx...") && what.len() < 1000, "{what}");
+    assert!(what.ends_with("and 19992 more"), "{what}");
+}
+
+/// What is inside of a long name, or of a long path, tells neither of them again and again.
+#[test]
+fn long_names_and_many_defects_are_bounded() {
+    let fields: Vec<_> =
+        (0..50_000).map(|n| json!({ "name": format!("-{n}"), "type": "int", "default": "no" })).collect();
+    let record = |name: &str| json!({ "type": "record", "name": name, "fields": fields }).to_string();
+    let bad = AvroSchema::parse(&record(&"N".repeat(100_000)), &[]).unwrap_err().to_string();
+    assert!(bad.contains("has 100000 bytes") && bad.len() < 300, "{bad}");
+    let schema = AvroSchema::parse(&record("R"), &[]).unwrap();
+    assert!((1000..=2000).contains(&schema.defects().len()), "{}", schema.defects().len());
+}
+
+/// A uuid in bytes is sixteen of them: as text no reader would take the value.
+#[test]
+fn a_sample_of_a_uuid_has_the_length_of_its_type() {
+    let of = |kind: serde_json::Value| {
+        let schema = AvroSchema::parse(&kind.to_string(), &[]).unwrap();
+        sample::value(&schema, 1).unwrap().len()
+    };
+    assert_eq!(of(json!({ "type": "bytes", "logicalType": "uuid" })), 17);
+    assert_eq!(of(json!({ "type": "string", "logicalType": "uuid" })), 37);
+    assert_eq!(of(json!({ "type": "fixed", "name": "F", "size": 16, "logicalType": "uuid" })), 16);
+}

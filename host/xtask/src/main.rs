@@ -4,6 +4,7 @@
 //! cargo; it computes nothing itself.
 
 mod doctor;
+mod fuzz;
 mod judges;
 mod run;
 mod sim;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
             --shard-kills N (100), --fleet-kills N (300), --s3-kills N (100), --seed S
   sim       whole fleets in virtual time: --seeds N (200), --from SEED, --scenario shards|one|alone, --without FAULT,...,
             --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
+  fuzz      search records and schemas that break something: TARGET|all, --seconds N (600), --corpus FOLDER, --input FILE, --keep
   lint      format and lints alone
   bench     measure speed and memory (--only ROW, --repeat N, --format json); bench fleet: what a fleet costs, the same way
   judges    fetch the programs of others that tests ask, and say where they are
@@ -27,6 +29,9 @@ usage: cargo xtask COMMAND
   doctor    say what this machine lacks, and install it where that can be done";
 
 fn main() -> ExitCode {
+    if let Some(done) = fuzz::compiler() {
+        return done;
+    }
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
         "chaos" => doctor::mend().and_then(|()| steps::chaos(&rest)),
         "sim" => doctor::mend().and_then(|()| sim::run(&rest)),
         "bench" => doctor::mend().and_then(|()| steps::bench(&rest)),
+        "fuzz" => doctor::mend().and_then(|()| fuzz::run(&rest)),
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "judges" => {
             doctor::mend().and_then(|()| judges::fetch()).map(|folder| println!("xtask: judges: {}", folder.display()))

@@ -151,15 +151,21 @@ pub fn unscaled(bytes: &[u8]) -> Option<i256> {
     Some(i256::from_be_bytes(full))
 }
 
-/// A decimal as text: `-1.50`.
-pub fn decimal_text(unscaled: i256, scale: usize) -> String {
+/// The most digits behind the point that are written out.
+const MOST_SCALE: usize = 1000;
+
+/// A decimal as text: `-1.50`. Nothing where so many zeros would have to be written.
+pub fn decimal_text(unscaled: i256, scale: usize) -> Option<String> {
     let text = unscaled.to_string();
     let (sign, digits) = text.strip_prefix('-').map_or(("", text.as_str()), |digits| ("-", digits));
     if scale == 0 {
-        return text;
+        return Some(text);
     }
-    let width = scale.min(1000) + 1;
+    if scale > MOST_SCALE {
+        return None;
+    }
+    let width = scale + 1;
     let padded = format!("{digits:0>width$}");
-    let (whole, fraction) = padded.split_at(padded.len() - scale.min(1000));
-    format!("{sign}{whole}.{fraction}")
+    let (whole, fraction) = padded.split_at(padded.len() - scale);
+    Some(format!("{sign}{whole}.{fraction}"))
 }

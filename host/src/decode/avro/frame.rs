@@ -141,7 +141,7 @@ fn container(rest: &[u8]) -> Result<Head<'_>, Refusal> {
         other => {
             return refuse(format!(
                 "the object container file is packed by {}: expected null or deflate",
-                other.escape_debug()
+                other.chars().take(60).collect::<String>().escape_debug()
             ));
         }
     };

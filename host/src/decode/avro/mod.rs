@@ -16,11 +16,11 @@ use pelton_schema::Mode;
 use pelton_schema::types::Shape;
 pub use pelton_schema::{AvroSchema, default::long};
 
-use self::program::Program;
 pub use self::{
     contract::{Contract, OnIncompatible},
     frame::{frame, head, write as write_head},
 };
+use self::{program::Program, resolve::clipped};
 use super::{
     Decoded, Decoder, Kind, Outcome, Reject, Tree, WantedField,
     columns::{Columns, Refusal, arrow_schema},
@@ -179,7 +179,8 @@ impl AvroDecoder {
             // Not kept: the registry forgets it after a while.
             Found::Unknown => return Ok(()),
             Found::Unusable(why) => {
-                self.programs.insert(id, Err(("bad_schema", format!("schema {id} cannot be used: {why}").into())));
+                self.programs
+                    .insert(id, Err(("bad_schema", clipped(format!("schema {id} cannot be used: {why}")).into())));
                 return Ok(());
             }
         };
@@ -192,7 +193,7 @@ impl AvroDecoder {
             _ => Ok(()),
         });
         if let Err(why) = &verdict {
-            let words = format!("schema {id}, {title}: {why}");
+            let words = clipped(format!("schema {id}, {title}: {why}"));
             if self.contract.on_incompatible == OnIncompatible::Stop {
                 let help = "nothing of it was read: mend the schema, change `compatibility`, or say `on_incompatible: dead_letter`";
                 return Err(Error::new(ErrorKind::Step, format!("{words}; {help}")));
@@ -201,7 +202,8 @@ impl AvroDecoder {
             self.programs.insert(id, Err((INCOMPATIBLE, words.into())));
             return Ok(());
         }
-        let program = program.map_err(|why| ("schema_mismatch", format!("schema {id}, {title}: {why}").into()));
+        let program =
+            program.map_err(|why| ("schema_mismatch", clipped(format!("schema {id}, {title}: {why}")).into()));
         self.programs.insert(id, program);
         Ok(())
     }

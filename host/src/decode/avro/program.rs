@@ -17,6 +17,8 @@ use crate::decode::{Kind, Tree, WantedField, columns::Column, suggest::did_you_m
 
 /// A record type is passed over in place while the program is shorter than this.
 const MOST_STEPS: usize = 4096;
+/// And while so few values were looked at for it: those without bytes make a program no longer.
+const MOST_SKIPS: usize = 65_536;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
@@ -62,8 +64,9 @@ pub struct Program {
 impl Program {
     /// Compiles. The error names the field, and what is there instead.
     pub fn compile(graph: Graph, wanted: &[WantedField], tree: &Tree) -> Result<Self, String> {
+        let (steps, targets, defaults) = (vec![], vec![], vec![]);
         let mut compiler =
-            Compiler { graph: &graph, wanted, steps: vec![], targets: vec![], defaults: vec![], slots: 0 };
+            Compiler { graph: &graph, wanted, steps, targets, defaults, slots: 0, skips_left: MOST_SKIPS };
         compiler.value(graph.root, tree, "")?;
         let Compiler { steps, targets, defaults, slots, .. } = compiler;
         Ok(Self { steps, targets, defaults, slots, graph })
@@ -157,6 +160,7 @@ struct Compiler<'a> {
     targets: Vec<u32>,
     defaults: Vec<Arc<[u8]>>,
     slots: usize,
+    skips_left: usize,
 }
 
 impl Compiler<'_> {
@@ -305,6 +309,7 @@ impl Compiler<'_> {
     /// Passes over a value, in place where that is short.
     fn skip(&mut self, node: NodeId, depth: usize) {
         let graph = self.graph;
+        self.skips_left = self.skips_left.saturating_sub(1);
         let step = match &graph.nodes[node] {
             Node::Leaf(Leaf::Null, _) => return,
             Node::Leaf(Leaf::Boolean, _) => Step::SkipBoolean,
@@ -314,7 +319,7 @@ impl Compiler<'_> {
             Node::Leaf(Leaf::Double, _) => Step::SkipFixed(8),
             Node::Leaf(Leaf::Fixed(size), _) => Step::SkipFixed(*size),
             Node::Leaf(Leaf::Bytes | Leaf::String, _) => Step::SkipBytes,
-            Node::Record(_, parts) if depth < 8 && self.steps.len() < MOST_STEPS => {
+            Node::Record(_, parts) if depth < 8 && self.steps.len() < MOST_STEPS && self.skips_left > 0 => {
                 let read = parts.iter().filter_map(|part| match part {
                     Part::Skip(node) | Part::Field(_, node) => Some(*node),
                     Part::Default(..) => None,

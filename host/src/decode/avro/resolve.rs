@@ -16,6 +16,18 @@ pub type NodeId = usize;
 /// How deep the types of a schema may nest.
 const MOST_DEPTH: usize = 128;
 
+/// How long a message may be: it is told again with each record that is refused.
+const MOST_WORDS: usize = 2048;
+
+/// A message that is not too long.
+pub fn clipped(mut text: String) -> String {
+    if text.len() > MOST_WORDS {
+        text.truncate(text.floor_char_boundary(MOST_WORDS));
+        text.push_str("...");
+    }
+    text
+}
+
 /// A simple value on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leaf {
@@ -137,7 +149,7 @@ impl Resolver<'_> {
     }
 
     fn message(&mut self, text: String) -> u32 {
-        self.messages.push(text);
+        self.messages.push(clipped(text));
         (self.messages.len() - 1) as u32
     }
 
@@ -299,6 +311,10 @@ impl Resolver<'_> {
 }
 
 fn in_field(field: &str, record: &str, why: &str) -> String {
+    // Told of every level around, and with each record that is refused.
+    if why.len() > MOST_WORDS / 2 {
+        return why.to_owned();
+    }
     format!("field `{field}` of record `{record}`: {why}")
 }
 

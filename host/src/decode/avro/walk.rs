@@ -17,6 +17,8 @@ use crate::decode::instant::{date_text, instant_text};
 const MOST_DEPTH: u32 = 128;
 /// How long the JSON text of one cell may be.
 const MOST_TEXT: usize = 10 << 20;
+/// How many values without bytes a record may have: each is time and text that the record did not pay for.
+const MOST_EMPTY: u64 = 1 << 16;
 
 /// One walk through one record.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ impl<'a> Walk<'a> {
     /// A walk over a record of this many bytes: values without bytes (null, empty records) can be as many as a block's count
     /// says, so steps are bounded by themselves.
     pub fn new(nodes: &'a [Node], bytes: usize) -> Self {
-        Self { nodes, steps_left: (1 << 20) + 16 * bytes as u64, depth: 0 }
+        Self { nodes, steps_left: MOST_EMPTY + 16 * bytes as u64, depth: 0 }
     }
 
     fn enter(&mut self) -> Result<(), Fault> {
@@ -227,7 +229,7 @@ fn json_leaf(leaf: Leaf, gives: Gives, input: &mut Input<'_>, out: &mut Vec<u8>)
                 Leaf::Int | Leaf::Long => arrow::datatypes::i256::from_i128(i128::from(convert::whole(leaf, input)?)),
                 _ => convert::unscaled(convert::bytes(leaf, input)?).ok_or(Fault::TooLarge)?,
             };
-            json_text(&convert::decimal_text(value, scale), out);
+            json_text(&convert::decimal_text(value, scale).ok_or(Fault::TooLarge)?, out);
         }
         Gives::Date => json_text(&date_text(convert::whole(leaf, input)?), out),
         Gives::Timestamp(unit) => {
