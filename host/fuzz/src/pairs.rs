@@ -14,6 +14,7 @@ use pelton_schema::{
     evolve::{self, Edit},
     mismatches, random,
     sample::{self, Dice},
+    types::Shape,
 };
 use serde_json::{Value as Json, json};
 
@@ -75,15 +76,15 @@ fn decodes(writer: &str, reader: Option<&Arc<Registered>>, must: bool) {
     let Some(known) = registered(writer) else { return };
     let schema = &known.schema;
     let seen = reader.map_or(schema, |reader| &reader.schema);
+    let schemas = wire::registry(MemorySource::default().with(NUMBER, "s", writer));
+    let values = (0..3).filter_map(|seed| sample::value(schema, seed));
+    let records: Vec<Vec<u8>> = values.map(|body| avro::frame(1, &body)).collect();
+    let Some((good, others)) = records.split_first() else { return };
+    let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
     for how in 0..4 {
-        let source = MemorySource::default().with(NUMBER, "s", writer);
         let wanted = wire::wanted(seen, how, 0);
         let contract = Contract::open(reader.cloned());
-        let Ok(mut decoder) = wire::decoder(source, contract, &wanted) else { continue };
-        let values = (0..3).filter_map(|seed| sample::value(schema, seed));
-        let records: Vec<Vec<u8>> = values.map(|body| avro::frame(1, &body)).collect();
-        let Some((good, others)) = records.split_first() else { return };
-        let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+        let Ok(mut decoder) = wire::decoder(&schemas, contract, &wanted) else { continue };
         let fates = wire::together(&mut decoder, good, &others);
         for fate in fates.into_iter().chain([wire::single(&mut decoder, good)]) {
             let Err(code) = fate else { continue };
@@ -117,6 +118,17 @@ fn two(data: &[u8]) -> Option<(String, String)> {
     }
 }
 
+/// Whether two fields of a record may be read from one of a writer: Avro's rules for schemas let that pass, and the decoder refuses it.
+fn shares(schema: &AvroSchema) -> bool {
+    (0..schema.len()).any(|id| {
+        let Shape::Record { fields, .. } = &schema.get(id).shape else { return false };
+        let names = fields.iter().flat_map(|field| std::iter::once(&field.name).chain(&field.aliases));
+        let mut all: Vec<&String> = names.collect();
+        all.sort_unstable();
+        all.windows(2).any(|pair| pair[0] == pair[1])
+    })
+}
+
 /// Two schemas, each as writer and reader.
 pub fn pair(data: &[u8]) {
     let Some((one, other)) = two(data).filter(|(one, other)| one.len() + other.len() <= MOST_TEXT) else { return };
@@ -134,6 +146,7 @@ pub fn pair(data: &[u8]) {
         found.iter().for_each(|mismatch| drop(mismatch.to_string()));
         assert!(found.len() <= 100);
         let is_strict = writer.schema.defects().is_empty() && reader.schema.defects().is_empty();
+        let is_strict = is_strict && !shares(&reader.schema);
         decodes(&writer.text, Some(reader), is_strict && found.is_empty());
         if found.iter().any(|mismatch| mismatch.rule == Rule::Depth) {
             continue;

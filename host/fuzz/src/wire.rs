@@ -3,7 +3,7 @@
 //! The rule: whatever the bytes are, **each record becomes what it becomes alone**, row or reject, and the good ones around it are rows with
 //! the values that they have alone; what is passed over is judged as if it were read. Left to others: which schemas there are (`schemas`).
 
-use std::{cell::RefCell, io::Write, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, io::Write, sync::Arc, time::Duration};
 
 use arrow::{
     array::{Array, AsArray, RecordBatch},
@@ -62,8 +62,19 @@ const UNFIT: [&str; 5] = ["too_large", "out_of_range", "bad_utf8", "bad_length",
 /// What became of one record: its row, or the code.
 pub type Fate = Result<RecordBatch, &'static str>;
 
+/// Decoders by case and way of reading, as a partition keeps its own over many batches.
+#[derive(Default)]
+struct Kept {
+    decoders: HashMap<(usize, u8, u8), AvroDecoder>,
+    uses: usize,
+}
+
+/// After so many uses decoders are made anew: schemas that records bring along fill them.
+const MOST_USES: usize = 500;
+
 thread_local! {
     static CASES: Vec<Case> = cases();
+    static KEPT: RefCell<Kept> = RefCell::default();
     static RUNTIME: RefCell<tokio::runtime::Runtime> =
         RefCell::new(tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made"));
 }
@@ -161,16 +172,47 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 fn wire(data: &[u8], frame: impl Fn(&Case, u8, &[u8]) -> Vec<u8>) {
     let [which, flags, body @ ..] = data else { return };
     CASES.with(|cases| {
-        let case = &cases[usize::from(*which) % cases.len()];
-        let wanted = wanted(&case.schema, *flags & 0x0f, u64::from(*which));
-        let mut decoder = decoder(case.source(), Contract::open(None), &wanted).expect("what a schema has can be read");
+        let place = usize::from(*which) % cases.len();
+        let case = &cases[place];
         let (good, bad) = (frame(case, *flags & 0x1f, &case.good), frame(case, *flags, body));
-        let fates = together(&mut decoder, &good, &[&bad, body]);
-        assert!(single(&mut decoder, &framed(NUMBER, case, &case.good)).is_ok(), "a good record is refused");
+        let read = |decoder: &mut AvroDecoder| {
+            let is_read = single(decoder, &framed(NUMBER, case, &case.good)).is_ok();
+            assert!(is_read, "a good record is refused");
+            together(decoder, &good, &[&bad, body])
+        };
+        let fates = with_decoder(place, case, (*flags & 0x0f, *which), read);
         for (record, fate) in [&bad[..], body].iter().zip(&fates) {
-            ways_agree(case, record, fate);
+            let [passed, text] =
+                [0, 2].map(|how| with_decoder(place, case, (how, 0), |decoder| single(decoder, record).map(drop)));
+            for read in [text, fate.as_ref().map(drop).map_err(|code| *code)] {
+                agree(passed, read);
+            }
         }
     });
+}
+
+/// Gives the decoder of a case and a way of reading to somebody.
+fn with_decoder<T>(place: usize, case: &Case, way: (u8, u8), run: impl FnOnce(&mut AvroDecoder) -> T) -> T {
+    KEPT.with_borrow_mut(|kept| {
+        kept.uses += 1;
+        if kept.uses > MOST_USES {
+            *kept = Kept::default();
+        }
+        let make = || {
+            let wanted = wanted(&case.schema, way.0, u64::from(way.1));
+            decoder(&registry(case.source()), Contract::open(None), &wanted).expect("what a schema has can be read")
+        };
+        run(kept.decoders.entry((place, way.0, way.1)).or_insert_with(make))
+    })
+}
+
+/// Whether a record is good does not depend on who reads it, as far as its values fit into what is wanted.
+fn agree(passed: Result<(), &'static str>, read: Result<(), &'static str>) {
+    match (passed, read) {
+        (Ok(()), Err(code)) => assert!(UNFIT.contains(&code), "passed over it is good, read it is `{code}`"),
+        (Err(code), Ok(())) => assert!(UNFIT.contains(&code), "read it is good, passed over it is `{code}`"),
+        _ => {}
+    }
 }
 
 /// One of several readers' schemas, and contracts that it may break.
@@ -182,7 +224,7 @@ pub fn resolved(data: &[u8]) {
         let mode = if *flags & 0x08 == 0 { Mode::None } else { Mode::Full };
         let contract = Contract { mode, ..Contract::open(Some(Arc::clone(reader))) };
         let wanted = wanted(&reader.schema, *flags & 0x07, u64::from(*which));
-        let Ok(mut decoder) = decoder(case.source(), contract, &wanted) else { return };
+        let Ok(mut decoder) = decoder(&registry(case.source()), contract, &wanted) else { return };
         let (good, bad) = (framed(NUMBER, case, &case.good), framed(NUMBER, case, body));
         together(&mut decoder, &good, &[&bad]);
     });
@@ -248,31 +290,19 @@ pub fn wanted(schema: &AvroSchema, how: u8, seed: u64) -> Vec<WantedField> {
     }
 }
 
-/// A decoder over these schemas, which answer at once.
+/// Schemas that are there at once.
+pub fn registry(source: impl SchemaSource + 'static) -> Arc<Registry> {
+    let patience = Patience { grace: Duration::ZERO, ..Patience::default() };
+    Registry::new(Box::new(source), patience, SystemClock::shared())
+}
+
+/// A decoder over schemas.
 pub fn decoder(
-    source: impl SchemaSource + 'static,
+    schemas: &Arc<Registry>,
     contract: Contract,
     wanted: &[WantedField],
 ) -> pelton::error::Result<AvroDecoder> {
-    let patience = Patience { grace: Duration::ZERO, ..Patience::default() };
-    let schemas = Registry::new(Box::new(source), patience, SystemClock::shared());
-    AvroDecoder::new(schemas, contract, wanted, LIMIT)
-}
-
-/// Whether a record is good does not depend on who reads it, as far as its values fit into what is wanted.
-fn ways_agree(case: &Case, record: &[u8], fate: &Fate) {
-    let ways = [Vec::new(), wanted(&case.schema, 2, 0)];
-    let [passed, text] = ways.map(|wanted| {
-        let mut decoder = decoder(case.source(), Contract::open(None), &wanted).expect("what a schema has can be read");
-        single(&mut decoder, record).map(drop)
-    });
-    for read in [&text, &fate.as_ref().map(drop).map_err(|code| *code)] {
-        match (&passed, read) {
-            (Ok(()), Err(code)) => assert!(UNFIT.contains(code), "passed over it is good, read it is `{code}`"),
-            (Err(code), Ok(())) => assert!(UNFIT.contains(code), "read it is good, passed over it is `{code}`"),
-            _ => {}
-        }
-    }
+    AvroDecoder::new(Arc::clone(schemas), contract, wanted, LIMIT)
 }
 
 /// Decodes strange records with good ones before, between and after; gives back what became of each, which it also becomes alone.

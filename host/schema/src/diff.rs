@@ -150,28 +150,24 @@ impl Diff<'_> {
         }
     }
 
-    /// Branches of one word, and for named types of one name, are the same branch.
+    /// Branches of one word, and for named types of one name, are the same branch; the namespace counts where both names have a
+    /// branch of their own.
     fn branches(&mut self, before: &[TypeId], after: &[TypeId], paths: [&str; 2], depth: usize) {
-        let word = |schema: &AvroSchema, id: TypeId| {
-            let shape = &schema.get(id).shape;
-            shape.names().map_or(shape.word(), |names| names.short.as_str()).to_owned()
-        };
-        let olds: HashMap<String, TypeId> = before.iter().map(|id| (word(self.old, *id), *id)).collect();
-        let news: HashMap<String, TypeId> = after.iter().map(|id| (word(self.new, *id), *id)).collect();
+        let (olds, news) = (Branches::of(self.old, before), Branches::of(self.new, after));
         for id in after {
-            match olds.get(&word(self.new, *id)) {
+            match olds.partner(&news, *id) {
                 Some(was) => {
                     let inside = |path: &str, schema: &AvroSchema, id: TypeId| match schema.get(id).shape.names() {
                         Some(names) => format!("{path}<{}>", names.short),
                         None => path.to_owned(),
                     };
-                    let [was_path, is_path] = [inside(paths[0], self.old, *was), inside(paths[1], self.new, *id)];
-                    self.pair(*was, *id, [&was_path, &is_path], depth + 1);
+                    let [was_path, is_path] = [inside(paths[0], self.old, was), inside(paths[1], self.new, *id)];
+                    self.pair(was, *id, [&was_path, &is_path], depth + 1);
                 }
                 None => self.tell(paths, format!("branch added: {}", self.new.describe(*id))),
             }
         }
-        for id in before.iter().filter(|id| !news.contains_key(&word(self.old, **id))) {
+        for id in before.iter().filter(|id| news.partner(&olds, **id).is_none()) {
             self.tell(paths, format!("branch removed: {}", self.old.describe(*id)));
         }
     }
@@ -204,5 +200,39 @@ impl Diff<'_> {
             let was = join(paths[0], &field.name);
             self.tell([&was, ""], format!("field removed: {}", self.old.describe(field.id)));
         }
+    }
+}
+
+/// The branches of one side's union by their names.
+struct Branches<'a> {
+    schema: &'a AvroSchema,
+    full: HashMap<&'a str, TypeId>,
+    short: HashMap<&'a str, TypeId>,
+}
+
+impl<'a> Branches<'a> {
+    fn of(schema: &'a AvroSchema, branches: &[TypeId]) -> Self {
+        let names = |id: &TypeId| Self::names(schema, *id);
+        let full = branches.iter().map(|id| (names(id).0, *id)).collect();
+        let short = branches.iter().map(|id| (names(id).1, *id)).collect();
+        Self { schema, full, short }
+    }
+
+    /// With namespace and without; the word of a type without a name.
+    fn names(schema: &'a AvroSchema, id: TypeId) -> (&'a str, &'a str) {
+        let shape = &schema.get(id).shape;
+        shape.names().map_or((shape.word(), shape.word()), |names| (names.full.as_str(), names.short.as_str()))
+    }
+
+    /// The branch here that is the one there.
+    fn partner(&self, there: &Branches<'_>, id: TypeId) -> Option<TypeId> {
+        let (full, short) = Branches::names(there.schema, id);
+        let by_short = || {
+            let other = *self.short.get(short)?;
+            // That one has a partner of its own.
+            let is_taken = there.full.contains_key(Self::names(self.schema, other).0);
+            (!is_taken).then_some(other)
+        };
+        self.full.get(full).copied().or_else(by_short)
     }
 }

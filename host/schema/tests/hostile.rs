@@ -163,3 +163,17 @@ fn a_sample_of_a_uuid_has_the_length_of_its_type() {
     assert_eq!(of(json!({ "type": "string", "logicalType": "uuid" })), 37);
     assert_eq!(of(json!({ "type": "fixed", "name": "F", "size": 16, "logicalType": "uuid" })), 16);
 }
+
+/// Names that differ in their namespaces alone were taken for each other: a schema had changed from itself.
+#[test]
+fn branches_of_one_short_name_are_told_apart() {
+    let of = |name: &str, symbols: &[&str]| json!({ "type": "enum", "name": name, "symbols": symbols });
+    let union = |branches: serde_json::Value| AvroSchema::parse(&branches.to_string(), &[]).unwrap();
+    let both = union(json!([of("A", &["x"]), of("n.A", &["y"])]));
+    assert_eq!(diff::changes(&both, &both), []);
+    let moved = diff::changes(&union(json!([of("A", &["x"])])), &union(json!([of("n.A", &["x"])])));
+    assert_eq!(moved.iter().map(|change| &*change.what).collect::<Vec<_>>(), ["name: `A` → `n.A`"]);
+    let less = diff::changes(&both, &union(json!([of("n.A", &["y"])])));
+    assert_eq!(less[0].what, "branch removed: enum `A`");
+    assert!(less.iter().all(|change| !change.what.contains('→')), "{less:?}");
+}

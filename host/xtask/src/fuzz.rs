@@ -143,8 +143,11 @@ fn search(program: &Path, target: &str, plan: &Plan) -> Result<(), String> {
     let found = folder(plan.corpus.clone().unwrap_or_else(|| run::target().join("fuzz/corpus")).join(target))?;
     let crashes = folder(run::target().join("fuzz/crashes"))?.join(format!("{target}-"));
     let words = run::root().join("host/fuzz/words.dict");
-    let mut command =
-        searcher(program, target, &["-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-print_final_stats=1"]);
+    let mut command = searcher(
+        program,
+        target,
+        &["-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-len_control=20", "-print_final_stats=1"],
+    );
     command.arg(format!("-max_total_time={}", plan.seconds)).arg(format!("-dict={}", words.display()));
     command.arg(format!("-artifact_prefix={}", crashes.display())).arg(&found).arg(&kept).stderr(Stdio::piped());
     println!("xtask: {target}: {}", seconds(plan.seconds));

@@ -230,7 +230,8 @@ impl Compiler<'_> {
                 Ok(())
             }
             Node::Leaf(_, Gives::Null) => {
-                self.nulls(tree);
+                // The value itself has its cells already.
+                tree.children.iter().for_each(|(_, child)| self.nulls(child));
                 Ok(())
             }
             Node::Record(name, parts) => self.record(name, parts, tree, path),

@@ -208,7 +208,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// The best branch of the reader: the same type, then the same shape, then whatever can be promoted.
+    /// The best branch of the reader: the same type by its full name, then the same shape, then whatever can be promoted.
     fn reader_union(
         &mut self,
         from: usize,
@@ -228,8 +228,12 @@ impl Resolver<'_> {
                 _ => 2,
             }
         };
+        let is_other = |branch: &TypeId| {
+            let names = wt.shape.names().zip(reader.get(*branch).shape.names());
+            names.is_some_and(|(written, read)| written.full != read.full && !read.aliases.contains(&written.full))
+        };
         let mut order = branches.to_vec();
-        order.sort_by_key(rank);
+        order.sort_by_key(|branch| (rank(branch) == 2, is_other(branch), rank(branch)));
         for branch in order {
             match self.pair(from, w, to, branch, depth) {
                 Ok(node) => return Ok(Node::Link(node)),
