@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use pelton::{
-    decode::{self, Encoding, WantedField, avro::AvroSchema},
+    decode::{self, Encoding, WantedField, avro::Contract},
     error::{Error, Kind, Result},
     plugin::{Call, Context, Limits, Plugins},
     record::{Batch, Origin},

@@ -45,6 +45,9 @@ pub struct Entry {
     pub data: Vec<u8>,
 }
 
+/// Entries with their rows in the batch.
+type RowEntries = Vec<(u32, Entry)>;
+
 impl Entry {
     fn size(&self) -> usize {
         self.key.len() + self.data.len()
@@ -175,7 +178,7 @@ impl Delivery {
     }
 
     /// The entry of each row, and the rows that have none.
-    fn entries(&self, batch: &Batch, key: Option<&str>) -> Result<(Vec<(u32, Entry)>, Vec<RowReject>)> {
+    fn entries(&self, batch: &Batch, key: Option<&str>) -> Result<(RowEntries, Vec<RowReject>)> {
         let unready = || Error::new(Kind::Internal, "it is written to before it has recovered");
         let (writer, ids) = self.identity.as_ref().ok_or_else(unready)?;
         let mut keys = key.map(|field| json_lines::texts(batch, field)).transpose()?;

@@ -189,10 +189,10 @@ async fn what_is_no_clear_answer_is_none() {
     running.faults().replace(vec!["Registry.GetSchema:not-found".parse().unwrap()]);
     assert!(matches!(source.by_id(ids[0]).await, Ok(Found::Unknown)));
     running.faults().replace(vec!["Registry.GetSchema:delay=30000".parse().unwrap()]);
-    let begun = std::time::Duration::from_secs(20);
-    let answer = tokio::time::timeout(begun, source.by_id(ids[0])).await.expect("it gives up by itself");
+    let limit = Duration::from_secs(20);
+    let answer = pelton::clock::timeout(limit, source.by_id(ids[0])).await.expect("it gives up by itself");
     assert!(answer.is_err(), "{answer:?}");
     running.faults().replace(Vec::new());
     assert!(matches!(source.by_id(ids[0]).await, Ok(Found::Schema(_))));
-    tokio::time::timeout(Duration::from_secs(10), running.stop()).await.expect("the server ends");
+    pelton::clock::timeout(Duration::from_secs(10), running.stop()).await.expect("the server ends");
 }

@@ -264,11 +264,11 @@ impl Resolver<'_> {
         let sources: Vec<Option<usize>> = wanted.iter().map(source).collect();
         let mut targets: HashMap<usize, &FieldType> = HashMap::new();
         for (source, target) in sources.iter().zip(wanted) {
-            if let Some(source) = source {
-                if let Some(other) = targets.insert(*source, target) {
-                    let why = format!("the reader's `{}` takes the same field of the writer", other.name);
-                    return Err(in_field(&target.name, &names.full, &why));
-                }
+            if let Some(source) = source
+                && let Some(other) = targets.insert(*source, target)
+            {
+                let why = format!("the reader's `{}` takes the same field of the writer", other.name);
+                return Err(in_field(&target.name, &names.full, &why));
             }
         }
         let mut parts = Vec::with_capacity(fields.len());

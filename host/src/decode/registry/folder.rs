@@ -45,7 +45,7 @@ impl FolderSource {
         question: impl FnOnce(Vec<Entry>) -> Answer<T> + Send + 'static,
     ) -> Pending<'_, Answer<T>> {
         let path = self.path.clone();
-        Box::pin(task::blocking(move || entries(&path).and_then(|entries| question(entries))))
+        Box::pin(task::blocking(move || entries(&path).and_then(question)))
     }
 }
 

@@ -29,10 +29,9 @@ impl<'a> Check<'a> {
             ("glue", registry.glue.as_ref().map(|at| &at.place)),
             ("folder", registry.folder.as_ref().map(|at| &at.place)),
         ];
-        let secondary = match self.given(&registry.secondary) {
-            Some((secondary, owner)) => Some(self.one_registry(secondary, &owner, depth + 1).map(Box::new)),
-            None => None,
-        };
+        let secondary = self.given(&registry.secondary);
+        let secondary =
+            secondary.map(|(secondary, owner)| self.one_registry(secondary, &owner, depth + 1).map(Box::new));
         let kind = match self.exactly_one("a registry", owner, &keys)? {
             0 => self.confluent(self.given(&registry.confluent)?),
             1 => self.glue(self.given(&registry.glue)?),

@@ -172,7 +172,10 @@ impl Intake {
         self.reading.push(Box::pin(async move {
             let came = match limit {
                 Some(limit) => clock::timeout(limit, until).await,
-                None => Some(until.await),
+                None => {
+                    until.await;
+                    Some(())
+                }
             };
             let message = "the schema registry does not answer, and records cannot be read without their schemas";
             let event = came.map(|()| event).ok_or_else(|| Error::new(Kind::Unavailable, message));
