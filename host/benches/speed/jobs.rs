@@ -156,6 +156,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
         registry: registry.clone(),
         runtime: runtime.handle().clone(),
         subjects: Subjects::Left,
+        away: false.into(),
     };
     let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
     let digest = Arc::new(Mutex::new(Digest::default()));

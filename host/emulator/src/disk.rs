@@ -25,7 +25,7 @@ const MAX_FRAME: usize = 4 << 20;
 pub enum DiskError {
     #[error("cannot {action} {path}: {source}")]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("{0} is used by another emulator: stop it or give another directory")]
+    #[error("{0} is used by another emulator or registry: stop it or give another directory")]
     InUse(PathBuf),
     #[error("{path} is damaged: {what}; restore it or give another directory")]
     Damaged { path: PathBuf, what: String },

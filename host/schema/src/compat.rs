@@ -211,7 +211,11 @@ impl Check<'_> {
                     (Shape::Int, Shape::Long) | (Shape::Float, Shape::Double) => {
                         format!("make the reader's type {}, or a union of both", writes.word())
                     }
-                    _ => format!("keep {} in the writer, or add a field of another name", reads.word()),
+                    _ => format!(
+                        "let writers keep {}, or write {} to a field of another name",
+                        reads.word(),
+                        writes.word()
+                    ),
                 };
                 self.tell_of(found, path, Rule::Type, self.shaped(true, r), self.shaped(false, w), mend);
                 false

@@ -88,8 +88,13 @@ impl Scenario {
         let file = job::parse("sim.yaml", Path::new("/"), &text, &|_| None).map_err(refuse)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let plugins = Arc::new(Plugins::new(None, Limits::default())?);
-        let inspector =
-            Inspector { plugins, registry: None, runtime: runtime.handle().clone(), subjects: Subjects::Left };
+        let inspector = Inspector {
+            plugins,
+            registry: None,
+            runtime: runtime.handle().clone(),
+            subjects: Subjects::Left,
+            away: false.into(),
+        };
         let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
         Ok(graph)
     }

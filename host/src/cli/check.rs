@@ -15,7 +15,7 @@ use crate::{
     decode::registry::Registry,
     error::{Error, Kind, Result},
     job::{
-        self, Graph, Report,
+        self, Graph, Report, UNKNOWN_SUBJECT,
         build::registry::connect,
         graph::{Partitioning, RegistryKind},
         inspect::{Inspector, Subjects},
@@ -74,11 +74,12 @@ pub fn load_from(
     registry: Option<&str>,
     subjects: Subjects,
 ) -> Result<Checked> {
+    let tell = |report: &Report| match format {
+        Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
+        Output::Json => println!("{}", report.to_json()),
+    };
     let refuse = |report: Report| {
-        match format {
-            Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
-            Output::Json => println!("{}", report.to_json()),
-        }
+        tell(&report);
         Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
     };
     let file = job::load(path, variable).map_err(refuse)?;
@@ -93,8 +94,17 @@ pub fn load_from(
         }
     };
     let (clients, handle) = (registry.clone(), runtime.clone());
-    let inspector = Inspector { plugins: plugins.clone(), registry: clients, runtime: handle, subjects };
-    let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
+    let inspector =
+        Inspector { plugins: plugins.clone(), registry: clients, runtime: handle, subjects, away: false.into() };
+    let graph = job::check(&file, &inspector, &inspector).map_err(|report| {
+        let is_missing_alone = report.diagnostics.iter().all(|mistake| mistake.code == UNKNOWN_SUBJECT);
+        if !(is_missing_alone && inspector.was_away()) {
+            return refuse(report);
+        }
+        tell(&report);
+        let message = "cannot be checked while the registry does not answer; with `schema:` it can be, and can start";
+        Error::new(Kind::Unavailable, format!("{} {message}", path.display()))
+    })?;
     Ok(Checked { text: file.text.clone(), graph, plugins, registry })
 }
 

@@ -9,10 +9,10 @@ use serde_json::json;
 use super::Output;
 use crate::error::{Error, Kind, Result};
 
-/// Serve Kinesis, Firehose, DynamoDB (what leases need) and a schema registry.
+/// Serve Kinesis, Firehose, DynamoDB (what leases need), Glue's schema registry and one that speaks Confluent's API.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// where Kinesis, Firehose and DynamoDB listen
+    /// where Kinesis, Firehose, DynamoDB and Glue listen
     #[arg(long, default_value = "127.0.0.1:4567")]
     listen: SocketAddr,
     /// where they listen with TLS and HTTP/2, if at all

@@ -4,16 +4,18 @@
 
 use std::path::PathBuf;
 
+use arrow::datatypes::SchemaRef;
 use clap::Args;
 use serde_json::json;
 
 use super::{Output, check, line};
 use crate::{
+    decode,
     error::Result,
     job::{
         Graph,
         cost::{Cost, World, costs},
-        graph::{NodeKind, Partitioning, SinkKind, Store},
+        graph::{Avro, Format, NodeKind, Partitioning, SinkKind, Source, Store},
     },
 };
 
@@ -76,6 +78,12 @@ fn how(graph: &Graph) -> Vec<String> {
         let from = if from.is_empty() { String::new() } else { format!(" from {}", from.join(", ")) };
         format!("{}: {}{from}", node.name, kind(&node.kind))
     }));
+    lines.extend(graph.nodes.iter().filter_map(|node| match &node.kind {
+        NodeKind::Source(Source { format: Format::Avro(avro), wanted, .. }) => {
+            Some(format!("{}: {}", node.name, decoded(avro, wanted)))
+        }
+        _ => None,
+    }));
     let state = match &graph.store {
         None => format!("in {} alone", graph.state_dir.display()),
         Some(Store::Folder(folder)) => format!("in {}, and a copy beside each worker", folder.display()),
@@ -87,6 +95,31 @@ fn how(graph: &Graph) -> Vec<String> {
         Some(leases) => format!("any number of workers share it by leases of {:?}", leases.duration),
     });
     lines
+}
+
+/// The path that Avro records take to columns, chosen when a pair of writer and reader is compiled.
+fn decoded(avro: &Avro, wanted: &SchemaRef) -> String {
+    let every = decode::avro::infer(&avro.reader.schema);
+    let is_json = |name: &str| {
+        let known = every.iter().find(|field| &*field.path.0 == name);
+        known.is_none_or(|field| matches!(field.kind, decode::Kind::Json))
+    };
+    let (json, plain): (Vec<&str>, Vec<&str>) =
+        wanted.fields().iter().map(|field| field.name().as_str()).partition(|name| is_json(name));
+    let by = match (&avro.subject, avro.subject.as_deref().and_then(|subject| avro.reader.version_of(subject))) {
+        (Some(subject), Some(version)) => format!("version {version} of `{subject}`"),
+        (Some(subject), None) => format!("a schema of its own for `{subject}`"),
+        (None, _) => "a schema of its own".to_owned(),
+    };
+    let path = match (plain.len(), json.as_slice()) {
+        (0, []) => "no field is read, bodies are walked over".to_owned(),
+        (count, []) => format!("{count} of {} fields go straight to columns, others are skipped", every.len()),
+        (count, json) => {
+            let names = json.join("`, `");
+            format!("{count} of {} fields go straight to columns, `{names}` as JSON text", every.len())
+        }
+    };
+    format!("Avro is read by {by}, mode {}: {path}", avro.compatibility.mode())
 }
 
 fn kind(kind: &NodeKind) -> &'static str {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -425,10 +425,16 @@ impl Graph {
         sorted(serde_json::to_value(self).expect("a graph is JSON"), &self.folder)
     }
 
-    /// SHA-256 of the canonical text, without the digests of plugins, which are compared one by one.
+    /// SHA-256 of the canonical text, without the digests of plugins, which are compared one by one, and without the order of columns,
+    /// which a newer version of a schema may change.
     pub fn digest(&self) -> String {
         let mut job = self.clone();
         for node in &mut job.nodes {
+            node.input_schema = by_name(&node.input_schema);
+            node.outputs.iter_mut().for_each(|output| output.schema = by_name(&output.schema));
+            if let NodeKind::Source(source) = &mut node.kind {
+                source.wanted = by_name(&source.wanted);
+            }
             match &mut node.kind {
                 NodeKind::Transform(plugin) => plugin.interface.digest.clear(),
                 NodeKind::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => {
@@ -479,6 +485,12 @@ fn micros_or_none<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S
         Some(duration) => micros(duration, to),
         None => to.serialize_str("wait"),
     }
+}
+
+fn by_name(schema: &SchemaRef) -> SchemaRef {
+    let mut fields = schema.fields().to_vec();
+    fields.sort_by(|a, b| a.name().cmp(b.name()));
+    Arc::new(Schema::new(fields))
 }
 
 fn columns<S: Serializer>(schema: &SchemaRef, to: S) -> Result<S::Ok, S::Error> {

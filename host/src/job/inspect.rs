@@ -2,7 +2,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use pelton_schema::Mode;
@@ -11,6 +14,7 @@ use tokio::runtime::Handle;
 use super::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
 use crate::{
     decode::registry::{Found, Registered, Registry, Which},
+    error::Kind,
     plugin::{self, Plugins},
 };
 
@@ -24,6 +28,8 @@ pub struct Inspector {
     pub runtime: Handle,
     /// how subjects are looked at
     pub subjects: Subjects,
+    /// the registry could not be asked
+    pub away: AtomicBool,
 }
 
 /// Whether the subjects of a job are looked at, beyond the schemas that it cannot do without.
@@ -89,7 +95,15 @@ impl Inspector {
     fn ask<T>(&self, question: impl AsyncFnOnce(&Registry) -> crate::error::Result<T>) -> Result<T, String> {
         let none = || "the job names no `registry:`, so the subject's schema cannot be found".to_owned();
         let registry = self.registry.as_ref().ok_or_else(none)?;
-        self.runtime.block_on(question(registry)).map_err(|failed| failed.to_string())
+        self.runtime.block_on(question(registry)).map_err(|failed| {
+            self.away.fetch_or(failed.kind() == Kind::Unavailable, Relaxed);
+            failed.to_string()
+        })
+    }
+
+    /// Whether the registry could not be asked: what is missed then may be there.
+    pub fn was_away(&self) -> bool {
+        self.away.load(Relaxed)
     }
 
     /// The same for what a job can do without.

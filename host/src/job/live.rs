@@ -87,7 +87,7 @@ impl Default for Now {
 pub struct ShardNow {
     /// how it is read
     pub mode: String,
-    /// `reads`, `waits` (for its parents) or `ended`
+    /// `reads`, `waits` (for its parents), `waits_for_schema` or `ended`
     pub state: String,
     /// the last record that is durably done, with its index where it is part of an aggregate
     pub position: Option<String>,

@@ -24,7 +24,7 @@ pub mod testing;
 pub mod worker;
 
 pub use check::{
-    check,
+    UNKNOWN_SUBJECT, check,
     quantity::{duration, size, timestamp_us},
     registry,
 };

@@ -262,7 +262,9 @@ impl Partition {
                         Outcome::Waits(waiting) => {
                             // Rule 1 is kept: nothing of the batch was handed out, and its shard stands until it can be.
                             let limit = self.settings.until_caught_up.then_some(OUTAGE);
-                            self.lane(&id).caught_up = false;
+                            let lane = self.lane(&id);
+                            lane.caught_up = false;
+                            lane.waits_since_us = batch.records.arrival_us.first().copied();
                             self.intake.hold(id, reader, Event::Records { batch, position, behind_ms }, waiting, limit);
                             return Ok(());
                         }
@@ -320,6 +322,7 @@ impl Partition {
         lane.progress.position = Some(position);
         lane.caught_up = behind_ms == Some(0);
         lane.behind_ms = behind_ms.unwrap_or(0);
+        lane.waits_since_us = None;
         self.counted.moved = true;
         self.show();
     }

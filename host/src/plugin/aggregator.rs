@@ -176,6 +176,8 @@ impl AggregatorInstance {
             firing_number: &closing.firing_number,
             accumulators: lower::cells(&closing.accumulators),
             now_ms: call.now_ms,
+            seed: call.seed,
+            watermark_ms: call.watermark_ms,
         };
         let answer = aggregate.call_finish(store, argument).await;
         let processed = self.instance.end(running, answer)?;

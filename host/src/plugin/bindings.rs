@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
             export pelton:plugin/on-timers@0.1.0;
             export pelton:plugin/transform@0.1.0;
             export pelton:plugin/aggregate@0.1.0;
+            export pelton:plugin/migrate-state@0.1.0;
         }
     ",
     imports: { default: trappable },

@@ -125,7 +125,16 @@ pub struct Table {
     /// an Avro schema, or nothing for opaque bytes
     pub schema: Option<String>,
     pub schema_version: u32,
+    /// stored versions that `migrate` turns into this one
+    pub migrates_from: Vec<u32>,
     pub ttl_ms: Option<u64>,
+}
+
+/// A name that requests use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connector {
+    pub name: String,
+    pub doc: String,
 }
 
 /// What a plugin says of itself under one config.
@@ -139,7 +148,10 @@ pub struct Manifest {
     /// exactly one
     pub inputs: Vec<Input>,
     pub outputs: Vec<Output>,
+    /// fields of the step's key, in order; none: it takes any key
+    pub key: Vec<Field>,
     pub tables: Vec<Table>,
+    pub connectors: Vec<Connector>,
 }
 
 impl Manifest {
@@ -154,7 +166,12 @@ type Checked<T> = Result<T, String>;
 pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
     let [input] = <[types::Input; 1]>::try_from(manifest.inputs)
         .map_err(|inputs| format!("it declares {} inputs, expected exactly one", inputs.len()))?;
-    for (what, count) in [("outputs", manifest.outputs.len()), ("tables", manifest.tables.len())] {
+    let counts = [
+        ("outputs", manifest.outputs.len()),
+        ("tables", manifest.tables.len()),
+        ("connectors", manifest.connectors.len()),
+    ];
+    for (what, count) in counts {
         if count > MOST {
             return Err(format!("it declares {count} {what}, the limit is {MOST}"));
         }
@@ -163,6 +180,8 @@ pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
     unique("output", outputs.iter().map(|output| output.name.as_str()))?;
     let tables: Vec<Table> = manifest.tables.into_iter().map(table).collect::<Checked<_>>()?;
     unique("table", tables.iter().map(|table| table.name.as_str()))?;
+    let connectors: Vec<Connector> = manifest.connectors.into_iter().map(connector).collect::<Checked<_>>()?;
+    unique("connector", connectors.iter().map(|connector| connector.name.as_str()))?;
     Ok(Manifest {
         name: named("the plugin", manifest.name)?,
         version: named("the plugin's version", manifest.version)?,
@@ -170,7 +189,9 @@ pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
         config_schema: json("the config schema", manifest.config_schema)?,
         inputs: vec![self::input(input)?],
         outputs,
+        key: fields("the key", manifest.key)?,
         tables,
+        connectors,
     })
 }
 
@@ -201,9 +222,18 @@ fn arrow_field(field: &Field) -> ArrowField {
     ArrowField::new(field.path.as_ref(), field.kind.data_type(), field.optional)
 }
 
+fn connector(connector: types::Connector) -> Checked<Connector> {
+    Ok(Connector { name: named("a connector", connector.name)?, doc: clean(&connector.doc) })
+}
+
 fn table(table: types::Table) -> Checked<Table> {
     let name = named("a table", table.name)?;
+    if table.migrates_from.len() > MOST {
+        let count = table.migrates_from.len();
+        return Err(format!("table `{name}` migrates from {count} versions, the limit is {MOST}"));
+    }
     Ok(Table {
+        migrates_from: table.migrates_from,
         schema: json(&format!("the schema of table `{name}`"), table.schema)?,
         name,
         prefetch: table.prefetch,
@@ -313,7 +343,10 @@ mod tests {
                 sets: types::Identity::empty(),
                 doc: String::new(),
             }],
+            key: Vec::new(),
             tables: Vec::new(),
+            connectors: Vec::new(),
+            annotations: Vec::new(),
         }
     }
 

@@ -44,7 +44,7 @@ pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
 };
-pub use describe::{Field, FieldKind, Identity, Input, Manifest, Output, Table};
+pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError};
 pub use limits::Limits;

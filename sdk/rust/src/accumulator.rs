@@ -8,6 +8,8 @@
 pub trait Accumulator: Default {
     /// Raise it when the layout changes; then `migrate` is asked to read the older one.
     const VERSION: u8 = 1;
+    /// The versions that `migrate` reads; a job whose state holds another one is refused when the plugin is deployed.
+    const MIGRATES_FROM: &'static [u8] = &[];
     fn encode(&self, into: &mut Vec<u8>);
     fn decode(bytes: &[u8]) -> Result<Self, String>;
     /// Reads what version `from` wrote, version byte included.

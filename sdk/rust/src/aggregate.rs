@@ -6,7 +6,9 @@
 use crate::accumulator::Accumulator;
 use crate::batch::{Columns, Emit};
 use crate::bindings::aggregate_types::{self, Closing, FoldInput, Folded};
-use crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, Processed, RecordError, Table};
+use crate::bindings::types::{
+    Batch, BytesColumn, Context, Failure, Manifest, OptionalBytes, Processed, RecordError, Table,
+};
 use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{self, Out, Output, Reject};
@@ -178,6 +180,7 @@ pub fn table<A: Accumulator>() -> Table {
         prefetch: true,
         schema: String::new(),
         schema_version: A::VERSION.into(),
+        migrates_from: A::MIGRATES_FROM.iter().map(|version| u32::from(*version)).collect(),
         ttl_ms: None,
     }
 }
@@ -232,12 +235,12 @@ pub fn finish<T: RunsAggregate>(plugin: &T, closing: &Closing) -> Result<Process
 }
 
 /// `migrate-state.migrate` of the interface.
-pub fn migrate<T: RunsAggregate>(from: u32, values: &BytesColumn) -> Result<BytesColumn, String> {
+pub fn migrate<T: RunsAggregate>(from: u32, values: &BytesColumn) -> Result<OptionalBytes, String> {
     let count = values.offsets.len().saturating_sub(1);
     let cells = Bytes::open(values, count).ok_or("the values are not a column")?;
     let migrated: Result<Vec<T::Accumulator>, String> =
         (0..count).map(|index| T::Accumulator::migrate(from, cells.get(index))).collect();
-    Ok(encode(&migrated?))
+    Ok(OptionalBytes { cells: encode(&migrated?), present: vec![1; count] })
 }
 
 fn decode<A: Accumulator>(column: &BytesColumn) -> Result<Vec<A>, String> {

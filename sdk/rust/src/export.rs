@@ -119,7 +119,7 @@ macro_rules! export_aggregator {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::aggregate_types::{Closing, FoldInput, Folded};
-            use $crate::bindings::types::{BytesColumn, Context, Failure, Manifest, Processed};
+            use $crate::bindings::types::{BytesColumn, Context, Failure, Manifest, OptionalBytes, Processed};
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
             }
@@ -146,7 +146,13 @@ macro_rules! export_aggregator {
                 }
             }
             impl $crate::bindings::aggregate::exports::pelton::plugin::migrate_state::Guest for Exports {
-                fn migrate(_: u32, from: u32, _: BytesColumn, values: BytesColumn) -> Result<BytesColumn, String> {
+                fn migrate(
+                    _: u32,
+                    from: u32,
+                    _: BytesColumn,
+                    _: BytesColumn,
+                    values: BytesColumn,
+                ) -> Result<OptionalBytes, String> {
                     $crate::aggregate::migrate::<$runs>(from, &values)
                 }
             }

@@ -94,7 +94,10 @@ pub fn manifest<C: Config>(name: &str, version: &str, doc: &str) -> Manifest {
         config_schema: config::schema_text::<C>(),
         inputs: Vec::new(),
         outputs: Vec::new(),
+        key: Vec::new(),
         tables: Vec::new(),
+        connectors: Vec::new(),
+        annotations: Vec::new(),
     }
 }
 

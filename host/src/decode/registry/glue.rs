@@ -16,10 +16,17 @@ use aws_sdk_glue::{
 use pelton_schema::Mode;
 
 use super::{Answer, Facts, Found, Outage, SchemaId, SchemaSource, Which, parsed, uuid, uuid_text};
-use crate::{aws::Aws, clock, source::Pending};
+use crate::{
+    aws::{Aws, said},
+    clock,
+    source::Pending,
+};
 
 /// How often a version that was registered is looked at until it is available, and the pause between.
 const LOOKS: (u32, Duration) = (10, Duration::from_secs(3));
+
+/// So many versions that the mode did not let in are passed over on the way to the latest one.
+const MOST_FAILED: usize = 50;
 
 /// A client of one registry of Glue.
 pub struct GlueSource {
@@ -38,15 +45,25 @@ impl GlueSource {
     }
 
     async fn get(&self, subject: &str, which: Which) -> Answer {
-        let number = match which {
+        let mut number = match which {
             Which::Latest => SchemaVersionNumber::builder().latest_version(true).build(),
             Which::Number(number) => SchemaVersionNumber::builder().version_number(i64::from(number)).build(),
         };
-        let asked = self.client.get_schema_version().schema_id(self.schema_id(subject)).schema_version_number(number);
-        match asked.send().await {
-            Ok(version) => found(&version, None),
-            Err(failed) => unanswered(&failed).map(|()| Found::Unknown),
+        for _ in 0..MOST_FAILED {
+            let ask = self.client.get_schema_version().schema_id(self.schema_id(subject));
+            let version = match ask.schema_version_number(number).send().await {
+                Ok(version) => version,
+                Err(failed) => return unanswered(&failed).map(|()| Found::Unknown),
+            };
+            match (which, version.version_number()) {
+                // What the mode did not let in has a number all the same.
+                (Which::Latest, Some(at @ 2..)) if version.status() == Some(&SchemaVersionStatus::Failure) => {
+                    number = SchemaVersionNumber::builder().version_number(at - 1).build();
+                }
+                _ => return found(&version, None),
+            }
         }
+        Ok(Found::Unusable(format!("its last {MOST_FAILED} versions are FAILUREs")))
     }
 
     /// The id of a definition that the schema has already.
@@ -128,7 +145,7 @@ fn found(version: &GetSchemaVersionOutput, asked: Option<u128>) -> Answer {
 }
 
 /// That there is nothing, or no answer.
-fn unanswered<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt::Debug>(
+fn unanswered<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt::Debug + 'static>(
     failed: &SdkError<E, R>,
 ) -> Answer<()> {
     match failed.code() {
@@ -137,12 +154,12 @@ fn unanswered<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt
             Err(Outage { why: format!("it refuses who asks ({code})"), is_refusal: true })
         }
         Some(code) => Err(Outage::new(format!("{code}: {}", failed.message().unwrap_or_default()))),
-        None => Err(Outage::new(aws_sdk_glue::error::DisplayErrorContext(failed).to_string())),
+        None => Err(Outage::new(said(failed))),
     }
 }
 
 /// What Glue says of a schema that it does not take, or no answer.
-fn unusable<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt::Debug>(
+fn unusable<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt::Debug + 'static>(
     failed: &SdkError<E, R>,
 ) -> Answer {
     match failed.code() {

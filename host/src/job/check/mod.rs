@@ -27,6 +27,9 @@ mod written;
 
 use super::interface::{NoRegistry, PluginInspector, PluginInterface, SchemaLookup};
 
+/// The mistake of a subject whose schema was not found.
+pub const UNKNOWN_SUBJECT: &str = "E0601";
+
 /// What the parts of checking share.
 struct Check<'a> {
     file: &'a File,

@@ -7,7 +7,7 @@ use pelton_schema::AvroSchema;
 use serde_json::Value as Json;
 
 use super::{
-    Check,
+    Check, UNKNOWN_SUBJECT,
     quantity::{duration, field_type, timestamp_us},
     typing::Columns,
     wiring::{Draft, DraftKind},
@@ -36,7 +36,41 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl<'a> Check<'a> {
     pub(super) fn sources(&self, sources: &'a Named<raw::Source>) -> Vec<Draft<'a>> {
-        sources.0.iter().filter_map(|(name, source)| self.source(name, source)).collect()
+        let mut drafts: Vec<Draft<'a>> =
+            sources.0.iter().filter_map(|(name, source)| self.source(name, source)).collect();
+        self.part_consumers(sources, &mut drafts);
+        drafts
+    }
+
+    /// A consumer reads a shard once at a time: sources that share a stream have one each, by the source's name where none is given.
+    fn part_consumers(&self, sources: &'a Named<raw::Source>, drafts: &mut [Draft<'a>]) {
+        let read = |draft: &Draft<'a>| match &draft.kind {
+            Some(DraftKind::Source(Source { from: SourceKind::Kinesis { stream, consumer, aws, .. }, .. }, _)) => {
+                Some((stream.clone(), consumer.clone(), aws.clone()))
+            }
+            _ => None,
+        };
+        let given = |name: &str| {
+            let (_, source) = sources.0.iter().find(|(known, _)| known.value.as_deref() == Some(name))?;
+            self.given(&self.given(&source.value.as_ref()?.kinesis)?.0.consumer)
+        };
+        let reads: Vec<_> = drafts.iter().map(read).collect();
+        for (index, draft) in drafts.iter_mut().enumerate() {
+            let same = |other: usize| other != index && reads[other].is_some() && reads[other] == reads[index];
+            let Some(other) = (0..reads.len()).find(|other| same(*other)) else { continue };
+            match (given(draft.name), &mut draft.kind) {
+                (None, Some(DraftKind::Source(Source { from: SourceKind::Kinesis { consumer, .. }, .. }, _))) => {
+                    *consumer = format!("{consumer}-{}", draft.name);
+                }
+                (Some((consumer, place)), _) if other < index => {
+                    let message = format!("another source reads the same stream as the consumer `{consumer}`");
+                    self.report(
+                        Diagnostic::new("E0309", place, message).help("give each source a consumer of its own"),
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 
     fn source(&self, name: &'a At<String>, source: &'a At<raw::Source>) -> Option<Draft<'a>> {
@@ -220,7 +254,7 @@ impl<'a> Check<'a> {
             }
             Err(why) => {
                 let of = subject.map_or_else(|| "the schema".to_owned(), |subject| format!("the subject `{subject}`"));
-                let mistake = Diagnostic::new("E0601", place, format!("no fields are known for {of}: {why}"));
+                let mistake = Diagnostic::new(UNKNOWN_SUBJECT, place, format!("no fields are known for {of}: {why}"));
                 self.report(mistake.help("register the schema, or give the reader schema with `schema:`"));
                 None
             }

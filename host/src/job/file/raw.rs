@@ -49,7 +49,7 @@ pub struct Job {
 
 /// A source: exactly one of `kinesis`, `file`, `memory`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = format_is_optional)]
 pub struct Source {
     /// A Kinesis data stream.
     pub kinesis: Option<At<KinesisSource>>,
@@ -158,6 +158,18 @@ pub enum Format {
     Text,
     /// Avro: in the frame of Confluent or of Glue, as a single object, or as an object container file with one object.
     Avro(At<AvroFormat>),
+}
+
+/// A key whose schema is written out counts as required, whatever its type.
+fn format_is_optional(schema: &mut Schema) {
+    let required = schema.get_mut("required").and_then(|required| required.as_array_mut());
+    let left = required.map(|required| {
+        required.retain(|key| key != "format");
+        required.len()
+    });
+    if left == Some(0) {
+        schema.remove("required");
+    }
 }
 
 fn format_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -23,7 +23,7 @@ impl Partition {
     /// After each event.
     pub(super) fn show(&self) {
         self.tell();
-        let (epoch, behind_ms) = (self.epochs.manifest().epoch, self.intake.behind_ms());
+        let (epoch, behind_ms) = (self.epochs.manifest().epoch, self.intake.behind_ms(self.clock.wall_us()));
         let uncommitted = self.epochs.unpublished().len() as u64;
         self.live.update(&self.settings.name, |now| {
             now.epoch = epoch;
@@ -57,6 +57,7 @@ impl Partition {
             sub => format!("{sequence}.{sub}"),
         });
         let state = match lane {
+            Lane { waits_since_us: Some(_), .. } => "waits_for_schema",
             Lane { open: true, .. } => "reads",
             Lane { progress, .. } if progress.ended => "ended",
             Lane { .. } => "waits",
@@ -68,7 +69,7 @@ impl Partition {
                 mode: input.source.mode().to_owned(),
                 state: state.to_owned(),
                 position,
-                behind_ms: lane.behind_ms,
+                behind_ms: lane.lag_ms(self.clock.wall_us()),
             },
         )
     }

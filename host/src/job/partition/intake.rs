@@ -53,8 +53,18 @@ pub struct Lane {
     pub caught_up: bool,
     /// how far it was behind when the last event came, milliseconds
     pub behind_ms: u64,
+    /// when the first record arrived that waits for its schema, microseconds since 1970; none where nothing waits
+    pub waits_since_us: Option<i64>,
     /// when the last record came, or the first event, microseconds since 1970 by the clock of whoever received it
     pub silent_since_us: Option<i64>,
+}
+
+impl Lane {
+    /// How far it is behind, milliseconds: what the last event said, or the age of the record that waits for its schema.
+    pub fn lag_ms(&self, now_us: i64) -> u64 {
+        let waits_us = self.waits_since_us.map_or(0, |since_us| now_us.saturating_sub(since_us));
+        self.behind_ms.max(u64::try_from(waits_us / 1_000).unwrap_or(0))
+    }
 }
 
 type Next = Pin<Box<dyn Future<Output = (LaneId, Box<dyn Reader>, Result<Event>)>>>;
@@ -107,7 +117,16 @@ impl Intake {
 
     fn add(&mut self, input: usize, shard: ShardId, progress: ShardProgress) {
         let clock = ShardClock::new(&self.inputs[input].time, progress.max_event_us, progress.floor_us);
-        let lane = Lane { input, progress, clock, open: false, caught_up: false, behind_ms: 0, silent_since_us: None };
+        let lane = Lane {
+            input,
+            progress,
+            clock,
+            open: false,
+            caught_up: false,
+            behind_ms: 0,
+            waits_since_us: None,
+            silent_since_us: None,
+        };
         self.lanes.insert((input, shard), lane);
     }
 
@@ -200,8 +219,8 @@ impl Intake {
     }
 
     /// The largest lag over the shards.
-    pub fn behind_ms(&self) -> u64 {
-        self.lanes.values().filter(|lane| lane.open).map(|lane| lane.behind_ms).max().unwrap_or(0)
+    pub fn behind_ms(&self, now_us: i64) -> u64 {
+        self.lanes.values().filter(|lane| lane.open).map(|lane| lane.lag_ms(now_us)).max().unwrap_or(0)
     }
 
     /// Whether every shard is read to its end or has nothing left for now.

@@ -149,7 +149,15 @@ fn run_aggregator<P: RunsAggregate>(config: &str, text: &str) -> Lines {
 fn finish<P: RunsAggregate>(plugin: &P, manifest: &Manifest, keys: &[Value], accumulators: BytesColumn) -> Lines {
     let count = keys.len();
     let (firing, firing_number) = (vec![Firing::OnTime; count], vec![0; count]);
-    let closing = Closing { groups: windows(count), firing, firing_number, accumulators, now_ms: 0 };
+    let closing = Closing {
+        groups: windows(count),
+        firing,
+        firing_number,
+        accumulators,
+        now_ms: 0,
+        seed: 0,
+        watermark_ms: i64::MIN,
+    };
     results::keyed(manifest, &aggregate::finish(plugin, &closing).map_err(failed)?, keys)
 }
 
