@@ -35,10 +35,12 @@ use crate::{
         stdout::StdoutSink,
     },
     source::{Source, Start, file as file_source, kinesis, memory::MemorySource},
+    state::codec::KeyCodec,
     transform::{
         Step, component,
         expression::{Expression, Filter, Select},
         relation::Relation,
+        stateful::Stateful,
     },
     window::{
         aggregate::{Aggregate, WindowAggregate},
@@ -46,7 +48,6 @@ use crate::{
         built_in::{BuiltIn, Function, Wanted},
         component as window_component,
         event_time::TimeRule,
-        key::KeyCodec,
     },
 };
 
@@ -357,6 +358,7 @@ impl Builder<'_> {
                 let columns = columns_of(schema, plugin)?;
                 Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
             }
+            NodeKind::KeyedTransform(transform) => Box::new(self.stateful(node, transform).await?),
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
             NodeKind::Source(_) | NodeKind::Sink(_) => {
                 return Err(Error::new(Kind::Internal, "a source or sink is no step"));
@@ -364,15 +366,28 @@ impl Builder<'_> {
         })
     }
 
+    async fn stateful(&self, node: &graph::Node, transform: &graph::KeyedTransform) -> Result<Stateful> {
+        let graph::KeyedTransform { key, plugin } = transform;
+        let loaded = self.plugins.load(&plugin.path).await?;
+        let instance = loaded.stateful(self.context(node, plugin)).await?;
+        refuse_unused(instance.manifest())?;
+        let columns = columns_of(&node.input_schema, plugin)?;
+        Ok(Stateful::new(&node.name, instance, self.codec(node, key)?, columns, self.clock.clone()))
+    }
+
+    /// How the keys of a step become bytes, and where in the hash space they lie.
+    fn codec(&self, node: &graph::Node, key: &[String]) -> Result<KeyCodec> {
+        let codec = KeyCodec::new(&node.input_schema, key)?;
+        let field = match &self.graph.partitioning {
+            graph::Partitioning::PerShard { hashed_by, .. } => hashed_by.get(&node.name),
+            graph::Partitioning::One { .. } => None,
+        };
+        Ok(field.map_or(codec.clone(), |field| codec.hashed_by(field)))
+    }
+
     async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
         let schema = &node.input_schema;
-        let codec = KeyCodec::new(schema, &window.key)?;
-        let codec = match &self.graph.partitioning {
-            graph::Partitioning::PerShard { hashed_by, .. } => {
-                hashed_by.get(&node.name).map_or(codec.clone(), |field| codec.clone().hashed_by(field))
-            }
-            graph::Partitioning::One { .. } => codec,
-        };
+        let codec = self.codec(node, &window.key)?;
         let aggregate: Box<dyn Aggregate> = match &window.aggregate {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;

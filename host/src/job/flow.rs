@@ -69,7 +69,7 @@ impl Flow {
     /// Rule 6: loads the state of every step that lies in this range of hash keys.
     pub fn restore(
         &mut self,
-        store: &dyn StateStore,
+        store: &Arc<dyn StateStore>,
         range: HashRange,
         watermarks: &BTreeMap<String, i64>,
     ) -> Result<()> {
@@ -177,6 +177,29 @@ impl Flow {
                     advanced.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?
                 }
             };
+            self.deliver(place, out, outlets).await?;
+        }
+        Ok(())
+    }
+
+    /// When a step next has something to do by the clock, milliseconds since 1970.
+    pub fn due_ms(&self) -> Option<i64> {
+        let steps = self.nodes.iter().filter_map(|node| match &node.action {
+            Action::Step(step) => step.due_ms(),
+            Action::Sink(_) => None,
+        });
+        steps.min()
+    }
+
+    /// It is that time: every step does what is due, in order.
+    pub async fn tick(&mut self, now_ms: i64, outlets: &mut [Outlet]) -> Result<()> {
+        for place in 0..self.nodes.len() {
+            let mut out = Outputs::default();
+            if let Action::Step(step) = &mut self.nodes[place].action
+                && step.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
+            {
+                step.tick(now_ms, &mut out).await.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?;
+            }
             self.deliver(place, out, outlets).await?;
         }
         Ok(())

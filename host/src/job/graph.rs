@@ -166,6 +166,8 @@ pub enum NodeKind {
     Select { columns: Vec<(String, String)> },
     /// a plugin of the world `transformer`
     Transform(Plugin),
+    /// runs a plugin over keyed state and timers
+    KeyedTransform(KeyedTransform),
     /// groups in event time
     Window(Window),
     /// writes
@@ -277,6 +279,39 @@ pub struct Plugin {
     pub on_error: OnError,
     /// what it said about itself
     pub interface: PluginInterface,
+}
+
+/// A plugin with state by key.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyedTransform {
+    /// fields of the input, in order
+    pub key: Vec<String>,
+    /// of the world `stateful-transformer` or `keyed-transformer`
+    pub plugin: Plugin,
+}
+
+impl NodeKind {
+    /// The plugin that the node runs.
+    pub fn plugin(&self) -> Option<&Plugin> {
+        match self {
+            Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
+            Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),
+            _ => None,
+        }
+    }
+
+    fn plugin_mut(&mut self) -> Option<&mut Plugin> {
+        match self {
+            Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
+            Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),
+            _ => None,
+        }
+    }
+
+    /// Whether something is remembered from batch to batch.
+    pub fn has_state(&self) -> bool {
+        matches!(self, Self::Window(_) | Self::KeyedTransform(_))
+    }
 }
 
 /// Groups in event time.
@@ -417,7 +452,7 @@ impl Source {
 impl Graph {
     /// Whether its steps keep nothing from one record to the next.
     pub fn is_stateless(&self) -> bool {
-        !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Window(_)))
+        !self.nodes.iter().any(|node| node.kind.has_state())
     }
 
     /// What is deployed, in one form: keys sorted, defaults filled in, secrets left out.
@@ -435,12 +470,8 @@ impl Graph {
             if let NodeKind::Source(source) = &mut node.kind {
                 source.wanted = by_name(&source.wanted);
             }
-            match &mut node.kind {
-                NodeKind::Transform(plugin) => plugin.interface.digest.clear(),
-                NodeKind::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => {
-                    plugin.interface.digest.clear()
-                }
-                _ => {}
+            if let Some(plugin) = node.kind.plugin_mut() {
+                plugin.interface.digest.clear();
             }
         }
         let digest = Sha256::digest(job.canonical().to_string().as_bytes());

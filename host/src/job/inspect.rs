@@ -55,6 +55,8 @@ impl PluginInspector for Inspector {
             let manifest = loaded.describe(&config.to_string()).await.map_err(|e| e.to_string())?;
             let world = match loaded.world() {
                 plugin::World::Transformer => World::Transformer,
+                plugin::World::StatefulTransformer => World::StatefulTransformer,
+                plugin::World::KeyedTransformer => World::KeyedTransformer,
                 plugin::World::Aggregator => World::Aggregator,
             };
             let field =
@@ -69,6 +71,7 @@ impl PluginInspector for Inspector {
                 version: manifest.version.clone(),
                 digest: loaded.digest().to_owned(),
                 wants: manifest.input().fields.iter().map(field).collect(),
+                key: manifest.key.iter().map(field).collect(),
                 outputs: manifest.outputs.iter().map(output).collect(),
             })
         })

@@ -80,6 +80,8 @@ pub struct PluginInterface {
     pub digest: String,
     /// the fields it wants of its one input
     pub wants: Vec<PluginField>,
+    /// the fields of the key that it needs; none: any
+    pub key: Vec<PluginField>,
     /// what leaves it; the first is the one without a name in `from:`
     pub outputs: Vec<PluginOutput>,
 }

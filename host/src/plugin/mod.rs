@@ -36,6 +36,7 @@ mod lift;
 mod limits;
 mod lower;
 mod package;
+mod stateful;
 mod transformer;
 
 pub use aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
@@ -43,12 +44,14 @@ pub use bisect::{Bisected, Rejected};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
+    state::{KeyedState, Page, Place, SharedState},
 };
 pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
-pub use lift::{Emitted, Processed, RecordError};
+pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
+pub use stateful::{Due, Keyed, Outdated, StatefulInstance};
 pub use transformer::TransformerInstance;
 
 /// Where an instance works.
@@ -149,6 +152,16 @@ impl Plugin {
         self.expect(World::Transformer, &context)?;
         let manifest = self.manifest(&context).await?;
         Ok(TransformerInstance::new(self.instance(context), manifest))
+    }
+
+    /// A copy that transforms batches over keyed state, of either world that does. It starts at the first call, or with
+    /// [`StatefulInstance::start`].
+    pub async fn stateful(&self, context: Context) -> Result<StatefulInstance> {
+        if self.world() != World::KeyedTransformer {
+            self.expect(World::StatefulTransformer, &context)?;
+        }
+        let manifest = self.manifest(&context).await?;
+        Ok(StatefulInstance::new(self.instance(context), manifest, self.world()))
     }
 
     /// A copy that aggregates windows. It starts at the first call, or with [`AggregatorInstance::start`].

@@ -7,6 +7,8 @@
 //! - the bytes `pelton id 1`, the job's name, the sink's name;
 //! - of a record: `record`, its stream, its shard, its sequence number (24 bytes), its sub-sequence number (4), `nth` (8);
 //! - of a window: `firing`, its step, its encoded key, its start and end (8 each, microseconds), the firing's number (4), `nth` (8).
+//! - of a timer: `timer`, its step, its encoded key, 1 in event time and 0 else (1), its tag, its time (8, milliseconds), its number
+//!   (4), `nth` (8).
 //!
 //! `nth` tells apart what comes from one record. It is 0 at the source and in a window's result, and changes where rows can part
 //! ([`Branch`](crate::record::Branch)): at each output of a plugin, and on the way into a sink or step whose `from` names several
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     planted,
-    record::{Batch, Firings, Origin, Records},
+    record::{Batch, Firings, Origin, Records, Timers},
 };
 
 /// 16 bytes, written as 32 hexadecimal digits.
@@ -67,6 +69,12 @@ impl Ids {
                 part(&mut step, firings.step.as_bytes());
                 rows.map(|(row, nth)| of_firing(step.clone(), firings, row, nth)).collect()
             }
+            Origin::Timers(timers) => {
+                let mut step = self.0.clone();
+                step.update(b"timer");
+                part(&mut step, timers.step.as_bytes());
+                rows.map(|(row, nth)| of_timer(step.clone(), timers, row, nth)).collect()
+            }
         }
     }
 }
@@ -86,6 +94,16 @@ fn of_firing(mut hash: Sha256, firings: &Firings, row: usize, nth: u64) -> Id {
     hash.update(firings.start_us[row].to_be_bytes());
     hash.update(firings.end_us[row].to_be_bytes());
     hash.update(firings.number[row].to_be_bytes());
+    hash.update(nth.to_be_bytes());
+    finish(hash)
+}
+
+fn of_timer(mut hash: Sha256, timers: &Timers, row: usize, nth: u64) -> Id {
+    part(&mut hash, timers.key.cell(row));
+    hash.update([u8::from(timers.in_event_time[row])]);
+    part(&mut hash, timers.tag.cell(row));
+    hash.update(timers.at_ms[row].to_be_bytes());
+    hash.update(timers.number[row].to_be_bytes());
     hash.update(nth.to_be_bytes());
     finish(hash)
 }

@@ -7,8 +7,11 @@
 pub mod component;
 pub mod expression;
 pub mod relation;
+pub mod stateful;
+pub mod tables;
+pub mod timers;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use crate::record::RowReject;
 use crate::{
@@ -48,13 +51,24 @@ pub trait Step {
         Box::pin(async { Ok(()) })
     }
 
+    /// When it next has something to do by the clock, milliseconds since 1970.
+    fn due_ms(&self) -> Option<i64> {
+        None
+    }
+
+    /// It is that time.
+    fn tick<'a>(&'a mut self, now_ms: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        let _ = (now_ms, out);
+        Box::pin(async { Ok(()) })
+    }
+
     /// The epoch ends: adds every row of state that changed in it.
     fn freeze(&mut self, delta: &mut Delta) {
         let _ = delta;
     }
 
     /// Loads the state that the last commit left in this range of hash keys.
-    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &Arc<dyn StateStore>, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         let _ = (store, range, watermark_us);
         Ok(())
     }

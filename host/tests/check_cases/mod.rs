@@ -18,6 +18,8 @@ struct Plugin {
     world: String,
     #[serde(default)]
     wants: BTreeMap<String, String>,
+    #[serde(default)]
+    key: BTreeMap<String, String>,
     outputs: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -32,12 +34,15 @@ impl PluginInspector for Outside<'_> {
             world: match plugin.world.as_str() {
                 "transformer" => World::Transformer,
                 "aggregator" => World::Aggregator,
+                "stateful-transformer" => World::StatefulTransformer,
+                "keyed-transformer" => World::KeyedTransformer,
                 _ => World::Enricher,
             },
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             version: "1.0.0".into(),
             digest: "d1".into(),
             wants: fields(&plugin.wants),
+            key: fields(&plugin.key),
             outputs: outputs.collect(),
         })
     }

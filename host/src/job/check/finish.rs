@@ -201,6 +201,7 @@ fn node(
             NodeKind::Select { columns: columns.iter().map(|(name, sql)| (name.clone(), sql.text.clone())).collect() }
         }
         DraftKind::Transform(plugin, _) => NodeKind::Transform(plugin.clone()),
+        DraftKind::KeyedTransform(draft) => NodeKind::KeyedTransform(draft.transform.clone()),
         DraftKind::Window(draft) => NodeKind::Window(draft.window.clone()),
         DraftKind::Sink(sink, _) => NodeKind::Sink(sink.clone()),
     };
@@ -244,22 +245,19 @@ fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
                 carried.insert((*index, 0), kept.map(|(name, _)| name.clone()).collect());
             }
             Some(DraftKind::Window(window)) => {
-                let local: Vec<String> =
-                    window.window.key.iter().filter(|key| arriving.contains(key)).cloned().collect();
-                let Some(first) = local.first() else {
-                    let key = window.window.key.join(", ");
-                    let why = "which is not known to be the partition key of its source: records of one key may lie in several shards";
-                    return one(format!("the step `{}` is keyed by {key}, {why}", draft.name));
+                let local = match local(draft, &window.window.key, &arriving, &sources[index]) {
+                    Ok(local) => local,
+                    Err(reason) => return Partitioning::One { reason },
                 };
-                if sources[index].len() > 1 {
-                    return one(format!(
-                        "the step `{}` reads several sources: their shards do not hold the same keys",
-                        draft.name
-                    ));
-                }
-                hashed_by.insert(draft.name.to_owned(), first.clone());
+                hashed_by.insert(draft.name.to_owned(), local[0].clone());
                 carried.insert((*index, 0), local);
                 carried.insert((*index, 1), arriving);
+            }
+            Some(DraftKind::KeyedTransform(keyed)) => {
+                match local(draft, &keyed.transform.key, &arriving, &sources[index]) {
+                    Ok(local) => hashed_by.insert(draft.name.to_owned(), local[0].clone()),
+                    Err(reason) => return Partitioning::One { reason },
+                };
             }
             _ => {}
         }
@@ -270,6 +268,27 @@ fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
         "the key of every step with state holds the partition key of its source".to_owned()
     };
     Partitioning::PerShard { reason, hashed_by }
+}
+
+/// The fields of a step's key that hold the partition key of its one source, at least one; or why there is none.
+fn local(
+    draft: &Draft<'_>,
+    key: &[String],
+    arriving: &[String],
+    sources: &BTreeSet<usize>,
+) -> Result<Vec<String>, String> {
+    let local: Vec<String> = key.iter().filter(|key| arriving.contains(key)).cloned().collect();
+    if local.is_empty() {
+        let key = key.join(", ");
+        let why =
+            "which is not known to be the partition key of its source: records of one key may lie in several shards";
+        return Err(format!("the step `{}` is keyed by {key}, {why}", draft.name));
+    }
+    if sources.len() > 1 {
+        let why = "their shards do not hold the same keys";
+        return Err(format!("the step `{}` reads several sources: {why}", draft.name));
+    }
+    Ok(local)
 }
 
 /// The fields that hold the partition key on every input.

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     Check,
     quantity::duration,
-    wiring::{Draft, DraftKind, Sql, WindowDraft},
+    wiring::{Draft, DraftKind, KeyedDraft, Sql, WindowDraft},
 };
 use crate::job::{
     diagnostic::Diagnostic,
@@ -15,9 +15,12 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Aggregate, Column, Function, OnError, Plugin, Window},
+    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Plugin, Window},
     interface::World,
 };
+
+/// The worlds that `transform:` runs.
+const TRANSFORMS: [World; 3] = [World::Transformer, World::StatefulTransformer, World::KeyedTransformer];
 
 const FUNCTIONS: [(&str, Function); 5] = [
     ("count", Function::Count),
@@ -50,7 +53,7 @@ impl<'a> Check<'a> {
         ];
         let action = self.exactly_one("a step", owner, &keys)?;
         if action < 3 {
-            self.only_with_aggregate(step);
+            self.only_with_aggregate(step, action == 2);
         }
         match action {
             0 => self.given(&step.filter).map(|(text, place)| DraftKind::Filter(Sql { text: text.clone(), place })),
@@ -62,16 +65,52 @@ impl<'a> Check<'a> {
                 let config = self
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
-                let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, World::Transformer)?;
-                Some(DraftKind::Transform(plugin, transform.plugin.as_ref()?.place.clone()))
+                let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
+                self.transform(step, plugin, transform.plugin.as_ref()?.place.clone())
             }
             _ => self.window(step, owner),
         }
     }
 
-    fn only_with_aggregate(&self, step: &raw::Step) {
+    /// A plugin with state needs a key, and any other has none.
+    fn transform(&self, step: &'a raw::Step, plugin: Plugin, place: Range<usize>) -> Option<DraftKind<'a>> {
+        let (name, has_state) = (&plugin.interface.name, plugin.interface.world != World::Transformer);
+        match (has_state, self.key(step)) {
+            (false, None) => Some(DraftKind::Transform(plugin, place)),
+            (false, Some(_)) => {
+                let key = step.key.as_ref().map_or(place, |at| at.place.clone());
+                let message = format!("`key` belongs to a plugin with state, and `{name}` is a transformer");
+                self.report(Diagnostic::new("E0304", key, message).help("leave `key` out"));
+                None
+            }
+            (true, None) => {
+                let mistake = Diagnostic::new(
+                    "E0302",
+                    place,
+                    format!("the plugin `{name}` has state, so its step needs a `key`"),
+                );
+                self.report(mistake.help("add `key: FIELD` or `key: [FIELD, FIELD]`"));
+                None
+            }
+            (true, Some((key, key_places))) => {
+                let transform = KeyedTransform { key, plugin };
+                Some(DraftKind::KeyedTransform(KeyedDraft { transform, key_places, place }))
+            }
+        }
+    }
+
+    /// The fields of the key and their places; none where there is no `key`.
+    fn key(&self, step: &'a raw::Step) -> Option<(Vec<String>, Vec<Range<usize>>)> {
+        let (keys, place) = self.given(&step.key)?;
+        if keys.0.is_empty() {
+            self.report(Diagnostic::new("E0104", place, "`key` names no field"));
+        }
+        Some(keys.0.iter().filter_map(|key| Some((key.value.clone()?, key.place.clone()))).unzip())
+    }
+
+    fn only_with_aggregate(&self, step: &raw::Step, may_have_key: bool) {
         let keys = [
-            ("key", step.key.as_ref().map(|at| &at.place)),
+            ("key", step.key.as_ref().filter(|_| !may_have_key).map(|at| &at.place)),
             ("window", step.window.as_ref().map(|at| &at.place)),
             ("late", step.late.as_ref().map(|at| &at.place)),
         ];
@@ -110,7 +149,14 @@ impl<'a> Check<'a> {
         Some(DraftKind::Select(columns))
     }
 
-    fn plugin(&self, text: &str, place: Range<usize>, config: Json, on_error: OnError, world: World) -> Option<Plugin> {
+    fn plugin(
+        &self,
+        text: &str,
+        place: Range<usize>,
+        config: Json,
+        on_error: OnError,
+        worlds: &[World],
+    ) -> Option<Plugin> {
         let path = self.existing_file(text, place.clone())?;
         let interface = match self.inspector.inspect(&path, &config) {
             Ok(interface) => interface,
@@ -119,17 +165,18 @@ impl<'a> Check<'a> {
                 return None;
             }
         };
-        if interface.world != world {
+        if !worlds.contains(&interface.world) {
             let name = |world: World| {
                 serde_json::to_value(world).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
             };
             let message = format!(
                 "the plugin `{text}` is of the world `{}`, this step needs `{}`",
                 name(interface.world),
-                name(world)
+                worlds.iter().map(|world| name(*world)).collect::<Vec<_>>().join("`, `")
             );
             let help = match interface.world {
                 World::Transformer => "use it under `transform:`",
+                World::StatefulTransformer | World::KeyedTransformer => "use it under `transform:`, with `key:`",
                 World::Aggregator => "use it under `aggregate:`, with `key:` and `window:`",
                 _ => "this world is not supported yet",
             };
@@ -168,11 +215,7 @@ impl<'a> Check<'a> {
             length if length.subsec_micros() % 1000 != 0 => Err(format!("`{text}` has parts of a millisecond")),
             length => Ok(length),
         });
-        let (keys, place) = self.given(&step.key)?;
-        if keys.0.is_empty() {
-            self.report(Diagnostic::new("E0104", place, "`key` names no field"));
-        }
-        let (key, key_places) = keys.0.iter().filter_map(|key| Some((key.value.clone()?, key.place.clone()))).unzip();
+        let (key, key_places) = self.key(step)?;
         let window = Window { key, tumbling, allowed_lateness, aggregate };
         Some(DraftKind::Window(WindowDraft { window, key_places, aggregate_places, late, complete }))
     }
@@ -211,7 +254,7 @@ impl<'a> Check<'a> {
         };
         let config = find("config").and_then(|at| at.value.clone()).unwrap_or(Json::Object(Default::default()));
         let place = plugin.place.clone();
-        let plugin = self.plugin(path, place.clone(), config, on_error, World::Aggregator)?;
+        let plugin = self.plugin(path, place.clone(), config, on_error, &[World::Aggregator])?;
         Some((Aggregate::Plugin(plugin), vec![place], true))
     }
 

@@ -9,20 +9,20 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::{
     Check,
-    wiring::{Draft, DraftKind, Sql, WindowDraft},
+    wiring::{Draft, DraftKind, KeyedDraft, Sql, WindowDraft},
 };
 use crate::{
     decode::{FieldPath, WantedField, columns::arrow_schema},
     job::{
         diagnostic::Diagnostic,
-        graph::{Aggregate, Plugin},
+        graph::{Aggregate, KeyedTransform, Plugin},
         interface::{PluginField, PluginOutput, type_name},
     },
+    state::codec::KeyCodec,
     transform::expression::{Expression, Problem, ProblemKind},
     window::{
         aggregate::Aggregate as _,
         built_in::{BuiltIn, Wanted},
-        key::KeyCodec,
     },
 };
 
@@ -108,6 +108,7 @@ impl Check<'_> {
                     plugin.interface.outputs.iter().map(|output| Columns::Known(output_schema(output))).collect();
                 Typed { outputs, reads: Reads { fields, ..Reads::default() } }
             }
+            Some(DraftKind::KeyedTransform(keyed)) => self.keyed(keyed, input),
             Some(DraftKind::Window(window)) => self.windowed(window, input),
             Some(DraftKind::Sink(_, key)) => {
                 let place = draft.from.first().map_or(draft.place.clone(), |(_, place)| place.clone());
@@ -226,6 +227,40 @@ impl Check<'_> {
             read.push((wish.path.clone(), None));
         }
         read
+    }
+
+    fn keyed(&self, draft: &KeyedDraft, input: &Columns) -> Typed {
+        let KeyedTransform { key, plugin } = &draft.transform;
+        let mut fields = self.wishes(plugin, input, &draft.place);
+        let found: Vec<Option<FieldRef>> =
+            key.iter().zip(&draft.key_places).map(|(name, place)| self.key_field(input, name, place)).collect();
+        self.fits_key(plugin, &found, draft);
+        fields.extend(key.iter().map(|name| (name.clone(), None)));
+        let outputs = plugin.interface.outputs.iter().map(|output| Columns::Known(output_schema(output))).collect();
+        Typed { outputs, reads: Reads { fields, ..Reads::default() } }
+    }
+
+    /// The key fields that a plugin needs, against those that the step has.
+    fn fits_key(&self, plugin: &Plugin, found: &[Option<FieldRef>], draft: &KeyedDraft) {
+        let interface = &plugin.interface;
+        if interface.key.is_empty() {
+            return;
+        }
+        let needs: Vec<String> =
+            interface.key.iter().map(|field| format!("{} ({})", field.path, field.kind.name())).collect();
+        let needs = format!("the plugin `{}` needs a key of {}", interface.name, needs.join(", "));
+        if found.len() != interface.key.len() {
+            let message = format!("{needs}, and the step has {} key fields", found.len());
+            return self.report(Diagnostic::new("E0506", draft.place.clone(), message));
+        }
+        for ((wish, found), place) in interface.key.iter().zip(found).zip(&draft.key_places) {
+            if let Some(found) = found
+                && !wish.kind.takes(found.data_type())
+            {
+                let message = format!("{needs}, and `{}` is {}", found.name(), type_name(found.data_type()));
+                self.report(Diagnostic::new("E0506", place.clone(), message));
+            }
+        }
     }
 
     fn windowed(&self, draft: &WindowDraft, input: &Columns) -> Typed {

@@ -6,7 +6,7 @@ use super::{Check, typing::Columns};
 use crate::job::{
     diagnostic::Diagnostic,
     file::read::{At, OneOrMore},
-    graph::{Edge, Plugin, SinkKind, Source, Window},
+    graph::{Edge, KeyedTransform, Plugin, SinkKind, Source, Window},
 };
 
 /// A node on its way into the graph. Without a kind it had mistakes, and still has a name that others may use.
@@ -25,6 +25,7 @@ pub enum DraftKind<'a> {
     Filter(Sql),
     Select(Vec<(String, Sql)>),
     Transform(Plugin, Range<usize>),
+    KeyedTransform(KeyedDraft),
     Window(WindowDraft),
     Sink(SinkKind, Option<&'a At<String>>),
 }
@@ -32,6 +33,14 @@ pub enum DraftKind<'a> {
 /// An expression and where its text stands.
 pub struct Sql {
     pub text: String,
+    pub place: Range<usize>,
+}
+
+/// A step with a plugin and state by key.
+pub struct KeyedDraft {
+    pub transform: KeyedTransform,
+    pub key_places: Vec<Range<usize>>,
+    /// of the plugin
     pub place: Range<usize>,
 }
 
@@ -60,7 +69,8 @@ impl<'a> Draft<'a> {
     pub fn outputs(&self) -> Option<Vec<&str>> {
         Some(match self.kind.as_ref()? {
             DraftKind::Source(..) | DraftKind::Filter(_) | DraftKind::Select(_) => vec![""],
-            DraftKind::Transform(plugin, _) => {
+            DraftKind::Transform(plugin, _)
+            | DraftKind::KeyedTransform(KeyedDraft { transform: KeyedTransform { plugin, .. }, .. }) => {
                 plugin.interface.outputs.iter().map(|output| output.name.as_str()).collect()
             }
             DraftKind::Window(draft) => vec!["", draft.late.as_str()],

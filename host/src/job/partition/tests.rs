@@ -214,7 +214,7 @@ impl Step for Counter {
         delta.put(count_row(), self.0.to_be_bytes().to_vec());
     }
 
-    fn restore(&mut self, store: &dyn StateStore, _: HashRange, _: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &Arc<dyn StateStore>, _: HashRange, _: Option<i64>) -> Result<()> {
         self.0 = store.get(&count_row())?.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
         Ok(())
     }
