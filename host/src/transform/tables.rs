@@ -73,6 +73,8 @@ pub struct Tables {
     clean_bytes: usize,
     /// the keys of the batch, as slots
     keys: Vec<u32>,
+    /// those of them that were looked through for older versions by this batch
+    looked: Vec<u32>,
     now_ms: i64,
 }
 
@@ -95,6 +97,7 @@ impl Tables {
             touched: Default::default(),
             clean_bytes: 0,
             keys: Vec::new(),
+            looked: Vec::new(),
             now_ms: 0,
         }
     }
@@ -113,12 +116,16 @@ impl Tables {
             self.evict();
         }
         self.now_ms = now_ms;
+        self.looked.clear();
         self.keys = keys.iter().map(|key| slot_of(&mut self.slots, &mut self.by_key, key)).collect();
     }
 
     /// What the batch wrote counts.
     pub fn keep_batch(&mut self) {
         self.lower(BATCH, DIRTY);
+        for slot in std::mem::take(&mut self.looked) {
+            self.slots[slot as usize].is_present = true;
+        }
     }
 
     /// The epoch ends: adds what changed in it. What the last one changed is in the store by now.
@@ -148,7 +155,7 @@ impl Tables {
                 for table in 0..self.tables.len() as u32 {
                     self.old_of(slot, table, &mut found)?;
                 }
-                self.slots[slot as usize].is_present = true;
+                self.looked.push(slot);
             }
         }
         Ok(found)
@@ -429,3 +436,6 @@ impl Tables {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

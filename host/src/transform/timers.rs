@@ -178,3 +178,6 @@ impl Timers {
         key::state(&self.step, RowKind::Timer, self.codec.hash(key), key, 0, &sub_key)
     }
 }
+
+#[cfg(test)]
+mod tests;
