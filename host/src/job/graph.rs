@@ -288,6 +288,11 @@ pub struct KeyedTransform {
     pub key: Vec<String>,
     /// of the world `stateful-transformer` or `keyed-transformer`
     pub plugin: Plugin,
+    /// for each of the node's inputs the plugin's input that it goes to; none where there is but one
+    pub ports: Vec<usize>,
+    /// the columns that arrive, by input of the plugin
+    #[serde(serialize_with = "all_columns")]
+    pub input_schemas: Vec<SchemaRef>,
 }
 
 impl NodeKind {
@@ -305,6 +310,14 @@ impl NodeKind {
             Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
             Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),
             _ => None,
+        }
+    }
+
+    /// The number of the plugin's input that this one of the node's inputs goes to.
+    pub fn port(&self, input: usize) -> usize {
+        match self {
+            Self::KeyedTransform(keyed) => keyed.ports.get(input).copied().unwrap_or(0),
+            _ => 0,
         }
     }
 
@@ -467,8 +480,12 @@ impl Graph {
         for node in &mut job.nodes {
             node.input_schema = by_name(&node.input_schema);
             node.outputs.iter_mut().for_each(|output| output.schema = by_name(&output.schema));
-            if let NodeKind::Source(source) = &mut node.kind {
-                source.wanted = by_name(&source.wanted);
+            match &mut node.kind {
+                NodeKind::Source(source) => source.wanted = by_name(&source.wanted),
+                NodeKind::KeyedTransform(keyed) => {
+                    keyed.input_schemas.iter_mut().for_each(|schema| *schema = by_name(schema))
+                }
+                _ => {}
             }
             if let Some(plugin) = node.kind.plugin_mut() {
                 plugin.interface.digest.clear();
@@ -483,9 +500,12 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// Every (node, input index) that reads an output.
-    pub fn readers(&self, of: Edge) -> impl Iterator<Item = usize> {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&of)).map(|(index, _)| index)
+    /// Every node that reads an output, with the number of its plugin's input that it reads it by.
+    pub fn readers(&self, of: Edge) -> impl Iterator<Item = (usize, usize)> {
+        self.nodes.iter().enumerate().flat_map(move |(index, node)| {
+            let reads = node.inputs.iter().enumerate().filter(move |(_, edge)| **edge == of);
+            reads.map(move |(at, _)| (index, node.kind.port(at)))
+        })
     }
 }
 
@@ -532,6 +552,11 @@ fn columns<S: Serializer>(schema: &SchemaRef, to: S) -> Result<S::Ok, S::Error> 
             .iter()
             .map(|field| format!("{}: {}{}", field.name(), field.data_type(), optional(field.is_nullable()))),
     )
+}
+
+fn all_columns<S: Serializer>(schemas: &[SchemaRef], to: S) -> Result<S::Ok, S::Error> {
+    let name = |field: &arrow::datatypes::FieldRef| format!("{}: {}", field.name(), field.data_type());
+    to.collect_seq(schemas.iter().map(|schema| schema.fields().iter().map(name).collect::<Vec<_>>()))
 }
 
 fn function_name<S: Serializer>(function: &Function, to: S) -> Result<S::Ok, S::Error> {

@@ -11,7 +11,7 @@ use std::{
 use pelton_schema::Mode;
 use tokio::runtime::Handle;
 
-use super::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
+use super::{FieldKind, PluginField, PluginInput, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
 use crate::{
     decode::registry::{Found, Registered, Registry, Which},
     error::Kind,
@@ -61,6 +61,8 @@ impl PluginInspector for Inspector {
             };
             let field =
                 |f: &plugin::Field| PluginField { path: f.path.to_string(), kind: kind(f.kind), optional: f.optional };
+            let input =
+                |i: &plugin::Input| PluginInput { name: i.name.clone(), wants: i.fields.iter().map(field).collect() };
             let output = |o: &plugin::Output| PluginOutput {
                 name: o.name.clone(),
                 fields: o.fields.iter().map(field).collect(),
@@ -70,7 +72,7 @@ impl PluginInspector for Inspector {
                 name: manifest.name.clone(),
                 version: manifest.version.clone(),
                 digest: loaded.digest().to_owned(),
-                wants: manifest.input().fields.iter().map(field).collect(),
+                inputs: manifest.inputs.iter().map(input).collect(),
                 key: manifest.key.iter().map(field).collect(),
                 outputs: manifest.outputs.iter().map(output).collect(),
             })

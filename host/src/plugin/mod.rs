@@ -184,9 +184,13 @@ impl Plugin {
     }
 
     async fn manifest(&self, context: &Context) -> Result<Manifest> {
+        let most_inputs = match self.world() {
+            World::StatefulTransformer => describe::MOST_INPUTS,
+            _ => 1,
+        };
         let described = self.instance(context.clone()).describe(&context.config).await;
         described
-            .and_then(|manifest| describe::check(manifest).map_err(|what| Failure::Invalid { what }))
+            .and_then(|manifest| describe::check(manifest, most_inputs).map_err(|what| Failure::Invalid { what }))
             .map_err(|failure| Error::new(Kind::Config, format!("step `{}`: describe: {failure}", context.step)))
     }
 }

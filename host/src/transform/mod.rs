@@ -39,6 +39,12 @@ pub trait Step {
     /// Takes a batch.
     fn process<'a>(&'a mut self, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>>;
 
+    /// Takes a batch by one of several inputs.
+    fn receive<'a>(&'a mut self, port: usize, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        debug_assert_eq!(port, 0, "a step with one input");
+        self.process(input, out)
+    }
+
     /// The input's watermark has come to `watermark_us`; fires what is due. Returns the step's output watermark.
     fn advance<'a>(&'a mut self, watermark_us: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<i64>> {
         let _ = out;

@@ -40,15 +40,23 @@ const MOST_MIGRATED: usize = 4096;
 pub struct Stateful {
     name: Arc<str>,
     plugin: StatefulInstance,
-    codec: KeyCodec,
-    /// for each field that the plugin wants, its column in what arrives
-    columns: Vec<usize>,
+    /// one an input of the plugin; their keys are of the same types
+    ports: Vec<Port>,
     /// one an output, for ids
     branches: Vec<Branch>,
     tables: Arc<Mutex<Tables>>,
     timers: Timers,
     clock: Arc<dyn Clock>,
     watermark_us: i64,
+}
+
+/// One input of the plugin.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// the key of what arrives
+    pub codec: KeyCodec,
+    /// for each field that the plugin wants of it, its column in what arrives
+    pub columns: Vec<usize>,
 }
 
 /// The distinct keys of some rows, and which each of them has.
@@ -58,29 +66,24 @@ struct Keys {
 }
 
 impl Stateful {
-    /// The step of this name; `columns` says which column of the input each wanted field is.
-    pub fn new(
-        step: &str,
-        plugin: StatefulInstance,
-        codec: KeyCodec,
-        columns: Vec<usize>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// The step of this name. `Kind::Internal` where it has no input.
+    pub fn new(step: &str, plugin: StatefulInstance, ports: Vec<Port>, clock: Arc<dyn Clock>) -> Result<Self> {
         let name: Arc<str> = Arc::from(step);
+        let first = ports.first().ok_or_else(|| Error::new(Kind::Internal, format!("step {step} has no input")))?;
+        let codec = first.codec.clone();
         let branches = (0..plugin.manifest().outputs.len()).map(|output| Branch::new(step, output)).collect();
         let store = Arc::new(crate::state::memory::MemoryStore::default());
         let tables = Tables::new(name.clone(), codec.clone(), plugin.manifest().tables.clone(), store);
-        Self {
-            timers: Timers::new(name.clone(), codec.clone()),
+        Ok(Self {
+            timers: Timers::new(name.clone(), codec),
             tables: Arc::new(Mutex::new(tables)),
             name,
             plugin,
-            codec,
-            columns,
+            ports,
             branches,
             clock,
             watermark_us: MIN_US,
-        }
+        })
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -98,8 +101,9 @@ impl Stateful {
                 })
             })
             .collect();
-        let schema = Arc::new(Schema::new(self.codec.fields().to_vec()));
-        let columns = self.codec.decode(distinct.iter().copied())?;
+        let codec = &self.ports[0].codec;
+        let schema = Arc::new(Schema::new(codec.fields().to_vec()));
+        let columns = codec.decode(distinct.iter().copied())?;
         let fields = RecordBatch::try_new(schema, columns).map_err(|e| internal(&e))?;
         Ok(Keys { set: Arc::new(KeySet { bytes: distinct.into_iter().collect(), fields }), of_row })
     }
@@ -128,15 +132,16 @@ impl Stateful {
         Ok((Keyed { keys: set.clone(), index: of_row, state }, set))
     }
 
-    async fn run(&mut self, mut input: Batch, out: &mut Outputs) -> Result<()> {
-        let cells = self.codec.encode(&input.fields);
-        let fields = input.fields.project(&self.columns).map_err(|e| internal(&e))?;
+    async fn run(&mut self, port: usize, mut input: Batch, out: &mut Outputs) -> Result<()> {
+        let Port { codec, columns } = &self.ports[port];
+        let cells = codec.encode(&input.fields);
+        let fields = input.fields.project(columns).map_err(|e| internal(&e))?;
         let call = call(&*self.clock, &input);
         let (keyed, keys) = self.ready(&cells, &call).await?;
         // The batch as the plugin sees it, and back: nothing of it is copied.
         let whole = std::mem::replace(&mut input.fields, fields);
-        let done =
-            self.asked(&cells, &call, keyed, async |plugin, keyed| plugin.process(&call, 0, &input, keyed).await);
+        let done = self
+            .asked(&cells, &call, keyed, async |plugin, keyed| plugin.process(&call, port as u32, &input, keyed).await);
         let done = done.await?;
         input.fields = whole;
         self.deliver(done, &keys, input, emitted_rows, out);
@@ -277,7 +282,11 @@ fn internal(e: &arrow::error::ArrowError) -> Error {
 
 impl Step for Stateful {
     fn process<'a>(&'a mut self, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
-        Box::pin(self.run(input, out))
+        Box::pin(self.run(0, input, out))
+    }
+
+    fn receive<'a>(&'a mut self, port: usize, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        Box::pin(self.run(port, input, out))
     }
 
     fn advance<'a>(&'a mut self, watermark_us: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<i64>> {

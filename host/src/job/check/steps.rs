@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     Check,
     quantity::duration,
-    wiring::{Draft, DraftKind, KeyedDraft, Sql, WindowDraft},
+    wiring::{Draft, DraftKind, KeyedDraft, Names, Sql, WindowDraft},
 };
 use crate::job::{
     diagnostic::Diagnostic,
@@ -39,12 +39,12 @@ impl<'a> Check<'a> {
         let text = name.value.as_ref()?;
         self.name(text, &name.place);
         let raw = step.value.as_ref();
-        let kind = raw.and_then(|raw| self.action(raw, &name.place));
-        let from = raw.map_or(Vec::new(), |raw| self.from(&raw.from, &name.place));
+        let (from, into) = raw.map_or_else(Default::default, |raw| self.step_from(raw, &name.place));
+        let kind = raw.and_then(|raw| self.action(raw, &name.place, &into));
         Some(Draft::new(text, name.place.clone(), kind, from))
     }
 
-    fn action(&self, step: &'a raw::Step, owner: &Range<usize>) -> Option<DraftKind<'a>> {
+    fn action(&self, step: &'a raw::Step, owner: &Range<usize>, into: &Names<'a>) -> Option<DraftKind<'a>> {
         let keys = [
             ("filter", step.filter.as_ref().map(|at| &at.place)),
             ("select", step.select.as_ref().map(|at| &at.place)),
@@ -52,6 +52,10 @@ impl<'a> Check<'a> {
             ("aggregate", step.aggregate.as_ref().map(|at| &at.place)),
         ];
         let action = self.exactly_one("a step", owner, &keys)?;
+        if let (true, Some((_, place))) = (action != 2, into.first()) {
+            let mistake = Diagnostic::new("E0507", place.clone(), "only plugins have inputs by name");
+            self.report(mistake.help("name one source or step, or a list of them"));
+        }
         if action < 3 {
             self.only_with_aggregate(step, action == 2);
         }
@@ -66,15 +70,26 @@ impl<'a> Check<'a> {
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
                 let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
-                self.transform(step, plugin, transform.plugin.as_ref()?.place.clone())
+                self.transform(step, plugin, transform.plugin.as_ref()?.place.clone(), into)
             }
             _ => self.window(step, owner),
         }
     }
 
     /// A plugin with state needs a key, and any other has none.
-    fn transform(&self, step: &'a raw::Step, plugin: Plugin, place: Range<usize>) -> Option<DraftKind<'a>> {
+    fn transform(
+        &self,
+        step: &'a raw::Step,
+        plugin: Plugin,
+        place: Range<usize>,
+        into: &Names<'a>,
+    ) -> Option<DraftKind<'a>> {
         let (name, has_state) = (&plugin.interface.name, plugin.interface.world != World::Transformer);
+        if let (false, Some((_, place))) = (has_state, into.first()) {
+            let mistake =
+                Diagnostic::new("E0507", place.clone(), format!("the plugin `{name}` has one input, without a name"));
+            self.report(mistake.help("name one source or step, or a list of them"));
+        }
         match (has_state, self.key(step)) {
             (false, None) => Some(DraftKind::Transform(plugin, place)),
             (false, Some(_)) => {
@@ -93,10 +108,46 @@ impl<'a> Check<'a> {
                 None
             }
             (true, Some((key, key_places))) => {
-                let transform = KeyedTransform { key, plugin };
+                let ports = self.ports(&plugin, &place, into)?;
+                let transform = KeyedTransform { key, plugin, ports, input_schemas: Vec::new() };
                 Some(DraftKind::KeyedTransform(KeyedDraft { transform, key_places, place }))
             }
         }
+    }
+
+    /// For each of `from` the number of the plugin's input; none at all where it has but one.
+    fn ports(&self, plugin: &Plugin, place: &Range<usize>, into: &Names<'a>) -> Option<Vec<usize>> {
+        let inputs: Vec<&str> = plugin.interface.inputs.iter().map(|input| input.name.as_str()).collect();
+        let name = &plugin.interface.name;
+        if into.is_empty() && inputs.len() > 1 {
+            let message = format!(
+                "the plugin `{name}` has the inputs {}, and `from` does not say which is which",
+                inputs.join(", ")
+            );
+            let example: Vec<String> = inputs.iter().map(|input| format!("{input}: STEP")).collect();
+            let mistake = Diagnostic::new("E0507", place.clone(), message);
+            self.report(mistake.help(format!("write `from: {{ {} }}`", example.join(", "))));
+            return None;
+        }
+        let mut ports = Vec::new();
+        for (input, place) in into {
+            match inputs.iter().position(|known| known == input) {
+                Some(port) => ports.push(port),
+                None => {
+                    let message = format!("the plugin `{name}` has no input `{input}`");
+                    self.report(
+                        Diagnostic::new("E0507", place.clone(), message).suggest(input, inputs.iter().copied()),
+                    );
+                    return None;
+                }
+            }
+        }
+        if let Some(missing) = (0..inputs.len()).find(|port| !into.is_empty() && !ports.contains(port)) {
+            let message = format!("nothing goes to the input `{}` of the plugin `{name}`", inputs[missing]);
+            self.report(Diagnostic::new("E0507", place.clone(), message).help("name it in `from`"));
+            return None;
+        }
+        Some(ports)
     }
 
     /// The fields of the key and their places; none where there is no `key`.
