@@ -25,7 +25,7 @@ use crate::{
         registry::{Found, Registry},
     },
     error::{Error, Kind, Result},
-    plugin::{Context, Identity, Manifest, Plugins},
+    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugins},
     sink::{
         Sink,
         avro::Encoder,
@@ -57,6 +57,9 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 /// Makes the sink of a `memory:` node.
 pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 
+/// Makes what runs in place of a plugin with state.
+pub type MakePlugin = Arc<dyn Fn() -> Box<dyn KeyedPlugin> + Send + Sync>;
+
 /// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
 #[derive(Clone, Default)]
 pub struct Given {
@@ -64,6 +67,8 @@ pub struct Given {
     pub sources: BTreeMap<String, Arc<dyn Source>>,
     /// sinks
     pub sinks: BTreeMap<String, MakeSink>,
+    /// in place of the plugins with state of these steps
+    pub plugins: BTreeMap<String, MakePlugin>,
 }
 
 /// What building needs from around it.
@@ -371,8 +376,13 @@ impl Builder<'_> {
 
     async fn stateful(&self, node: &graph::Node, transform: &graph::KeyedTransform) -> Result<Stateful> {
         let graph::KeyedTransform { key, plugin, input_schemas, .. } = transform;
-        let loaded = self.plugins.load(&plugin.path).await?;
-        let instance = loaded.stateful(self.context(node, plugin)).await?;
+        let instance: Box<dyn KeyedPlugin> = match self.given.and_then(|given| given.plugins.get(&node.name)) {
+            Some(make) => make(),
+            None => {
+                let loaded = self.plugins.load(&plugin.path).await?;
+                Box::new(loaded.stateful(self.context(node, plugin)).await?)
+            }
+        };
         refuse_unused(instance.manifest())?;
         let port = |(port, schema): (usize, &SchemaRef)| {
             Ok(Port { codec: self.codec(node, schema, key)?, columns: columns_of(schema, plugin, port)? })

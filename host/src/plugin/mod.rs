@@ -51,7 +51,7 @@ pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
-pub use stateful::{Due, Keyed, Outdated, StatefulInstance};
+pub use stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
 pub use transformer::TransformerInstance;
 
 /// Where an instance works.

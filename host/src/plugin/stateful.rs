@@ -8,6 +8,7 @@
 use std::{
     fmt,
     ops::Range,
+    pin::Pin,
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -57,6 +58,37 @@ pub struct Outdated {
     pub value: Vec<u8>,
 }
 
+/// What runs over keyed state: a plugin, or a program's own where there is none.
+pub trait KeyedPlugin {
+    /// What it says of itself.
+    fn manifest(&self) -> &Manifest;
+
+    /// Calls with a batch of this input, whose fields are exactly those that the manifest wants of it, in its order; when it fails, finds the
+    /// records at fault and processes the others.
+    fn process<'a>(
+        &'a mut self,
+        call: &'a Call,
+        input: u32,
+        batch: &'a Batch,
+        keyed: &'a Keyed,
+    ) -> Calling<'a, Bisected>;
+
+    /// Calls with timers that are due, as with records.
+    fn fire<'a>(&'a mut self, call: &'a Call, due: &'a Due, keyed: &'a Keyed) -> Calling<'a, Bisected>;
+
+    /// Values of one table and version in the form of the present version; none deletes one.
+    fn migrate<'a>(
+        &'a mut self,
+        call: &'a Call,
+        table: u32,
+        from: u32,
+        values: &'a [Outdated],
+    ) -> Calling<'a, Vec<Option<Vec<u8>>>>;
+}
+
+/// A call under way; steps of a partition share one thread, so it need not be `Send`.
+pub type Calling<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
+
 /// A copy of a plugin with state. It is started by its first call and replaced after a failure.
 pub struct StatefulInstance {
     instance: Instance,
@@ -90,25 +122,7 @@ impl StatefulInstance {
         self.instance.take_metrics()
     }
 
-    /// Calls with a batch of this input, whose fields are exactly those that the manifest wants of it, in its order; when it fails, finds the
-    /// records at fault and processes the others.
-    pub async fn process(
-        &mut self,
-        call: &Call,
-        input: u32,
-        batch: &Batch,
-        keyed: &Keyed,
-    ) -> Result<Bisected, Failure> {
-        bisect::process(Records { plugin: self, call, input, batch, keyed }).await
-    }
-
-    /// Calls with timers that are due, as with records.
-    pub async fn fire(&mut self, call: &Call, due: &Due, keyed: &Keyed) -> Result<Bisected, Failure> {
-        bisect::process(Timers { plugin: self, call, due, keyed }).await
-    }
-
-    /// Values of one table and version in the form of the present version; none deletes one.
-    pub async fn migrate(
+    async fn migrated(
         &mut self,
         call: &Call,
         table: u32,
@@ -126,6 +140,36 @@ impl StatefulInstance {
         let refused = |why: String| types::Failure::Fatal(format!("it cannot migrate version {from}: {why}"));
         let migrated = self.instance.end(running, answer.map(|answer| answer.map_err(refused)))?;
         lift::optional(migrated, values.len()).map_err(|what| self.instance.broke(what))
+    }
+}
+
+impl KeyedPlugin for StatefulInstance {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn process<'a>(
+        &'a mut self,
+        call: &'a Call,
+        input: u32,
+        batch: &'a Batch,
+        keyed: &'a Keyed,
+    ) -> Calling<'a, Bisected> {
+        Box::pin(bisect::process(Records { plugin: self, call, input, batch, keyed }))
+    }
+
+    fn fire<'a>(&'a mut self, call: &'a Call, due: &'a Due, keyed: &'a Keyed) -> Calling<'a, Bisected> {
+        Box::pin(bisect::process(Timers { plugin: self, call, due, keyed }))
+    }
+
+    fn migrate<'a>(
+        &'a mut self,
+        call: &'a Call,
+        table: u32,
+        from: u32,
+        values: &'a [Outdated],
+    ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
+        Box::pin(self.migrated(call, table, from, values))
     }
 }
 

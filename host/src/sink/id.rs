@@ -156,6 +156,17 @@ mod tests {
         }))
     }
 
+    fn timers() -> Origin {
+        Origin::Timers(Arc::new(Timers {
+            step: "logins".into(),
+            key: [&b"JFK"[..]; 3].into_iter().collect::<Cells>(),
+            tag: [&b"quiet"[..], b"quiet", b""].into_iter().collect::<Cells>(),
+            in_event_time: vec![true, false, true],
+            at_ms: vec![1000, 1000, -1],
+            number: vec![0, 0, 2],
+        }))
+    }
+
     fn text(ids: Vec<Id>) -> Vec<String> {
         ids.iter().map(Id::to_string).collect()
     }
@@ -165,12 +176,15 @@ mod tests {
         let ids = Ids::new("job", "out");
         assert_eq!(text(ids.of(&batch(records(), vec![0, 1, 1], vec![0, 0, 1]))), RECORD_IDS);
         assert_eq!(text(ids.of(&batch(firings(), vec![0], vec![0]))), FIRING_IDS);
+        assert_eq!(text(ids.of(&batch(timers(), vec![0, 1, 2], vec![0, 0, 7]))), TIMER_IDS);
     }
 
     // computed apart from this code, from the rule in the header
     const RECORD_IDS: [&str; 3] =
         ["601bfb611815a86bae457d470b9cfa06", "853c78971391c7d50637d25b48b01a8f", "0f731bf5d1c375a1988b0b1f2383a2a4"];
     const FIRING_IDS: [&str; 1] = ["04893c17a09895d52fe8d4f2ab532f00"];
+    const TIMER_IDS: [&str; 3] =
+        ["59a0a6039494a4b9e77c50823d8d7096", "c267a464c182874d3b16f4e4412129c5", "0e16238ec26219a9988cc23763f0f401"];
 
     #[test]
     fn an_id_does_not_depend_on_the_batch_but_on_job_and_sink() {

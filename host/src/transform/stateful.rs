@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::{self, Clock},
     error::{Error, Kind, Result},
-    plugin::{Bisected, Call, Due, Emitted, Failure, KeySet, Keyed, SharedState, StatefulInstance, TimerOps},
+    plugin::{Bisected, Call, Due, Emitted, Failure, KeySet, Keyed, KeyedPlugin, SharedState, TimerOps},
     random,
     record::{self, Batch, Branch, Cells, MIN_US, Origin},
     state::{Delta, HashRange, StateStore, codec::KeyCodec},
@@ -39,7 +39,7 @@ const MOST_MIGRATED: usize = 4096;
 /// A plugin with state in the graph.
 pub struct Stateful {
     name: Arc<str>,
-    plugin: StatefulInstance,
+    plugin: Box<dyn KeyedPlugin>,
     /// one an input of the plugin; their keys are of the same types
     ports: Vec<Port>,
     /// one an output, for ids
@@ -67,7 +67,7 @@ struct Keys {
 
 impl Stateful {
     /// The step of this name. `Kind::Internal` where it has no input.
-    pub fn new(step: &str, plugin: StatefulInstance, ports: Vec<Port>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(step: &str, plugin: Box<dyn KeyedPlugin>, ports: Vec<Port>, clock: Arc<dyn Clock>) -> Result<Self> {
         let name: Arc<str> = Arc::from(step);
         let first = ports.first().ok_or_else(|| Error::new(Kind::Internal, format!("step {step} has no input")))?;
         let codec = first.codec.clone();
@@ -154,11 +154,11 @@ impl Stateful {
         cells: &Cells,
         call: &Call,
         mut keyed: Keyed,
-        ask: impl AsyncFn(&mut StatefulInstance, &Keyed) -> std::result::Result<Bisected, Failure>,
+        ask: impl AsyncFn(&mut dyn KeyedPlugin, &Keyed) -> std::result::Result<Bisected, Failure>,
     ) -> Result<Bisected> {
         let mut attempt = 0;
         loop {
-            match ask(&mut self.plugin, &keyed).await {
+            match ask(&mut *self.plugin, &keyed).await {
                 Ok(done) => return Ok(done),
                 Err(Failure::Retry(why)) if attempt < RETRIES => {
                     tracing::warn!("the plugin asks to be called again: {why}");
