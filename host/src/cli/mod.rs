@@ -19,6 +19,7 @@ pub mod explain;
 pub mod kinesis;
 pub mod leases;
 pub mod new;
+pub mod plugin;
 mod reference;
 pub mod run;
 pub mod schema;
@@ -49,6 +50,8 @@ enum Command {
     Leases(leases::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
+    /// Look at a plugin before it is deployed
+    Plugin(plugin::Arguments),
     /// Look at running workers: who holds what, how far it is, what an epoch takes
     Top(top::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
+        Command::Plugin(arguments) => plugin::plugin(&arguments),
         Command::Top(arguments) => top::top(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),

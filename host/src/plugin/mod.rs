@@ -141,6 +141,11 @@ impl Plugin {
         self.package.world
     }
 
+    /// The interfaces that it asks the host for, with versions.
+    pub fn imports(&self) -> &[String] {
+        &self.package.imports
+    }
+
     /// What it says of itself under this config (JSON).
     pub async fn describe(&self, config: &str) -> Result<Manifest> {
         let context = Context { config: config.into(), job: "describe".into(), step: "describe".into(), generation: 0 };

@@ -47,6 +47,7 @@ pub(super) struct Package {
     pub(super) world: World,
     pub(super) pre: InstancePre<Guest>,
     pub(super) exports: Indices,
+    pub(super) imports: Vec<String>,
     /// keeps the ticker going
     pub(super) engine: Arc<Engine>,
 }
@@ -156,7 +157,8 @@ fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, 
     let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
     let pre = linker.instantiate_pre(component).map_err(words)?;
     let exports = Indices::new(&pre, world).map_err(words)?;
-    Ok(Package { digest, world, exports, pre, engine: engine.clone() })
+    let imports = component.component_type().imports(&engine.inner).map(|(name, _)| name.to_owned()).collect();
+    Ok(Package { digest, world, exports, imports, pre, engine: engine.clone() })
 }
 
 /// An interface's name without its version, and the version.
