@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("planted", &[]),
     ("source", &[]),
     ("decode", &["source::Pending"]),
-    ("transform", &["state::Delta", "state::HashRange", "state::StateStore", "plugin"]),
+    ("transform", &["state", "plugin"]),
     (
         "window",
         &[
