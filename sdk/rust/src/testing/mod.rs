@@ -6,6 +6,7 @@
 //! they must agree: that is what the host may do too. `cases` runs the folders of a plugin.
 
 mod batch;
+pub(crate) mod memory;
 mod cases;
 mod results;
 
