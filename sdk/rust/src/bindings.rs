@@ -137,5 +137,5 @@ pub mod enrich {
 }
 
 pub use aggregate::exports::pelton::plugin::aggregate as aggregate_types;
-pub use enrich::exports::pelton::plugin::enrich as enrich_types;
 pub use base::pelton::plugin::{log, metrics, types};
+pub use enrich::exports::pelton::plugin::enrich as enrich_types;

@@ -216,7 +216,9 @@ macro_rules! export_stateful {
         const _: () = $crate::export::is_stateful::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes, Processed};
+            use $crate::bindings::types::{
+                Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes, Processed,
+            };
             use $crate::worlds::stateful::RunsStateful;
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
@@ -253,12 +255,12 @@ macro_rules! export_stateful {
                             RunsStateful::migrate(plugin, table, from, value)
                         })
                     })
-                }
-            }
+        }
+    }
     $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
     $crate::bindings::transform::export_transform!(Exports with_types_in $crate::bindings::transform);
-    $crate::bindings::timers::export_timers!(Exports with_types_in $crate::bindings::timers);
-    $crate::bindings::migrate::export_migrate!(Exports with_types_in $crate::bindings::migrate);
+            $crate::bindings::timers::export_timers!(Exports with_types_in $crate::bindings::timers);
+            $crate::bindings::migrate::export_migrate!(Exports with_types_in $crate::bindings::migrate);
         };
     };
 }
@@ -271,8 +273,8 @@ macro_rules! export_keyed {
         const _: () = $crate::export::is_keyed::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes};
             use $crate::bindings::keyed::exports::pelton::plugin::keyed::KeyedOutput;
+            use $crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes};
             use $crate::worlds::keyed::RunsKeyed;
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
@@ -322,8 +324,8 @@ macro_rules! export_enricher {
         const _: () = $crate::export::is_enricher::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, OptionalBytes};
             use $crate::bindings::enrich_types::{Completed, Request, Response};
+            use $crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, OptionalBytes};
             use $crate::worlds::enrich::RunsEnricher;
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };

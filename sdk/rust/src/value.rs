@@ -274,9 +274,7 @@ pub fn take(column: &Column, rows: &[u32]) -> Column {
         Values::Text(v) => Values::Text(strings(v)),
         Values::Binary(v) => Values::Binary(strings(v)),
         Values::Json(v) => Values::Json(strings(v)),
-        Values::Decimal(v) => {
-            Values::Decimal(DecimalColumn { unscaled: strings(&v.unscaled), scale: v.scale })
-        }
+        Values::Decimal(v) => Values::Decimal(DecimalColumn { unscaled: strings(&v.unscaled), scale: v.scale }),
     };
     let null =
         if column.null.is_empty() { Vec::new() } else { rows.iter().map(|row| column.null[pick(row)]).collect() };
@@ -297,7 +295,8 @@ mod tests {
         let column = builder.finish();
         let Values::Decimal(DecimalColumn { unscaled, scale }) = column.values else { panic!("not a decimal") };
         let cell = |ends: &[u32]| &unscaled.data[ends[0] as usize..ends[1] as usize];
-        let numbers: Vec<_> = unscaled.offsets.windows(2).map(cell).map(|unscaled| Decimal { unscaled, scale }.unscaled_i128()).collect();
+        let numbers: Vec<_> =
+            unscaled.offsets.windows(2).map(cell).map(|unscaled| Decimal { unscaled, scale }.unscaled_i128()).collect();
         assert_eq!((scale, numbers), (4, vec![Some(-15_000), Some(70_000), Some(123_456), Some(0)]));
         assert_eq!(column.null, [0, 0, 0, 1]);
     }

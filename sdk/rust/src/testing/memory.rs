@@ -3,6 +3,9 @@
 //! The rule: one memory a thread is open at a time, for one call; the door of `state::host` leads to it. What a call that failed wrote is not
 //! taken back: a test ends there.
 
+use super::keyed::column;
+use crate::bindings::types::BytesColumn;
+use crate::cell::Bytes;
 use crate::state::host::Page;
 use crate::state::timers::TimeDomain;
 use std::cell::RefCell;
@@ -79,6 +82,25 @@ impl Memory {
         Page { entries, more }
     }
 
+    /// The states of a call with these keys, an empty cell where there is none.
+    pub fn states(&mut self, keys: Vec<Vec<u8>>) -> BytesColumn {
+        self.keys = keys;
+        let states: Vec<_> = (0..self.keys.len() as u32).map(|key| self.get(0, key, &[]).unwrap_or_default()).collect();
+        column(states.iter().map(Vec::as_slice))
+    }
+
+    /// The states that came back, in the order of the keys; an empty one deletes.
+    pub fn put_states(&mut self, states: &BytesColumn) -> Result<(), String> {
+        let count = self.keys.len();
+        let cells =
+            Bytes::open(states, count).ok_or_else(|| format!("there are {count} keys, and not as many states"))?;
+        for key in 0..count {
+            let state = cells.get(key);
+            self.put(0, key as u32, &[], (!state.is_empty()).then_some(state));
+        }
+        Ok(())
+    }
+
     /// Sets a timer, or takes it away.
     pub fn set_timer(&mut self, domain: TimeDomain, key: &[u8], tag: &[u8], at_ms: Option<i64>) {
         let (timers, name) = (&mut self.timers[place_of(domain)], (key.to_vec(), tag.to_vec()));
@@ -88,8 +110,8 @@ impl Memory {
         };
     }
 
-    /// Takes the timers that are due, the earliest first, at most so many.
-    pub fn take_due(&mut self, domain: TimeDomain, reached_ms: i64, most: usize) -> Vec<Due> {
+    /// Takes the timers that are due, the earliest first.
+    pub fn take_due(&mut self, domain: TimeDomain, reached_ms: i64) -> Vec<Due> {
         let timers = &mut self.timers[place_of(domain)];
         let mut due: Vec<Due> = timers
             .iter()
@@ -97,7 +119,6 @@ impl Memory {
             .map(|((key, tag), at_ms)| (*at_ms, key.clone(), tag.clone()))
             .collect();
         due.sort();
-        due.truncate(most);
         for (_, key, tag) in &due {
             timers.remove(&(key.clone(), tag.clone()));
         }

@@ -6,9 +6,7 @@
 
 use super::stateful::processed;
 use crate::bindings::keyed::exports::pelton::plugin::keyed::KeyedOutput;
-use crate::bindings::types::{
-    Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, Table,
-};
+use crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, Table};
 use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{Out, Output};

@@ -4,7 +4,9 @@
 //! that fails leaves nothing, and is repeated in parts.
 //! Left to others: tables (`state::table`), timers (`state::timers`).
 
-use crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, OptionalBytes, Processed};
+use crate::bindings::types::{
+    Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, OptionalBytes, Processed,
+};
 use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{self, Out, Output};
