@@ -191,7 +191,7 @@ impl<C: Stored> Answers<C> {
 }
 
 /// An `Enricher` as the export wants it.
-pub struct TypedEnricher<T>(T);
+pub struct TypedEnricher<T>(pub T);
 
 /// What the export and the test helper run.
 pub trait RunsEnricher: Sized {

@@ -152,7 +152,7 @@ impl<'a, K: Key<'a>, S: Stored + Default> States<'a, K, S> {
 }
 
 /// A `KeyedTransformer` as the export wants it.
-pub struct TypedKeyed<T>(T);
+pub struct TypedKeyed<T>(pub T);
 
 /// What the export and the test helper run.
 pub trait RunsKeyed: Sized {

@@ -127,7 +127,7 @@ impl<'a, K: Key<'a>, T: Tables> Keys<'a, K, T> {
 }
 
 /// A `StatefulTransformer` as the export wants it.
-pub struct TypedStateful<T>(T);
+pub struct TypedStateful<T>(pub T);
 
 /// What the export and the test helper run.
 pub trait RunsStateful: Sized {

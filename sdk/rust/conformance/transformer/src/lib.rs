@@ -75,7 +75,8 @@ struct Conformance(Settings);
 const LAST_MOMENT: Timestamp = Timestamp(253_402_300_799_999_999);
 /// 0001-01-01
 const FIRST_DAY: Date = Date(-719_162);
-const LEAST_PRICE: i128 = -79_228_162_514_264_337_593_543_950_335;
+/// 38 digits, as many as there are.
+const LEAST_PRICE: i128 = -(10i128.pow(38) - 1);
 
 impl Transformer for Conformance {
     type Config = Settings;
@@ -162,7 +163,7 @@ fn bounds<'a>(row: &Row<Asked<'a>>, out: &mut Out<Made<'a>>) {
         ratio: Some(-0.0),
         name: Some("ä€😀\0"),
         blob: Some(&[0x00, 0xff, 0x80]),
-        price: Some(Decimal { unscaled: &LEAST_PRICE.to_be_bytes(), scale: 0 }),
+        price: Some(Decimal { unscaled: &LEAST_PRICE.to_be_bytes(), scale: 18 }),
         at: Some(LAST_MOMENT),
         day: Some(FIRST_DAY),
         extra: Some(Json(r#"{"a":[1,null,"x"]}"#)),
