@@ -75,7 +75,8 @@ fn plugins_of_every_language_give_what_the_suite_expects() {
     let mut wrong = Vec::new();
     for (language, folder) in &languages {
         for case in cases() {
-            let world = WORLDS.iter().find(|world| name(&case).starts_with(*world)).expect("a case begins with its world");
+            let world =
+                WORLDS.iter().find(|world| name(&case).starts_with(*world)).expect("a case begins with its world");
             if !folder.join(format!("{world}.wasm")).is_file() {
                 wrong.push(format!("{language}: {} holds no {world}.wasm", folder.display()));
                 continue;

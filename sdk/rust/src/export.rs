@@ -255,12 +255,12 @@ macro_rules! export_stateful {
                             RunsStateful::migrate(plugin, table, from, value)
                         })
                     })
-        }
-    }
+                }
+            }
     $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
     $crate::bindings::transform::export_transform!(Exports with_types_in $crate::bindings::transform);
-            $crate::bindings::timers::export_timers!(Exports with_types_in $crate::bindings::timers);
-            $crate::bindings::migrate::export_migrate!(Exports with_types_in $crate::bindings::migrate);
+    $crate::bindings::timers::export_timers!(Exports with_types_in $crate::bindings::timers);
+    $crate::bindings::migrate::export_migrate!(Exports with_types_in $crate::bindings::migrate);
         };
     };
 }

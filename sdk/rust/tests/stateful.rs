@@ -278,7 +278,8 @@ fn a_state_follows_its_key() {
     let names = [(1, "a"), (2, "b"), (1, "c"), (1, ""), (1, "look"), (2, "look"), (3, "look"), (1, "later")];
     let mut rows: String = names.iter().map(|(key, name)| row(*key, name)).collect();
     rows += "{\"_watermark\":9}\n{\"_watermark\":10}\n{\"_watermark\":11}\n";
-    rows += &[(1, "forget"), (1, "d"), (1, "look"), (2, "forget"), (2, "look")].map(|(key, name)| row(key, name)).concat();
+    rows +=
+        &[(1, "forget"), (1, "d"), (1, "look"), (2, "forget"), (2, "look")].map(|(key, name)| row(key, name)).concat();
     let expected = [
         r#"{"_reject":{"index":3,"code":"nameless","message":"no name"}}"#,
         r#"{"key":1,"count":2,"names":"ac"}"#,
@@ -384,7 +385,8 @@ impl Enricher for Scores {
                     assert_eq!(answer.header("x-one"), Some("yes"));
                     ask.send(&row, Request::post("scores", "again").json(&row.name.into()), &"second".to_owned())?;
                 }
-                [answer] => out.emit(&row, Scored { name: row.name, score: format!("{} {:?}", answer.cookie, answer.answered()) }),
+                [answer] => out
+                    .emit(&row, Scored { name: row.name, score: format!("{} {:?}", answer.cookie, answer.answered()) }),
                 more => return Err(format!("{} answers", more.len()).into()),
             }
         }

@@ -65,7 +65,9 @@ impl Enricher for Conformance {
             match (row.op, answers.of(&row)) {
                 ("pass", _) => out.emit(&row, Told { name, status: None, text: None, rounds: 0 }),
                 ("reject", _) => out.reject(&row, "refused", format!("{} is refused", name.unwrap_or("null"))),
-                ("twice", [first]) if first.cookie == 1 && first.answered().is_some_and(|(status, _)| status == 200) => {
+                ("twice", [first])
+                    if first.cookie == 1 && first.answered().is_some_and(|(status, _)| status == 200) =>
+                {
                     ask.send(&row, score_of(&first.text()), &2)?;
                 }
                 (_, [answer]) => {
