@@ -42,7 +42,7 @@ fn new_plugins_build_and_run_outside_this_repository() {
     builds_and_runs("transformer", 48);
     builds_and_runs("aggregator", 16);
     builds_and_runs("keyed", 60);
-    builds_and_runs("stateful", 0);
+    builds_and_runs("stateful", 56);
 }
 
 #[test]

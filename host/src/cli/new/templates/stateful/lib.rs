@@ -16,6 +16,8 @@ struct Click {
 struct Visit {
     clicks: i64,
     cents: i64,
+    /// when it ends, unless a click comes before
+    end_ms: i64,
 }
 
 /// What is kept: one value a key here; `Map<SubKey, Value>` holds many.
@@ -72,14 +74,19 @@ impl StatefulTransformer for Plugin {
                 out.reject(&click, "negative_amount", format!("amount is {}", click.amount));
                 continue;
             }
-            let key = keys.of(&click);
-            key.visit.update(|visit| {
-                visit.clicks += 1;
-                visit.cents += (click.amount * 100.0).round() as i64;
-            })?;
+            let (key, at_ms) = (keys.of(&click), click.at.0 / 1000);
+            let mut visit = key.visit.get()?.unwrap_or_default();
+            // Its timer has not fired yet where this click came in the same batch.
+            if visit.clicks > 0 && visit.end_ms <= at_ms {
+                out.emit(&click, Ended { ad: key.key, clicks: visit.clicks, cents: visit.cents });
+                visit = Visit::default();
+            }
+            visit.clicks += 1;
+            visit.cents += (click.amount * 100.0).round() as i64;
+            visit.end_ms = visit.end_ms.max(at_ms + i64::from(self.0.quiet_s) * 1000);
             // There is one timer of this name a key: a later click moves it.
-            let end_ms = click.at.0 / 1000 + i64::from(self.0.quiet_s) * 1000;
-            key.timers.set(TimeDomain::EventTime, "end", end_ms);
+            key.timers.set(TimeDomain::EventTime, "end", visit.end_ms);
+            key.visit.put(visit);
         }
         Ok(())
     }
@@ -92,7 +99,7 @@ impl StatefulTransformer for Plugin {
     ) -> Result<(), Failure> {
         for timer in timers {
             let key = keys.of(&timer);
-            if let Some(Visit { clicks, cents }) = key.visit.get()? {
+            if let Some(Visit { clicks, cents, .. }) = key.visit.get()? {
                 out.emit(&timer, Ended { ad: key.key, clicks, cents });
                 key.visit.delete();
             }
