@@ -56,7 +56,7 @@ impl KeyedTransformer for Conformance {
                     out.emit(&row, Told { key: key.key, count: 0, total: 0 });
                 }
                 "timer" => key.timers.set(TimeDomain::EventTime, "timer", row.value.unwrap_or(0)),
-                "reject" => out.reject(&row, "refused", "the record is refused"),
+                "reject" => out.reject(&row, "refused", format!("{} is refused", key.key)),
                 "trap" => panic!("the record asks for a trap"),
                 other => out.reject(&row, "unknown_op", other),
             }
