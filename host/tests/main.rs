@@ -6,6 +6,7 @@ mod bad_input;
 mod chaos;
 mod check_cases;
 mod cli;
+mod conformance;
 mod fleet;
 mod fleet_example;
 mod flights;

@@ -145,7 +145,7 @@ impl Stateful {
         let done = done.await?;
         input.fields = whole;
         self.deliver(done, &keys, input, emitted_rows, out);
-        Ok(())
+        self.fire_late(out).await
     }
 
     /// Calls until the plugin no longer asks for a retry; each time from the state as it was.
@@ -269,6 +269,20 @@ impl Stateful {
         })
     }
 
+    /// Fires what was just set for an event time that has passed: the watermark may stand still for long.
+    async fn fire_late(&mut self, out: &mut Outputs) -> Result<()> {
+        let reached_ms = self.watermark_us.div_euclid(1000);
+        match self.timers.next_ms(true) {
+            Some(at_ms) if at_ms <= reached_ms => self.fire(true, reached_ms, out).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn tick_to(&mut self, now_ms: i64, out: &mut Outputs) -> Result<()> {
+        self.fire(false, now_ms, out).await?;
+        self.fire_late(out).await
+    }
+
     async fn advance_to(&mut self, watermark_us: i64, out: &mut Outputs) -> Result<i64> {
         self.fire(true, watermark_us.div_euclid(1000), out).await?;
         self.watermark_us = self.watermark_us.max(watermark_us);
@@ -298,7 +312,7 @@ impl Step for Stateful {
     }
 
     fn tick<'a>(&'a mut self, now_ms: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
-        Box::pin(self.fire(false, now_ms, out))
+        Box::pin(self.tick_to(now_ms, out))
     }
 
     fn freeze(&mut self, delta: &mut Delta) {

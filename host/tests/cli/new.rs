@@ -41,6 +41,8 @@ fn builds_and_runs(kind: &str, rows: usize) {
 fn new_plugins_build_and_run_outside_this_repository() {
     builds_and_runs("transformer", 48);
     builds_and_runs("aggregator", 16);
+    builds_and_runs("keyed", 60);
+    builds_and_runs("stateful", 56);
 }
 
 #[test]

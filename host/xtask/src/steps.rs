@@ -7,6 +7,9 @@ use crate::{judges, run, sim};
 /// Packages that are built for the WASM target.
 const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
 
+/// The plugins of the conformance suite, by world.
+const WORLDS: [&str; 5] = ["transformer", "aggregator", "stateful-transformer", "keyed-transformer", "enricher"];
+
 /// Format and lints.
 pub fn lint() -> Result<(), String> {
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
@@ -15,14 +18,28 @@ pub fn lint() -> Result<(), String> {
 
 /// Builds plugins and test guests.
 pub fn guests() -> Result<(), String> {
-    if GUESTS.is_empty() {
-        return Ok(());
-    }
     let mut build = run::cargo(&["build", "--target", "wasm32-wasip2", "--profile", "plugin"]);
     for guest in GUESTS {
         build.args(["-p", guest]);
     }
-    run::show(build)
+    for world in WORLDS {
+        build.args(["-p", &format!("conformance-{world}")]);
+    }
+    run::show(build)?;
+    conformance()
+}
+
+/// Puts the plugins of the suite into one folder, by the names that its cases use.
+fn conformance() -> Result<(), String> {
+    let built = run::target().join("wasm32-wasip2/plugin");
+    let folder = built.join("conformance/rust");
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+    for world in WORLDS {
+        let from = built.join(format!("conformance_{}.wasm", world.replace('-', "_")));
+        let to = folder.join(format!("{world}.wasm"));
+        std::fs::copy(&from, &to).map_err(|e| format!("cannot copy {}: {e}", from.display()))?;
+    }
+    Ok(())
 }
 
 fn with_guests(mut command: Command) -> Command {

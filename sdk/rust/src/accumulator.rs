@@ -1,15 +1,15 @@
 //! What an aggregator remembers of a window, as bytes in the host's state.
 //!
-//! The first byte is the version of the layout, the rest is the accumulator's. A derived accumulator is its fields in order, fixed
-//! width, little endian, so that it costs a few copies; one whose size varies writes `encode` and `decode` itself. An empty cell is a
-//! new window.
+//! The first byte is the version of the layout, the rest is the accumulator's. A derived accumulator is its fields in order: numbers of
+//! fixed width, little endian, so that they cost a copy; text, bytes and lists with their length (4 bytes) in front. An empty cell is a new
+//! window.
 
 /// `Default` is the accumulator of no records. Derive it for structs of numbers.
 pub trait Accumulator: Default {
     /// Raise it when the layout changes; then `migrate` is asked to read the older one.
     const VERSION: u8 = 1;
     /// The versions that `migrate` reads; a job whose state holds another one is refused when the plugin is deployed.
-    const MIGRATES_FROM: &'static [u8] = &[];
+    const MIGRATES_FROM: &'static [u32] = &[];
     fn encode(&self, into: &mut Vec<u8>);
     fn decode(bytes: &[u8]) -> Result<Self, String>;
     /// Reads what version `from` wrote, version byte included.
@@ -31,8 +31,8 @@ pub fn decode<A: Accumulator>(cell: &[u8]) -> Result<A, String> {
     }
 }
 
-/// A field of a derived accumulator: always as many bytes.
-pub trait Fixed: Sized {
+/// A field of a derived accumulator or stored value.
+pub trait Part: Sized {
     fn put(&self, into: &mut Vec<u8>);
     /// Takes the value off the front.
     fn take(from: &mut &[u8]) -> Result<Self, String>;
@@ -40,20 +40,20 @@ pub trait Fixed: Sized {
 
 /// Nothing may be left over; used by derived code.
 pub fn ended(rest: &[u8]) -> Result<(), String> {
-    if rest.is_empty() { Ok(()) } else { Err(format!("accumulator has {} bytes too many", rest.len())) }
+    if rest.is_empty() { Ok(()) } else { Err(format!("a stored value has {} bytes too many", rest.len())) }
 }
 
 /// Takes `N` bytes off the front.
 #[inline]
 pub fn take_bytes<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], String> {
-    let (head, tail) = from.split_first_chunk::<N>().ok_or("accumulator is too short")?;
+    let (head, tail) = from.split_first_chunk::<N>().ok_or("a stored value is too short")?;
     *from = tail;
     Ok(*head)
 }
 
-macro_rules! fixed {
+macro_rules! numbers {
     ($($type:ty),*) => {
-        $(impl Fixed for $type {
+        $(impl Part for $type {
             #[inline]
             fn put(&self, into: &mut Vec<u8>) {
                 into.extend_from_slice(&self.to_le_bytes());
@@ -66,9 +66,9 @@ macro_rules! fixed {
     };
 }
 
-fixed!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64);
+numbers!(u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64);
 
-impl Fixed for bool {
+impl Part for bool {
     fn put(&self, into: &mut Vec<u8>) {
         into.push(u8::from(*self));
     }
@@ -77,7 +77,37 @@ impl Fixed for bool {
     }
 }
 
-impl<T: Fixed + Default> Fixed for Option<T> {
+/// How many bytes, or items, follow.
+fn put_length(length: usize, into: &mut Vec<u8>) {
+    u32::try_from(length).unwrap_or(u32::MAX).put(into);
+}
+
+impl Part for String {
+    fn put(&self, into: &mut Vec<u8>) {
+        put_length(self.len(), into);
+        into.extend_from_slice(self.as_bytes());
+    }
+    fn take(from: &mut &[u8]) -> Result<Self, String> {
+        let length = u32::take(from)? as usize;
+        let (text, rest) = from.split_at_checked(length).ok_or("a stored value is too short")?;
+        *from = rest;
+        str::from_utf8(text).map(str::to_owned).map_err(|error| format!("a stored text is no UTF-8: {error}"))
+    }
+}
+
+impl<T: Part> Part for Vec<T> {
+    fn put(&self, into: &mut Vec<u8>) {
+        put_length(self.len(), into);
+        self.iter().for_each(|item| item.put(into));
+    }
+    fn take(from: &mut &[u8]) -> Result<Self, String> {
+        // Grown as items come, so that a damaged length takes no memory.
+        let length = u32::take(from)?;
+        (0..length).map(|_| T::take(from)).collect()
+    }
+}
+
+impl<T: Part + Default> Part for Option<T> {
     fn put(&self, into: &mut Vec<u8>) {
         self.is_some().put(into);
         match self {
@@ -92,7 +122,7 @@ impl<T: Fixed + Default> Fixed for Option<T> {
     }
 }
 
-impl<T: Fixed + Copy + Default, const N: usize> Fixed for [T; N] {
+impl<T: Part + Copy + Default, const N: usize> Part for [T; N] {
     fn put(&self, into: &mut Vec<u8>) {
         self.iter().for_each(|value| value.put(into));
     }

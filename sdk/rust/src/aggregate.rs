@@ -13,7 +13,7 @@ use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{self, Out, Output, Reject};
 use crate::rows::{Fields, Row, Rows};
-use crate::transform::{input, manifest};
+use crate::transform::manifest;
 use crate::value::BytesBuilder;
 
 pub use aggregate_types::Firing;
@@ -114,7 +114,7 @@ impl<T: Aggregator> RunsAggregate for TypedAggregator<T> {
     type Accumulator = T::Accumulator;
     fn describe(_: &T::Config) -> Result<Manifest, String> {
         let mut manifest = manifest::<T::Config>(T::NAME, T::VERSION, T::DOC);
-        manifest.inputs = vec![input(<T::Input<'static>>::declare(), <T::Input<'static>>::identity())];
+        manifest.inputs = <T::Input<'static>>::inputs();
         manifest.outputs = <T::Output<'static>>::declare("out");
         manifest.tables = vec![table::<T::Accumulator>()];
         Ok(manifest)
@@ -180,7 +180,7 @@ pub fn table<A: Accumulator>() -> Table {
         prefetch: true,
         schema: String::new(),
         schema_version: A::VERSION.into(),
-        migrates_from: A::MIGRATES_FROM.iter().map(|version| u32::from(*version)).collect(),
+        migrates_from: A::MIGRATES_FROM.to_vec(),
         ttl_ms: None,
     }
 }

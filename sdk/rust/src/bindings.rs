@@ -39,11 +39,11 @@ pub mod transform {
     });
 }
 
-/// What an aggregator adds to `base`.
+/// What an aggregator adds to `base` and `migrate`.
 pub mod aggregate {
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package pelton:sdk; world only-aggregate { export pelton:plugin/aggregate@0.1.0; export pelton:plugin/migrate-state@0.1.0; }",
+        inline: "package pelton:sdk; world only-aggregate { export pelton:plugin/aggregate@0.1.0; }",
         with: { "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types },
         additional_derives: [PartialEq],
         pub_export_macro: true,
@@ -55,5 +55,87 @@ pub mod aggregate {
     });
 }
 
+/// What every world with state has.
+pub mod migrate {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package pelton:sdk; world only-migrate { export pelton:plugin/migrate-state@0.1.0; }",
+        with: { "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_migrate",
+        runtime_path: "::pelton_sdk::wit_bindgen::rt",
+        bitflags_path: "::pelton_sdk::wit_bindgen::rt::bitflags",
+        default_bindings_module: "::pelton_sdk::bindings::migrate",
+        generate_unused_types: true,
+    });
+}
+
+/// What a stateful transformer adds to `base`, `transform` and `migrate`.
+pub mod timers {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package pelton:sdk; world only-timers { export pelton:plugin/on-timers@0.1.0; }",
+        with: { "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_timers",
+        runtime_path: "::pelton_sdk::wit_bindgen::rt",
+        bitflags_path: "::pelton_sdk::wit_bindgen::rt::bitflags",
+        default_bindings_module: "::pelton_sdk::bindings::timers",
+        generate_unused_types: true,
+    });
+}
+
+/// What a stateful transformer calls.
+pub mod state {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package pelton:sdk; world only-state { import pelton:plugin/state@0.1.0; }",
+        with: {
+            "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types,
+            "pelton:plugin/state@0.1.0": generate,
+        },
+        additional_derives: [PartialEq],
+        runtime_path: "::pelton_sdk::wit_bindgen::rt",
+        bitflags_path: "::pelton_sdk::wit_bindgen::rt::bitflags",
+        default_bindings_module: "::pelton_sdk::bindings::state",
+        generate_unused_types: true,
+    });
+}
+
+/// What a keyed transformer adds to `base` and `migrate`.
+pub mod keyed {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package pelton:sdk; world only-keyed { export pelton:plugin/keyed@0.1.0; }",
+        with: { "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_keyed",
+        runtime_path: "::pelton_sdk::wit_bindgen::rt",
+        bitflags_path: "::pelton_sdk::wit_bindgen::rt::bitflags",
+        default_bindings_module: "::pelton_sdk::bindings::keyed",
+        generate_unused_types: true,
+    });
+}
+
+/// What an enricher adds to `base` and `migrate`.
+pub mod enrich {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "package pelton:sdk; world only-enrich { export pelton:plugin/enrich@0.1.0; }",
+        with: { "pelton:plugin/types@0.1.0": crate::bindings::base::pelton::plugin::types },
+        additional_derives: [PartialEq],
+        pub_export_macro: true,
+        export_macro_name: "export_enrich",
+        runtime_path: "::pelton_sdk::wit_bindgen::rt",
+        bitflags_path: "::pelton_sdk::wit_bindgen::rt::bitflags",
+        default_bindings_module: "::pelton_sdk::bindings::enrich",
+        generate_unused_types: true,
+    });
+}
+
 pub use aggregate::exports::pelton::plugin::aggregate as aggregate_types;
 pub use base::pelton::plugin::{log, metrics, types};
+pub use enrich::exports::pelton::plugin::enrich as enrich_types;

@@ -75,9 +75,11 @@ pub mod value;
 // What a plugin is.
 pub mod aggregate;
 pub mod transform;
+pub mod worlds;
 
 pub mod accumulator;
 pub mod config;
+pub mod state;
 
 // What a plugin may call.
 pub mod log;
@@ -90,7 +92,7 @@ pub mod export;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use pelton_sdk_macros::{Accumulator, Fields, Output, config};
+pub use pelton_sdk_macros::{Accumulator, Fields, Output, Stored, Tables, config};
 #[doc(hidden)]
 pub use serde;
 #[doc(hidden)]
@@ -106,6 +108,13 @@ pub mod prelude {
     pub use crate::cell::{Date, Decimal, Json, Timestamp};
     pub use crate::out::{Nothing, Out, Output, Reject};
     pub use crate::rows::{ArrivalTime, EventTime, Fields, PartitionKey, Payload, Position, Row, Rows};
+    pub use crate::state::key::{Key, KeyBytes};
+    pub use crate::state::stored::Stored;
+    pub use crate::state::table::{Map, Table, Tables};
+    pub use crate::state::timers::{TimeDomain, Timer, Timers};
     pub use crate::transform::Transformer;
-    pub use crate::{Accumulator, Fields, Output, config, log, metrics};
+    pub use crate::worlds::enrich::{Answer, Answers, Ask, Enricher, Outcome, Request, segment};
+    pub use crate::worlds::keyed::{KeyState, KeyedTransformer, States};
+    pub use crate::worlds::stateful::{Keyed, Keys, StatefulTransformer};
+    pub use crate::{Accumulator, Fields, Output, Stored, Tables, config, log, metrics};
 }

@@ -3,13 +3,17 @@
 //! `#[derive(Fields)]` writes the implementation: it declares the wanted fields and identity columns, opens one reader a field, and
 //! reads row i. Columns that nobody asked for do not cross the boundary.
 
-use crate::bindings::types::{Batch, Column, Field, Identity};
+use crate::bindings::types::{Batch, Column, Field, Identity, Input};
 use crate::cell::{self, Bytes, Cell};
 use std::ops::Deref;
 
-/// A struct whose fields are columns of the input. Derive it.
+/// A struct whose fields are columns of the input, or for several inputs an enum of such structs, a variant an input. Derive it.
 pub trait Fields<'a>: Sized {
     type Columns;
+    /// What a row may come by.
+    fn inputs() -> Vec<Input> {
+        vec![crate::transform::input(Self::declare(), Self::identity())]
+    }
     fn declare() -> Vec<Field>;
     fn identity() -> Identity;
     fn open(source: &Source<'a>) -> Result<Self::Columns, String>;
@@ -19,22 +23,39 @@ pub trait Fields<'a>: Sized {
 /// Where readers come from; used by derived code.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    pub batch: &'a Batch,
+    columns: &'a [Column],
+    count: usize,
+    /// none where keys are read, which carry nothing beside their fields
+    batch: Option<&'a Batch>,
 }
 
 impl<'a> Source<'a> {
+    pub fn of_batch(batch: &'a Batch) -> Self {
+        Self { columns: &batch.fields, count: batch.count as usize, batch: Some(batch) }
+    }
+
+    pub fn of_keys(columns: &'a [Column], count: usize) -> Self {
+        Self { columns, count, batch: None }
+    }
+
     pub fn count(&self) -> usize {
-        self.batch.count as usize
+        self.count
+    }
+
+    /// The input that the rows came by.
+    pub fn input(&self) -> u32 {
+        self.batch.map_or(0, |batch| batch.input)
     }
 
     /// Reader of the field at `index` of those declared.
     pub fn field<T: Cell<'a>>(&self, index: usize, path: &str) -> Result<T::Reader, String> {
-        let column: &'a Column = self.batch.fields.get(index).ok_or_else(|| format!("field `{path}` was not sent"))?;
-        cell::open::<T>(column, self.count(), path)
+        let column: &'a Column = self.columns.get(index).ok_or_else(|| format!("field `{path}` was not sent"))?;
+        cell::open::<T>(column, self.count, path)
     }
 
     pub fn special<T: Special<'a>>(&self) -> Result<T::Reader, String> {
-        T::open(self.batch).ok_or_else(|| format!("identity column of {} was not sent", std::any::type_name::<T>()))
+        let missing = || format!("identity column of {} was not sent", std::any::type_name::<T>());
+        self.batch.and_then(T::open).ok_or_else(missing)
     }
 }
 
@@ -130,7 +151,7 @@ pub struct Rows<'a, F: Fields<'a>> {
 
 impl<'a, F: Fields<'a>> Rows<'a, F> {
     pub fn open(batch: &'a Batch) -> Result<Self, String> {
-        Ok(Self { batch, columns: F::open(&Source { batch })?, next: 0 })
+        Ok(Self { batch, columns: F::open(&Source::of_batch(batch))?, next: 0 })
     }
 
     /// Row `index`, or `None` past the end.
@@ -180,6 +201,10 @@ pub struct Row<F> {
 }
 
 impl<F> Row<F> {
+    pub(crate) fn new(fields: F, index: u32) -> Self {
+        Self { fields, index }
+    }
+
     /// Place of the record in its batch: what `Out` wants to know where a result comes from.
     #[inline]
     pub fn index(&self) -> u32 {

@@ -43,7 +43,7 @@ impl<T: Transformer> Runs for Typed<T> {
     type Config = T::Config;
     fn describe(_: &T::Config) -> Result<Manifest, String> {
         let mut manifest = manifest::<T::Config>(T::NAME, T::VERSION, T::DOC);
-        manifest.inputs = vec![input(<T::Input<'static>>::declare(), <T::Input<'static>>::identity())];
+        manifest.inputs = <T::Input<'static>>::inputs();
         manifest.outputs = <T::Output<'static>>::declare("out");
         Ok(manifest)
     }

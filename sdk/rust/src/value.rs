@@ -3,8 +3,8 @@
 //! A builder is one growing buffer a column; nothing is allocated for a record. Short byte strings are copied in words, because a
 //! call to `memory.copy` costs more than such a copy.
 
-use crate::bindings::types::{BytesColumn, Column, Kind, Values};
-use crate::cell::{Date, Json, Timestamp};
+use crate::bindings::types::{BytesColumn, Column, DecimalColumn, Kind, Values};
+use crate::cell::{Date, Decimal, Json, Timestamp};
 
 /// A type that a cell of an output column can be made from.
 pub trait Value: Sized {
@@ -160,6 +160,59 @@ string!(&[u8], BinaryBuilder, Binary);
 string!(Vec<u8>, BinaryBuilder, Binary);
 string!(Json<'_>, JsonBuilder, Json);
 
+/// Decimals. A column has one scale: the largest that was pushed, to which the others are brought.
+#[derive(Debug, Default)]
+pub struct DecimalBuilder {
+    cells: BytesBuilder,
+    scales: Vec<i32>,
+}
+
+impl Builder for DecimalBuilder {
+    fn reserve(&mut self, cells: usize) {
+        self.cells.reserve(cells);
+        self.scales.reserve(cells);
+    }
+    fn push_hidden(&mut self) {
+        self.cells.push(b"");
+        self.scales.push(i32::MIN);
+    }
+    fn finish(self) -> Column {
+        let unscaled = self.cells.finish();
+        let scale = self.scales.iter().copied().max().filter(|scale| *scale != i32::MIN).unwrap_or(0);
+        let unscaled = if self.scales.iter().all(|own| *own == scale || *own == i32::MIN) {
+            unscaled
+        } else {
+            rescaled(&unscaled, &self.scales, scale)
+        };
+        Column { values: Values::Decimal(DecimalColumn { unscaled, scale }), null: Vec::new() }
+    }
+}
+
+fn rescaled(cells: &BytesColumn, scales: &[i32], scale: i32) -> BytesColumn {
+    let mut column = BytesBuilder::default();
+    for (ends, own) in cells.offsets.windows(2).zip(scales) {
+        let unscaled = &cells.data[ends[0] as usize..ends[1] as usize];
+        if *own == i32::MIN {
+            column.push(b"");
+            continue;
+        }
+        let more = u32::try_from(i64::from(scale) - i64::from(*own)).unwrap_or(u32::MAX);
+        let number = Decimal { unscaled, scale: *own }.unscaled_i128();
+        let number = number.and_then(|number| number.checked_mul(10i128.checked_pow(more)?));
+        column.push(&number.expect("a decimal has at most 38 digits at the scale of its column").to_be_bytes());
+    }
+    column.finish()
+}
+
+impl Value for Decimal<'_> {
+    const KIND: Kind = Kind::Decimal;
+    type Builder = DecimalBuilder;
+    fn push(self, builder: &mut DecimalBuilder) {
+        builder.cells.push(self.unscaled);
+        Vec::push(&mut builder.scales, self.scale);
+    }
+}
+
 /// A column whose cells may have no value.
 #[derive(Debug, Default)]
 pub struct Nullable<B> {
@@ -221,9 +274,7 @@ pub fn take(column: &Column, rows: &[u32]) -> Column {
         Values::Text(v) => Values::Text(strings(v)),
         Values::Binary(v) => Values::Binary(strings(v)),
         Values::Json(v) => Values::Json(strings(v)),
-        Values::Decimal(v) => {
-            Values::Decimal(crate::bindings::types::DecimalColumn { unscaled: strings(&v.unscaled), scale: v.scale })
-        }
+        Values::Decimal(v) => Values::Decimal(DecimalColumn { unscaled: strings(&v.unscaled), scale: v.scale }),
     };
     let null =
         if column.null.is_empty() { Vec::new() } else { rows.iter().map(|row| column.null[pick(row)]).collect() };
@@ -233,6 +284,22 @@ pub fn take(column: &Column, rows: &[u32]) -> Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals_of_a_column_get_one_scale() {
+        let mut builder = Nullable::<DecimalBuilder>::default();
+        for (number, scale) in [(-15i128, 1), (7, 0), (123_456, 4)] {
+            Some(Decimal { unscaled: &number.to_be_bytes(), scale }).push(&mut builder);
+        }
+        None::<Decimal>.push(&mut builder);
+        let column = builder.finish();
+        let Values::Decimal(DecimalColumn { unscaled, scale }) = column.values else { panic!("not a decimal") };
+        let cell = |ends: &[u32]| &unscaled.data[ends[0] as usize..ends[1] as usize];
+        let numbers: Vec<_> =
+            unscaled.offsets.windows(2).map(cell).map(|unscaled| Decimal { unscaled, scale }.unscaled_i128()).collect();
+        assert_eq!((scale, numbers), (4, vec![Some(-15_000), Some(70_000), Some(123_456), Some(0)]));
+        assert_eq!(column.null, [0, 0, 0, 1]);
+    }
 
     #[test]
     fn strings_of_every_length_are_kept() {

@@ -47,6 +47,12 @@ enum PluginKind {
     Transformer,
     /// records of a window in, one result out
     Aggregator,
+    /// records in, records out, over tables by key and timers
+    Stateful,
+    /// the same with one value a key
+    Keyed,
+    /// what others know is asked and added
+    Enricher,
 }
 
 /// Path in the project, and text.
@@ -100,6 +106,34 @@ fn plugin(name: &str, kind: PluginKind) -> Files {
                 ("job.yaml", include_str!("templates/aggregator/job.yaml")),
             ],
         ),
+        PluginKind::Stateful => (
+            "stateful-transformer",
+            &[
+                ("src/lib.rs", include_str!("templates/stateful/lib.rs")),
+                ("cases/first/config.json", include_str!("templates/stateful/config.json")),
+                ("cases/first/input.jsonl", include_str!("templates/stateful/input.jsonl")),
+                ("cases/first/expected.jsonl", include_str!("templates/stateful/expected.jsonl")),
+                ("job.yaml", include_str!("templates/stateful/job.yaml")),
+            ],
+        ),
+        PluginKind::Keyed => (
+            "keyed-transformer",
+            &[
+                ("src/lib.rs", include_str!("templates/keyed/lib.rs")),
+                ("cases/first/input.jsonl", include_str!("templates/keyed/input.jsonl")),
+                ("cases/first/expected.jsonl", include_str!("templates/keyed/expected.jsonl")),
+                ("job.yaml", include_str!("templates/keyed/job.yaml")),
+            ],
+        ),
+        PluginKind::Enricher => (
+            "enricher",
+            &[
+                ("src/lib.rs", include_str!("templates/enricher/lib.rs")),
+                ("cases/first/input.jsonl", include_str!("templates/enricher/input.jsonl")),
+                ("cases/first/expected.jsonl", include_str!("templates/enricher/expected.jsonl")),
+                ("README.md", include_str!("templates/enricher/README.md")),
+            ],
+        ),
     };
     let around = [
         ("Cargo.toml", include_str!("templates/plugin/manifest.toml")),
@@ -111,7 +145,9 @@ fn plugin(name: &str, kind: PluginKind) -> Files {
     let fill = |text: &str| {
         text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_")).replace("{{kind}}", kind)
     };
-    let mut files: Files = sources.iter().chain(&around).map(|(path, text)| ((*path).to_owned(), fill(text))).collect();
+    // What a kind has of its own stands in place of what all have.
+    let others = around.iter().filter(|(path, _)| !sources.iter().any(|(own, _)| own == path));
+    let mut files: Files = sources.iter().chain(others).map(|(path, text)| ((*path).to_owned(), fill(text))).collect();
     files.extend(sdk::files());
     files
 }

@@ -1,4 +1,4 @@
-//! `#[derive(Accumulator)]`: fields in order, fixed width.
+//! `#[derive(Accumulator)]`: fields in order, each as `accumulator::Part` writes it.
 
 use crate::attribute::named;
 use proc_macro2::TokenStream;
@@ -24,12 +24,12 @@ pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
             const VERSION: u8 = #version;
             #[inline]
             fn encode(&self, into: &mut ::std::vec::Vec<u8>) {
-                #(::pelton_sdk::accumulator::Fixed::put(&self.#idents, into);)*
+                #(::pelton_sdk::accumulator::Part::put(&self.#idents, into);)*
             }
             #[inline]
             fn decode(bytes: &[u8]) -> ::std::result::Result<Self, ::std::string::String> {
                 let mut rest = bytes;
-                let value = Self { #(#idents: <#types as ::pelton_sdk::accumulator::Fixed>::take(&mut rest)?,)* };
+                let value = Self { #(#idents: <#types as ::pelton_sdk::accumulator::Part>::take(&mut rest)?,)* };
                 ::pelton_sdk::accumulator::ended(rest)?;
                 ::std::result::Result::Ok(value)
             }

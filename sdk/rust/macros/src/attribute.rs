@@ -2,7 +2,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result};
+use syn::{Attribute, Data, DeriveInput, Error, Expr, ExprLit, Field, Fields, Lit, Meta, Result, Variant};
 
 /// A column, or something that a record carries beside its columns.
 pub enum Place {
@@ -101,4 +101,25 @@ pub fn without_lifetimes(tokens: impl ToTokens) -> TokenStream {
         }
     };
     tokens.to_token_stream().into_iter().map(replace).collect()
+}
+
+/// The name of a variant's output or input: its own in snake case, unless `#[output(name = "...")]` says otherwise.
+pub fn label(variant: &Variant, attribute: &str) -> Result<String> {
+    let mut label = String::new();
+    for letter in variant.ident.to_string().chars() {
+        if letter.is_uppercase() && !label.is_empty() {
+            label.push('_');
+        }
+        label.extend(letter.to_lowercase());
+    }
+    for attribute in variant.attrs.iter().filter(|found| found.path().is_ident(attribute)) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("name") {
+                return Err(meta.error("expected `name = \"...\"`"));
+            }
+            label = meta.value()?.parse::<syn::LitStr>()?.value();
+            Ok(())
+        })?;
+    }
+    Ok(label)
 }

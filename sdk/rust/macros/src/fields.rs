@@ -1,11 +1,15 @@
-//! `#[derive(Fields)]`.
+//! `#[derive(Fields)]` on a struct; an enum is done in `inputs`.
 
 use crate::attribute::{Place, Special, doc, named, place};
+use crate::inputs;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{DeriveInput, Lifetime, Result, parse_quote};
+use syn::{Data, DeriveInput, Lifetime, Result, parse_quote};
 
 pub fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    if let Data::Enum(data) = &input.data {
+        return inputs::derive(input, data);
+    }
     let fields = named(input)?;
     let name = &input.ident;
     let lifetime: Lifetime = match input.generics.lifetimes().next() {

@@ -1,6 +1,6 @@
 //! `#[derive(Output)]`: a struct is one output, an enum of structs is one output a variant.
 
-use crate::attribute::{Place, Special, doc, named, place, without_lifetimes};
+use crate::attribute::{Place, Special, doc, label, named, place, without_lifetimes};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Data, DataEnum, DeriveInput, Error, Fields, Result, Variant};
@@ -119,7 +119,7 @@ fn routes(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
         };
         let fixed = without_lifetimes(&inner.ty);
         let output = quote!(<#fixed as ::pelton_sdk::out::Output>);
-        let label = label(variant)?;
+        let label = label(variant, "output")?;
         types.push(quote!(#place: #output::Columns));
         declares.push(quote!(#output::declare(#label)));
         arms.push(quote!(#name::#ident(value) => ::pelton_sdk::out::Output::push(value, source, &mut columns.#place)));
@@ -152,25 +152,4 @@ fn routes(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream> {
 
 fn one_struct(variant: &Variant) -> Error {
     Error::new_spanned(variant, "a variant holds one struct that derives `Output`")
-}
-
-/// The name of a variant's output: its own in snake case, unless it says otherwise.
-fn label(variant: &Variant) -> Result<String> {
-    let mut label = String::new();
-    for letter in variant.ident.to_string().chars() {
-        if letter.is_uppercase() && !label.is_empty() {
-            label.push('_');
-        }
-        label.extend(letter.to_lowercase());
-    }
-    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("output")) {
-        attribute.parse_nested_meta(|meta| {
-            if !meta.path.is_ident("name") {
-                return Err(meta.error("expected `name = \"...\"`"));
-            }
-            label = meta.value()?.parse::<syn::LitStr>()?.value();
-            Ok(())
-        })?;
-    }
-    Ok(label)
 }

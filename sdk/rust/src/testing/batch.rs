@@ -51,7 +51,7 @@ fn column(cells: impl Iterator<Item = impl AsRef<[u8]>>) -> BytesColumn {
     column.finish()
 }
 
-fn cells(field: &Field, rows: &[Value]) -> Result<Column, String> {
+pub fn cells(field: &Field, rows: &[Value]) -> Result<Column, String> {
     let found: Vec<&Value> = rows.iter().map(|row| lookup(row, &field.path)).collect();
     let null: Vec<u8> = found.iter().map(|value| u8::from(value.is_null())).collect();
     let any = null.contains(&1);

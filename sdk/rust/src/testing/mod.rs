@@ -3,10 +3,14 @@
 //! A row is a JSON object whose members are the wanted fields, a line a row. Beside them `_partition_key`, `_event_time` and
 //! `_arrival_time` (microseconds) say what a record carries, and `_key` names the group that an aggregator folds it into. Every run is
 //! made several ways (one batch, one call a record, a fresh instance a call; for aggregators also in two halves that are combined), and
-//! they must agree: that is what the host may do too. `cases` runs the folders of a plugin.
+//! they must agree: that is what the host may do too. `cases` runs the folders of a plugin. Worlds with state and requests stand in `keyed`
+//! and `enrich`.
 
 mod batch;
 mod cases;
+mod enrich;
+mod keyed;
+pub(crate) mod memory;
 mod results;
 
 use crate::aggregate::{self, Aggregator, ColumnAggregator, ColumnarAggregator, RunsAggregate, TypedAggregator};
@@ -19,6 +23,8 @@ use crate::value::BytesBuilder;
 use serde_json::Value;
 
 pub use cases::check;
+pub use enrich::enricher;
+pub use keyed::{keyed, stateful};
 
 /// Result lines, or why there are none.
 pub type Lines = Result<Vec<String>, String>;

@@ -6,15 +6,28 @@ use serde_json::{Map, Value, json};
 
 /// Lines in the order of the records they come from.
 pub fn lines(manifest: &Manifest, processed: &Processed, first: usize) -> Result<Vec<String>, String> {
-    let mut lines: Vec<(u32, String)> = Vec::new();
+    let lines = placed(manifest, processed, |index| index as usize + first)?;
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
+}
+
+/// Lines with the place, in the whole input, of the record they come from, and in the order of these.
+pub fn placed(
+    manifest: &Manifest,
+    processed: &Processed,
+    place: impl Fn(u32) -> usize,
+) -> Result<Vec<(usize, String)>, String> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
     for emitted in &processed.emitted {
         for (row, source) in emitted.source.iter().enumerate() {
-            lines.push((*source, record(manifest, emitted, row)?.to_string()));
+            lines.push((place(*source), record(manifest, emitted, row)?.to_string()));
         }
     }
-    lines.extend(processed.errors.iter().map(|error| (error.index, reject(error, first))));
-    lines.sort_by_key(|(source, _)| *source);
-    Ok(lines.into_iter().map(|(_, line)| line).collect())
+    for error in &processed.errors {
+        let place = place(error.index);
+        lines.push((place, reject(error, place)));
+    }
+    lines.sort_by_key(|(place, _)| *place);
+    Ok(lines)
 }
 
 /// Lines of an aggregator: each with the key of its group.
@@ -33,18 +46,17 @@ pub fn keyed(manifest: &Manifest, processed: &Processed, keys: &[Value]) -> Resu
             lines.push((*source, Value::Object(line).to_string()));
         }
     }
-    lines.extend(processed.errors.iter().map(|error| (error.index, reject(error, 0))));
+    lines.extend(processed.errors.iter().map(|error| (error.index, reject(error, error.index as usize))));
     lines.sort_by_key(|(source, _)| *source);
     Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 
 pub fn rejects(errors: &[RecordError], first: usize) -> Vec<String> {
-    errors.iter().map(|error| reject(error, first)).collect()
+    errors.iter().map(|error| reject(error, error.index as usize + first)).collect()
 }
 
-fn reject(error: &RecordError, first: usize) -> String {
-    json!({ "_reject": { "index": error.index as usize + first, "code": error.code, "message": error.message } })
-        .to_string()
+fn reject(error: &RecordError, place: usize) -> String {
+    json!({ "_reject": { "index": place, "code": error.code, "message": error.message } }).to_string()
 }
 
 fn record(manifest: &Manifest, emitted: &Emitted, row: usize) -> Result<Value, String> {
