@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 // `pelton-plugin build [FOLDER]`: a component from a package, and `pelton-plugin conformance FOLDER`: those of the conformance suite.
 //
-// The rule: package.json says what to build: `"pelton": { "world": "transformer", "main": "src/plugin.js" }`; the source is bundled into one
-// module (TypeScript and dependencies included), and an entry is written around it that joins it to the host.
+// The rule: package.json says what to build: `"main": "app.js"` and `"pelton": { "world": "transformer" }`; the source is bundled into one
+// module, TypeScript and dependencies included. `pelton build` does the same.
 // Left to others: bundling (esbuild), the engine and the component (componentize-qjs).
 
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,47 +22,48 @@ const WITH_STATE = ['stateful-transformer', 'enricher'];
 
 class Mistake extends Error {}
 
-/** The module that the component is made of: the host's functions, the plugin, and its exports by name. */
+/** What a conformance plugin's component begins with; in a project that is a file of its own, `app.js`. */
 function entryOf(world, main) {
-  const host = ['log', 'metrics', ...(WITH_STATE.includes(world) ? ['state'] : [])];
-  return [
-    ...host.map((name) => `import * as ${name} from 'pelton:plugin/${name}@0.1.0';`),
-    `import { connect, replaceClock } from ${JSON.stringify(path.join(SDK, 'src', 'host.js'))};`,
-    `import plugin from ${JSON.stringify(main)};`,
-    `if (plugin?.world !== ${JSON.stringify(world)}) throw new Error('package.json says that this is a ${world}, its default export is ' + (plugin?.world ?? 'no plugin'));`,
-    `connect({ ${host.join(', ')} });`,
-    'replaceClock();',
-    `export const { ${EXPORTS[world].join(', ')} } = plugin;`,
-  ].join('\n');
+  const component = path.join(SDK, 'src', 'component', WITH_STATE.includes(world) ? 'state.js' : 'index.js');
+  return [`import ${JSON.stringify(component)};`, `import plugin from ${JSON.stringify(main)};`, `export const { ${EXPORTS[world].join(', ')} } = plugin;`].join('\n');
 }
 
-async function bundle(folder, world, main) {
+async function bundle(folder, contents) {
   const { build } = await import('esbuild');
   const { outputFiles } = await build({
-    stdin: { contents: entryOf(world, main), resolveDir: folder, sourcefile: 'entry.js' },
+    stdin: { contents, resolveDir: folder, sourcefile: 'begin.js' },
     bundle: true,
     format: 'esm',
     platform: 'neutral',
     mainFields: ['module', 'main'],
     target: 'es2023',
     external: ['pelton:plugin/*'],
-    alias: { '@pelton/sdk': path.join(SDK, 'src', 'index.js') },
     write: false,
     logLevel: 'warning',
   });
   return outputFiles[0].text;
 }
 
-async function buildPlugin(folder, world, main, output, wit) {
+async function buildComponent(folder, world, contents, output, wit) {
   if (!(world in EXPORTS)) throw new Mistake(`\`${world}\` is no world of a plugin: there are ${Object.keys(EXPORTS).join(', ')}`);
-  const source = await bundle(folder, world, main);
+  const source = await bundle(folder, contents);
   await mkdir(path.dirname(output), { recursive: true });
   // Beside the component, so that lines of a stack can be looked up.
-  await writeFile(output.replace(/\.wasm$/, '.js'), source);
+  await writeFile(`${output}.js`, source);
   const { componentize } = await import('componentize-qjs');
   const { component } = await componentize({ witPath: wit, jsSource: source, world, sync: true, stubWasi: true });
   await writeFile(output, component);
   console.log(`${path.relative(process.cwd(), output)}: ${world}, ${component.length} bytes`);
+}
+
+/** The interface: beside the SDK in a project, two folders up in the repository. */
+async function witOf({ wit }) {
+  if (wit !== undefined) return wit;
+  for (const place of ['../wit', '../../wit']) {
+    const folder = path.resolve(SDK, place);
+    if (await access(path.join(folder, 'world.wit')).then(() => true, () => false)) return folder;
+  }
+  throw new Mistake('the interface (wit/world.wit) is not beside the SDK: say where it is with --wit');
 }
 
 async function buildPackage(folder, options) {
@@ -70,10 +71,11 @@ async function buildPackage(folder, options) {
   const text = await readFile(file, 'utf8').catch(() => {
     throw new Mistake(`there is no ${file}: run this in the folder of a plugin, or name it`);
   });
-  const { name, main = 'src/plugin.js', pelton } = JSON.parse(text);
+  const { name, main = 'app.js', pelton } = JSON.parse(text);
   if (pelton?.world === undefined) throw new Mistake(`${file} does not say what this plugin is: add "pelton": { "world": "transformer" }`);
-  const output = options.output ?? path.join(folder, 'dist', `${name.replace(/^.*\//, '')}.wasm`);
-  await buildPlugin(folder, pelton.world, path.resolve(folder, pelton.main ?? main), path.resolve(output), options.wit);
+  const output = options.output ?? path.join(folder, `${name.replace(/^.*\//, '')}.wasm`);
+  const begin = JSON.stringify(path.resolve(folder, main));
+  await buildComponent(folder, pelton.world, `export * from ${begin};`, path.resolve(output), await witOf(options));
 }
 
 async function buildConformance(target, options) {
@@ -81,14 +83,15 @@ async function buildConformance(target, options) {
   const folder = path.join(SDK, 'conformance');
   for (const file of (await readdir(folder)).filter((name) => name.endsWith('.js'))) {
     const world = file.slice(0, -3);
-    await buildPlugin(folder, world, path.join(folder, file), path.resolve(target, `${world}.wasm`), options.wit);
+    const contents = entryOf(world, path.join(folder, file));
+    await buildComponent(folder, world, contents, path.resolve(target, `${world}.wasm`), await witOf(options));
   }
 }
 
 const USAGE = 'pelton-plugin build [FOLDER] [--output FILE] [--wit FOLDER]\npelton-plugin conformance FOLDER [--wit FOLDER]';
 
 function parse(words) {
-  const options = { wit: path.resolve(SDK, '..', '..', 'wit') };
+  const options = {};
   const rest = [];
   while (words.length > 0) {
     const word = words.shift();

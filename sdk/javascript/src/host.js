@@ -13,14 +13,15 @@ const NOWHERE = {
   state: null,
 };
 
-export const host = { ...NOWHERE, nowMs: 0 };
+/** `inside`: whether there is a host around, or only a test. */
+export const host = { ...NOWHERE, inside: false, nowMs: 0 };
 
 // componentize-qjs has numbers for 64-bit integers, StarlingMonkey has BigInts.
 export const engine = { wide: typeof globalThis.__cqjs === 'undefined' && typeof globalThis.process === 'undefined' };
 
-/** Puts the host's functions in place; without an argument those of a test. */
+/** Puts the host's functions in place. */
 export function connect(functions) {
-  Object.assign(host, NOWHERE, functions);
+  Object.assign(host, NOWHERE, functions, { inside: functions.log !== undefined });
 }
 
 /** A u64 or s64 as the engine passes it. */
