@@ -9,7 +9,6 @@ import { engine } from './host.js';
 import { describe, OPERATIONS } from './kinds.js';
 import { bytesColumn, column as textColumn } from './text.js';
 
-const SAFE = Number.MAX_SAFE_INTEGER;
 const LEAST = -(2n ** 63n);
 const MOST = 2n ** 63n - 1n;
 const NONE = new Uint8Array(0);
@@ -25,12 +24,12 @@ const CHECKS = {
     return value ? 1 : 0;
   },
   int32(value) {
-    if ((value | 0) !== value) throw wrong(value, 'whole number of 32 bits');
+    if (typeof value !== 'number' || (value | 0) !== value) throw wrong(value, 'whole number of 32 bits');
     return value;
   },
   int64(value) {
     if (typeof value === 'bigint' && value >= LEAST && value <= MOST) return value;
-    if (!Number.isInteger(value) || value > SAFE || value < -SAFE) throw wrong(value, 'whole number that is exact: give a BigInt beyond 2^53');
+    if (!Number.isSafeInteger(value)) throw wrong(value, 'whole number that is exact: give a BigInt beyond 2^53');
     return value;
   },
   float64(value) {
@@ -63,29 +62,29 @@ CHECKS.jsonText = CHECKS.text;
 const ZEROS = { text: '', jsonText: '', json: '', binary: NONE, decimal: new Decimal(0n) };
 
 /** Cells of one kind, and which of them are null. */
-export class Builder {
+class Builder {
   constructor(kind) {
     this.kind = kind;
     this.cells = [];
     this.nulls = null;
-    this.check = CHECKS[kind.name];
-    this.zero = ZEROS[kind.name] ?? 0;
   }
 
   push(value) {
-    if (value === null || value === undefined) {
-      if (!this.kind.nullable) throw wrong(value, `${this.kind.name}; declare it as optional(${this.kind.name})`);
-      this.nulls ??= [];
-      this.nulls.push(this.cells.length);
-      this.cells.push(this.zero);
-    } else {
-      this.cells.push(this.check(value));
-    }
+    if (value === null || value === undefined) this.pushNull(value);
+    else this.cells.push(CHECKS[this.kind.name](value));
+  }
+
+  pushNull(value) {
+    const { name, nullable } = this.kind;
+    if (!nullable) throw wrong(value, `${name}; declare it as optional(${name})`);
+    this.nulls ??= [];
+    this.nulls.push(this.cells.length);
+    this.cells.push(ZEROS[name] ?? 0);
   }
 
   truncate(length) {
     if (this.nulls !== null) this.nulls = this.nulls.filter((row) => row < length);
-    this.cells.length = length;
+    if (this.cells.length > length) this.cells.length = length;
   }
 
   finish() {
@@ -100,6 +99,33 @@ export class Builder {
     return mask;
   }
 }
+
+// The frequent kinds have their check in `push`: a call saved is a tenth of what a cell costs.
+
+class Texts extends Builder {
+  push(value) {
+    if (typeof value === 'string') this.cells.push(value);
+    else super.push(value);
+  }
+}
+
+class Floats extends Builder {
+  push(value) {
+    if (typeof value === 'number') this.cells.push(value);
+    else super.push(value);
+  }
+}
+
+class Integers extends Builder {
+  push(value) {
+    if (typeof value === 'number' && (value | 0) === value) this.cells.push(value);
+    else super.push(value);
+  }
+}
+
+const FAST = { text: Texts, jsonText: Texts, float64: Floats, int64: Integers, int32: Integers, timestamp: Integers, date: Integers };
+
+export const builderOf = (kind) => new (FAST[kind.name] ?? Builder)(kind);
 
 const same = (cells) => cells;
 

@@ -6,7 +6,7 @@
 
 import { Reject } from './failures.js';
 import { members } from './kinds.js';
-import { open, openIdentity } from './readers.js';
+import { identityOf, memberOf } from './readers.js';
 
 const OWN = ['index', 'batch', 'input', 'reject', 'toObject'];
 
@@ -16,10 +16,13 @@ export function rowClass(declared, what) {
   const names = [...fields, ...identities].map((member) => member.name);
   for (const name of names) if (OWN.includes(name)) throw new TypeError(`${what}: a member cannot be called \`${name}\`: write ${name}_: kind.from('${name}')`);
 
+  const fromFields = fields.map(({ kind, path }) => memberOf(kind, path));
+  const fromBatch = identities.map(({ identity }) => identityOf(identity));
+
   class Row {
     constructor(batch, call, input) {
-      this._readers = fields.map(({ kind, path }, index) => open(batch.fields[index], kind, path));
-      for (const { identity } of identities) this._readers.push(openIdentity(batch, identity));
+      for (let index = 0; index < fromFields.length; index++) fromFields[index].open(batch.fields[index]);
+      for (const member of fromBatch) member.open(batch);
       this.index = 0;
       this.batch = call;
       this.input = input;
@@ -38,14 +41,7 @@ export function rowClass(declared, what) {
       return object;
     }
   }
-  names.forEach((name, index) => {
-    Object.defineProperty(Row.prototype, name, {
-      enumerable: true,
-      get() {
-        return this._readers[index](this.index);
-      },
-    });
-  });
+  [...fromFields, ...fromBatch].forEach(({ get }, index) => Object.defineProperty(Row.prototype, names[index], { enumerable: true, get }));
   return { Row, fields, identities };
 }
 
@@ -92,7 +88,7 @@ function unsigned(seed) {
   return number < 0 ? number + 2 ** 64 : number;
 }
 
-/** The columns of a batch as they crossed, for plugins that want to be fast: `columns.amount` is what `columnOf` says. */
+/** The columns of a batch as they crossed, for plugins that want to be fast. */
 export function columnsOf(batch, fields) {
   const columns = {};
   fields.forEach(({ name, kind, path }, index) => {
@@ -103,18 +99,23 @@ export function columnsOf(batch, fields) {
 
 /** `values`: an array, or `data` and `offsets` of byte strings; `nulls`: 1 where there is none, or empty; `get(row)`: one value. */
 function columnOf(column, kind, path) {
-  const { val } = column.values;
-  return { values: val, nulls: column.null, get: open(column, kind, path) };
+  const member = memberOf(kind, path);
+  member.open(column);
+  const at = { index: 0 };
+  const get = (row) => {
+    at.index = row;
+    return member.get.call(at);
+  };
+  return { values: column.values.val, nulls: column.null, get };
 }
 
 /** Runs `each` for a row; whoever throws a Reject refuses that row alone. */
 export function guarded(out, row, each) {
-  const before = out.mark();
   try {
     each();
   } catch (error) {
     if (!(error instanceof Reject)) throw error;
-    out.back(before);
+    out.forget(row.index);
     out.reject(row, error.code, error.message);
   }
 }

@@ -114,3 +114,11 @@ test('a plugin that remembers is found', () => {
   const plugin = transformer({ name: 'p', input: {}, output: { n: int64 }, start: () => (count = 0), process: (row, out) => out.emit(row, { n: count++ }) });
   assert.throws(() => run(plugin, { rows: [{}, {}] }), /depend on how records are cut/);
 });
+
+test('rows are emitted a column at a time', () => {
+  const batch = (rows, out) => out.emitColumns(rows.columns.n.values.map((_, index) => index), { n: rows.columns.n.values, t: Array.from({ length: rows.count }, () => 'x') });
+  const columns = { name: 'p', input: { n: int64 }, output: { n: int64, t: text } };
+  assert.deepEqual(run(transformer({ ...columns, batch }), { rows: [{ n: 1 }, { n: 2 }] }), [{ n: 1, t: 'x' }, { n: 2, t: 'x' }]);
+  const short = (_, out) => out.emitColumns([0], { n: [1], t: [] });
+  assert.throws(() => run(transformer({ ...columns, batch: short }), { rows: [{ n: 1 }] }), /field `t` of output `out`: 0 values for 1 rows/);
+});

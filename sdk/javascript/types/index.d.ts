@@ -91,6 +91,8 @@ export interface Source {
 export interface Emits<F extends Fields> {
   /** A result of `source`; there may be any number of them. */
   emit(source: Source, values: Values<F>): void;
+  /** Rows that come from the records at `sources`, a list a member: faster than one by one. */
+  emitColumns(sources: number[], columns: { [N in keyof F]: Written<F[N]>[] }): void;
 }
 
 /** `emit` is that of the first output; each output is a member by its name. */

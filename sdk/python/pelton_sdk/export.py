@@ -91,8 +91,9 @@ def migration(definition: Definition, table: int) -> Callable[[int, bytes], byte
 
 
 def told(error: BaseException) -> None:
-    """The traceback goes to the log once: Python would print it again."""
-    log.error(f"{type(error).__name__}: {error}", traceback="".join(traceback.format_exception(error)))
+    """The traceback goes to the log once: Python would print it again. Without lines of source: there are no files in a component."""
+    frames = [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    log.error(f"{type(error).__name__}: {error}", traceback=frames[::-1])
     sys.stderr.muted = True
 
 

@@ -55,13 +55,12 @@ export function withTimers(outputs) {
 
 /** Runs `each`; whoever throws a Reject refuses that row, and what it emitted before is forgotten. */
 export function refusing(out, row, index, each) {
-  const mark = out.mark();
   try {
     each();
   } catch (error) {
     if (!(error instanceof Reject)) throw error;
     row.index = index;
-    out.back(mark);
+    out.forget(index);
     out.reject(row, error.code, error.message);
   }
 }

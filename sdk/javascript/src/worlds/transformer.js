@@ -36,13 +36,12 @@ export function each({ process, batch: whole }, row, batch, input, out, self) {
   }
   for (let index = 0; index < batch.count; index++) {
     row.index = index;
-    const mark = out.mark();
     try {
       process(row, out, self);
     } catch (error) {
       if (!(error instanceof Reject)) throw error;
       row.index = index;
-      out.back(mark);
+      out.forget(index);
       out.reject(row, error.code, error.message);
     }
   }
