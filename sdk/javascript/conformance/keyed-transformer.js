@@ -17,8 +17,8 @@ const OPS = {
     out.emit(row, { key: key.fields.key, count: 0, total: 0 });
   },
   timer: (row, key) => key.timers.eventTime('timer', row.value),
-  reject() {
-    throw new Reject('refused', 'the record is refused');
+  reject(row, key) {
+    throw new Reject('refused', `${key.fields.key} is refused`);
   },
   trap() {
     throw new Error('the record asks for a trap');

@@ -47,7 +47,7 @@ class Conformance(Keyed):
             case "timer":
                 key.timers.event_time("timer", row.value)
             case "reject":
-                raise Reject("refused", "the record is refused")
+                raise Reject("refused", f"{key.key} is refused")
             case "trap":
                 raise RuntimeError("the record asks for a trap")
             case _:
