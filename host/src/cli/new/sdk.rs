@@ -58,6 +58,9 @@ pub const FILES: &[(&str, &str)] = files![
     "wit/world.wit",
 ];
 
+/// The SDK of C, in the same form.
+pub const C: &[(&str, &str)] = files![];
+
 /// Path in a project, and text.
 pub fn files() -> impl Iterator<Item = (String, String)> {
     FILES.iter().map(|(path, text)| {
