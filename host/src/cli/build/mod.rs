@@ -70,7 +70,7 @@ type Compile = fn(&Project) -> Result<Vec<u8>>;
 /// A language: the file that says so, in the order in which they are looked for.
 const LANGUAGES: [(&[&str], Compile); 5] = [
     (&["Cargo.toml"], rust::compile),
-    (&["go.mod"], go::compile),
+    (&["go.mod", "main.go"], go::compile),
     (&["package.json"], javascript::compile),
     (&["pyproject.toml", "app.py"], python::compile),
     (&["plugin.c"], c::compile),
