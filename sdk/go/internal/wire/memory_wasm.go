@@ -56,9 +56,7 @@ func address(p unsafe.Pointer) uint32 { return uint32(uintptr(p)) }
 // Release forgets what the call pinned.
 func Release() {
 	clear(pins)
-	pins = pins[:0]
-	// The rest of a shared block may be used again only while the block is pinned.
-	rest = nil
+	pins = append(pins[:0], rest) // what is left of a shared block goes on to be used
 	clear(kept)
 	kept = kept[:0]
 }
@@ -69,8 +67,7 @@ func Mark() int { return len(pins) }
 // ReleaseTo forgets what was pinned after the mark.
 func ReleaseTo(mark int) {
 	clear(pins[mark:])
-	pins = pins[:mark]
-	rest = nil
+	pins = append(pins[:mark], rest)
 }
 
 // kept is what goes out and lies in memory of the plugin's own.
