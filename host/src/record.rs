@@ -319,6 +319,23 @@ pub struct Firings {
     pub number: Vec<u32>,
 }
 
+/// Timers that fired together. All columns have the same length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timers {
+    /// the step that owns the timers
+    pub step: Arc<str>,
+    /// encoded keys
+    pub key: Cells,
+    /// what the plugin calls each of them
+    pub tag: Cells,
+    /// in event time, else in processing time
+    pub in_event_time: Vec<bool>,
+    /// milliseconds since 1970
+    pub at_ms: Vec<i64>,
+    /// tells apart timers of one key, tag and time: 0, but for those that were set when their time had passed
+    pub number: Vec<u32>,
+}
+
 /// Where the rows of a batch come from, for identity and for ids.
 #[derive(Clone, Debug)]
 pub enum Origin {
@@ -326,6 +343,8 @@ pub enum Origin {
     Records(Arc<Records>),
     /// firings of windows
     Firings(Arc<Firings>),
+    /// timers of a step
+    Timers(Arc<Timers>),
 }
 
 /// What moves between steps: columns of fields, and for each row its origin and time. All columns have the same length.

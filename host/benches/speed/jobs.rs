@@ -167,6 +167,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
     let given = Given {
         sources: repeating.into_iter().map(|source| ("readings".to_owned(), source)).collect(),
         sinks: [("counted".to_owned(), make)].into(),
+        ..Given::default()
     };
     let options = RunOptions {
         state_dir: folder.0.join("state"),

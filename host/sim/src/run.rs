@@ -12,7 +12,7 @@ use pelton::{
     decode::registry::{Patience, Registry},
     error::Result,
     job::{
-        build::{DEAD_LETTERS, Given, MakeSink},
+        build::{DEAD_LETTERS, Given, MakePlugin, MakeSink},
         graph::Graph,
         live::Live,
         run::{Place, RunOptions, Surroundings, work},
@@ -20,7 +20,7 @@ use pelton::{
     },
     lease::{LeaseTable, keeper},
     objects::Objects,
-    plugin::{Limits, Plugins},
+    plugin::{KeyedPlugin, Limits, Plugins},
     random,
     sink::Sink,
     source::Source,
@@ -33,6 +33,7 @@ use super::{
     faults::Faults,
     load,
     outside::{
+        keyed::Counter,
         network::Caller,
         schemas::SimSchemas,
         services::{SimLeases, SimObjects},
@@ -286,13 +287,16 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
     let (to, runtime) = (caller.clone(), runtime.clone());
     let sent: MakeSink =
         Arc::new(move || Box::new(SentSink::new("sent", to.clone(), runtime.clone())) as Box<dyn Sink>);
+    let counter: MakePlugin = Arc::new(|| Box::new(Counter::new()) as Box<dyn KeyedPlugin>);
     Given {
         sources: BTreeMap::from([("events".to_owned(), source)]),
         sinks: BTreeMap::from([
             ("windows".to_owned(), exact("windows")),
             ("rows".to_owned(), exact("rows")),
+            ("counts_out".to_owned(), exact("counts_out")),
             ("sent".to_owned(), sent),
             (DEAD_LETTERS.to_owned(), exact(DEAD_LETTERS)),
         ]),
+        plugins: BTreeMap::from([("counts".to_owned(), counter)]),
     }
 }

@@ -4,14 +4,14 @@ use std::{path::Path, sync::Arc};
 
 use pelton::{
     job::{
-        self,
+        self, PluginInspector, PluginInterface,
         graph::Graph,
         inspect::{Inspector, Subjects},
     },
     plugin::{Limits, Plugins},
 };
 
-use super::outside::schemas;
+use super::outside::{keyed, schemas};
 
 /// Kinds of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -24,10 +24,12 @@ pub enum Scenario {
     Alone,
     /// as `shards`, with records in Avro whose schemas a registry has that fails
     Schemas,
+    /// as `shards`, with a plugin over keyed state and timers
+    Keyed,
 }
 
 /// All of them.
-pub const ALL: [Scenario; 4] = [Scenario::Shards, Scenario::One, Scenario::Alone, Scenario::Schemas];
+pub const ALL: [Scenario; 5] = [Scenario::Shards, Scenario::One, Scenario::Alone, Scenario::Schemas, Scenario::Keyed];
 
 /// What records are.
 const JSON: &str = "json: { fields: { key: text, group: text, n: int64, at: timestamp } }";
@@ -58,18 +60,36 @@ sinks:
 checkpoint: { every: 500ms, store: "store" }
 "#;
 
+/// A step with state; the file of its plugin only has to be there.
+const STEP: &str = "  counts:
+    from: events
+    key: key
+    transform: { plugin: PLUGIN }
+";
+const COUNTS: &str = "  counts_out: { from: counts, memory: {} }
+";
+
+/// Says what the simulator's own plugin is.
+struct Native;
+
+impl PluginInspector for Native {
+    fn inspect(&self, _: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+        Ok(keyed::interface())
+    }
+}
+
 impl Scenario {
     /// The field that windows are keyed by.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Shards | Self::Schemas => "key",
+            Self::Shards | Self::Schemas | Self::Keyed => "key",
             Self::One | Self::Alone => "group",
         }
     }
 
     /// Whether each shard is a partition.
     pub fn is_by_shard(self) -> bool {
-        matches!(self, Self::Shards | Self::Schemas)
+        matches!(self, Self::Shards | Self::Schemas | Self::Keyed)
     }
 
     /// Whether workers share the work.
@@ -84,18 +104,25 @@ impl Scenario {
         let registry = if self == Self::Schemas { "registry: { folder: { path: schemas } }" } else { "" };
         let text = JOB.replace("PARTITION_KEY", partition_key).replace("KEY", self.key());
         let text = text.replace("FORMAT", &format).replace("REGISTRY", registry);
+        let plugin = tempfile::NamedTempFile::new()?;
+        let text = if self == Self::Keyed {
+            let step = STEP.replace("PLUGIN", &plugin.path().display().to_string());
+            text.replace("sinks:\n", &format!("{step}sinks:\n{COUNTS}"))
+        } else {
+            text
+        };
         let refuse = |report: job::Report| anyhow::anyhow!("{}", report.render(false));
         let file = job::parse("sim.yaml", Path::new("/"), &text, &|_| None).map_err(refuse)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let plugins = Arc::new(Plugins::new(None, Limits::default())?);
-        let inspector = Inspector {
+        let lookup = Inspector {
             plugins,
             registry: None,
             runtime: runtime.handle().clone(),
             subjects: Subjects::Left,
             away: false.into(),
         };
-        let graph = job::check(&file, &inspector, &inspector).map_err(refuse)?;
+        let graph = job::check(&file, &Native, &lookup).map_err(refuse)?;
         Ok(graph)
     }
 }

@@ -98,7 +98,9 @@ pub fn is_complete(world: &World, scenario: Scenario) -> bool {
     let letters = shown.exact.get(DEAD_LETTERS).map_or(0, Vec::len);
     drop(shown);
     let bad = log.iter().filter(|record| record.key.starts_with(BAD)).count();
-    rows + bad >= log.len() && sent + bad >= log.len() && letters >= bad && {
+    let counted = counts(world).values().map(|count| count.rows.len()).sum::<usize>();
+    let has_counted = scenario != Scenario::Keyed || counted + bad >= log.len();
+    rows + bad >= log.len() && sent + bad >= log.len() && letters >= bad && has_counted && {
         let fired = fired(world, scenario).0;
         windows(&log, scenario).keys().all(|window| fired.contains_key(window))
     }
@@ -120,6 +122,9 @@ pub fn judge(world: &World, scenario: Scenario) -> Vec<String> {
     }
     let unexpected = fired.keys().filter(|window| !expected.contains_key(*window));
     wrong.extend(unexpected.map(|window| format!("window {window:?} is not in the log")));
+    if scenario == Scenario::Keyed {
+        counted(world, &log, &mut wrong);
+    }
     rows(world, &log, &mut wrong);
     sent(world, &log, &mut wrong);
     wrong
@@ -151,6 +156,63 @@ fn questions(world: &World, wrong: &mut Vec<String>) {
         schemas.starts * (40 + 12 * schemas.len() as u64) + 4 * world.elapsed().as_secs() * schemas.starts.min(8);
     if schemas.questions > most {
         wrong.push(format!("the registry was asked {} times, at most {most} were expected", schemas.questions));
+    }
+}
+
+/// What the plugin with state has said of a key.
+#[derive(Default)]
+struct Counted {
+    /// count and total, in the order shown
+    rows: Vec<(i64, i64)>,
+    /// the counts at which it had been quiet
+    quiet: BTreeSet<i64>,
+}
+
+fn counts(world: &World) -> BTreeMap<String, Counted> {
+    let mut counts: BTreeMap<String, Counted> = BTreeMap::new();
+    for (_, row) in lock(&world.shown).exact.get("counts_out").into_iter().flatten() {
+        let row: Value = serde_json::from_slice(row).unwrap_or(Value::Null);
+        let of = counts.entry(row["key"].as_str().unwrap_or_default().to_owned()).or_default();
+        let (count, total) = (row["count"].as_i64().unwrap_or_default(), row["total"].as_i64().unwrap_or_default());
+        match row["what"].as_str() {
+            Some("row") => of.rows.push((count, total)),
+            _ => {
+                of.quiet.insert(count);
+            }
+        }
+    }
+    counts
+}
+
+/// State is what the records before have made of it, each once and in order; and the last timer of each key has fired.
+fn counted(world: &World, log: &[Logged], wrong: &mut Vec<String>) {
+    let counts = counts(world);
+    let mut expected: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for record in log {
+        expected.entry(&record.key).or_default().push(record.n);
+    }
+    for (key, mut numbers) in expected {
+        // Records of a key lie in the order of their numbers, whichever shards they came by.
+        numbers.sort_unstable();
+        let of = counts.get(key);
+        let shown = of.map_or(&[][..], |of| of.rows.as_slice());
+        let mut total = 0;
+        let right: Vec<(i64, i64)> = (1..)
+            .zip(&numbers)
+            .map(|(count, n)| {
+                total += n;
+                (count, total)
+            })
+            .collect();
+        if shown != right {
+            let first = (0..).find(|at| shown.get(*at) != right.get(*at)).unwrap_or_default();
+            let (is, be) = (shown.get(first), right.get(first));
+            wrong.push(format!("state of {key}: its record {first} was counted as {is:?}, which should be {be:?}"));
+        }
+        let last = numbers.len() as i64;
+        if !key.starts_with(FLUSH) && of.is_none_or(|of| !of.quiet.contains(&last)) {
+            wrong.push(format!("the last timer of {key} never fired"));
+        }
     }
 }
 

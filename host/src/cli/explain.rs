@@ -128,6 +128,7 @@ fn kind(kind: &NodeKind) -> &'static str {
         NodeKind::Filter { .. } => "filters",
         NodeKind::Select { .. } => "computes columns",
         NodeKind::Transform(_) => "runs a plugin on each batch",
+        NodeKind::KeyedTransform(_) => "runs a plugin over state by key",
         NodeKind::Window(_) => "groups in event time, with state",
         NodeKind::Sink(SinkKind::File(_)) => "writes files, each result exactly once,",
         NodeKind::Sink(_) => "delivers each result at least once",

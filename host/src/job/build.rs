@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 pub mod registry;
 
 use super::{
-    flow::{Action, Flow, Node},
+    flow::{Action, Flow, Node, Reader},
     graph::{self, Graph, NodeKind},
     live::Live,
     partition::{intake::Input, locality::Locality},
@@ -25,7 +25,7 @@ use crate::{
         registry::{Found, Registry},
     },
     error::{Error, Kind, Result},
-    plugin::{Context, Identity, Manifest, Plugins},
+    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugins},
     sink::{
         Sink,
         avro::Encoder,
@@ -35,10 +35,12 @@ use crate::{
         stdout::StdoutSink,
     },
     source::{Source, Start, file as file_source, kinesis, memory::MemorySource},
+    state::codec::KeyCodec,
     transform::{
         Step, component,
         expression::{Expression, Filter, Select},
         relation::Relation,
+        stateful::{Port, Stateful},
     },
     window::{
         aggregate::{Aggregate, WindowAggregate},
@@ -46,7 +48,6 @@ use crate::{
         built_in::{BuiltIn, Function, Wanted},
         component as window_component,
         event_time::TimeRule,
-        key::KeyCodec,
     },
 };
 
@@ -56,6 +57,9 @@ pub const DEAD_LETTERS: &str = "dead_letters";
 /// Makes the sink of a `memory:` node.
 pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 
+/// Makes what runs in place of a plugin with state.
+pub type MakePlugin = Arc<dyn Fn() -> Box<dyn KeyedPlugin> + Send + Sync>;
+
 /// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
 #[derive(Clone, Default)]
 pub struct Given {
@@ -63,6 +67,8 @@ pub struct Given {
     pub sources: BTreeMap<String, Arc<dyn Source>>,
     /// sinks
     pub sinks: BTreeMap<String, MakeSink>,
+    /// in place of the plugins with state of these steps
+    pub plugins: BTreeMap<String, MakePlugin>,
 }
 
 /// What building needs from around it.
@@ -145,8 +151,7 @@ impl Builder<'_> {
             let fail = |e: Error| e.at(format_args!("`{}`", node.name));
             let action = match &node.kind {
                 NodeKind::Source(source) => {
-                    let feeds =
-                        self.graph.readers(graph::Edge { node: index, output: 0 }).filter_map(|r| places[r]).collect();
+                    let feeds = self.readers(index, 0, &places);
                     let gone = || Error::new(Kind::Internal, "it is no source that was reached");
                     let connected = sources.iter().find(|reached| reached.name == node.name).ok_or_else(gone);
                     inputs.push(self.input(connected.map_err(fail)?, source, feeds).await.map_err(fail)?);
@@ -161,9 +166,7 @@ impl Builder<'_> {
                 }
                 step => Action::Step(self.step(node, step).await.map_err(fail)?),
             };
-            let readers =
-                |output| self.graph.readers(graph::Edge { node: index, output }).filter_map(|r| places[r]).collect();
-            let outputs = (0..node.outputs.len()).map(readers).collect();
+            let outputs = (0..node.outputs.len()).map(|output| self.readers(index, output, &places)).collect();
             let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
             let reads = node.inputs.len();
             nodes.push(Node { name: node.name.clone(), action, inputs, reads, outputs });
@@ -182,6 +185,12 @@ impl Builder<'_> {
         Ok(Built { inputs, flow: Flow::new(nodes, self.live.clone()), outlets, dead_letters })
     }
 
+    /// Who reads an output, by places among steps and sinks.
+    fn readers(&self, node: usize, output: usize, places: &[Option<usize>]) -> Vec<Reader> {
+        let readers = self.graph.readers(graph::Edge { node, output });
+        readers.filter_map(|(reader, port)| Some(Reader { place: places[reader]?, port })).collect()
+    }
+
     /// For each node of the graph its place among steps and sinks; none for sources.
     fn places(&self) -> Vec<Option<usize>> {
         let mut next = 0;
@@ -193,7 +202,7 @@ impl Builder<'_> {
         self.graph.nodes.iter().map(place).collect()
     }
 
-    async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<usize>) -> Result<Input> {
+    async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<Reader>) -> Result<Input> {
         let wanted = source.wanted_fields();
         let decoder = decode::decoder(&self.format(&source.format)?, &wanted)?;
         let time = match &source.time {
@@ -354,9 +363,10 @@ impl Builder<'_> {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.transformer(self.context(node, plugin)).await?;
                 refuse_unused(instance.manifest())?;
-                let columns = columns_of(schema, plugin)?;
+                let columns = columns_of(schema, plugin, 0)?;
                 Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
             }
+            NodeKind::KeyedTransform(transform) => Box::new(self.stateful(node, transform).await?),
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
             NodeKind::Source(_) | NodeKind::Sink(_) => {
                 return Err(Error::new(Kind::Internal, "a source or sink is no step"));
@@ -364,20 +374,41 @@ impl Builder<'_> {
         })
     }
 
+    async fn stateful(&self, node: &graph::Node, transform: &graph::KeyedTransform) -> Result<Stateful> {
+        let graph::KeyedTransform { key, plugin, input_schemas, .. } = transform;
+        let instance: Box<dyn KeyedPlugin> = match self.given.and_then(|given| given.plugins.get(&node.name)) {
+            Some(make) => make(),
+            None => {
+                let loaded = self.plugins.load(&plugin.path).await?;
+                Box::new(loaded.stateful(self.context(node, plugin)).await?)
+            }
+        };
+        refuse_unused(instance.manifest())?;
+        let port = |(port, schema): (usize, &SchemaRef)| {
+            Ok(Port { codec: self.codec(node, schema, key)?, columns: columns_of(schema, plugin, port)? })
+        };
+        let ports = input_schemas.iter().enumerate().map(port).collect::<Result<Vec<_>>>()?;
+        Stateful::new(&node.name, instance, ports, self.clock.clone())
+    }
+
+    /// How the keys of a step become bytes, and where in the hash space they lie.
+    fn codec(&self, node: &graph::Node, schema: &SchemaRef, key: &[String]) -> Result<KeyCodec> {
+        let codec = KeyCodec::new(schema, key)?;
+        let field = match &self.graph.partitioning {
+            graph::Partitioning::PerShard { hashed_by, .. } => hashed_by.get(&node.name),
+            graph::Partitioning::One { .. } => None,
+        };
+        Ok(field.map_or(codec.clone(), |field| codec.hashed_by(field)))
+    }
+
     async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
         let schema = &node.input_schema;
-        let codec = KeyCodec::new(schema, &window.key)?;
-        let codec = match &self.graph.partitioning {
-            graph::Partitioning::PerShard { hashed_by, .. } => {
-                hashed_by.get(&node.name).map_or(codec.clone(), |field| codec.clone().hashed_by(field))
-            }
-            graph::Partitioning::One { .. } => codec,
-        };
+        let codec = self.codec(node, schema, &window.key)?;
         let aggregate: Box<dyn Aggregate> = match &window.aggregate {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.aggregator(self.context(node, plugin)).await?;
-                let columns = columns_of(schema, plugin)?;
+                let columns = columns_of(schema, plugin, 0)?;
                 Box::new(window_component::Component::new(instance, codec.clone(), columns, self.clock.clone())?)
             }
             graph::Aggregate::BuiltIn(columns) => {
@@ -444,8 +475,9 @@ fn column_of(schema: &SchemaRef, name: &str) -> Result<usize> {
     schema.index_of(name).map_err(|_| Error::new(Kind::Config, format!("there is no field `{name}` in what arrives")))
 }
 
-fn columns_of(schema: &SchemaRef, plugin: &graph::Plugin) -> Result<Vec<usize>> {
-    plugin.interface.wants.iter().map(|want| column_of(schema, &want.path)).collect()
+fn columns_of(schema: &SchemaRef, plugin: &graph::Plugin, port: usize) -> Result<Vec<usize>> {
+    let wants = plugin.interface.inputs.get(port).map_or(&[][..], |input| input.wants.as_slice());
+    wants.iter().map(|want| column_of(schema, &want.path)).collect()
 }
 
 #[cfg(test)]

@@ -25,6 +25,15 @@ pub enum Action {
     Sink(usize),
 }
 
+/// Who reads an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// the node's place
+    pub place: usize,
+    /// the number of its input; 0 where it has one
+    pub port: usize,
+}
+
 /// A node of the graph. Nodes stand in topological order.
 pub struct Node {
     /// its name in the job
@@ -35,8 +44,8 @@ pub struct Node {
     pub inputs: Vec<usize>,
     /// how many outputs it reads, those of sources too
     pub reads: usize,
-    /// for each of its outputs, the nodes that read it
-    pub outputs: Vec<Vec<usize>>,
+    /// for each of its outputs, who reads it
+    pub outputs: Vec<Vec<Reader>>,
 }
 
 /// Rejected rows with the step or sink that rejected them.
@@ -69,7 +78,7 @@ impl Flow {
     /// Rule 6: loads the state of every step that lies in this range of hash keys.
     pub fn restore(
         &mut self,
-        store: &dyn StateStore,
+        store: &Arc<dyn StateStore>,
         range: HashRange,
         watermarks: &BTreeMap<String, i64>,
     ) -> Result<()> {
@@ -98,20 +107,20 @@ impl Flow {
     }
 
     /// Gives a batch of the source of this name to these nodes and runs until nothing is left.
-    pub async fn push(&mut self, source: &str, batch: Batch, to: &[usize], outlets: &mut [Outlet]) -> Result<()> {
+    pub async fn push(&mut self, source: &str, batch: Batch, to: &[Reader], outlets: &mut [Outlet]) -> Result<()> {
         let queue = self.fan_out(source, 0, to, batch).collect();
         self.run(queue, outlets).await
     }
 
-    async fn run(&mut self, mut queue: VecDeque<(usize, Batch)>, outlets: &mut [Outlet]) -> Result<()> {
-        while let Some((place, batch)) = queue.pop_front() {
+    async fn run(&mut self, mut queue: VecDeque<(Reader, Batch)>, outlets: &mut [Outlet]) -> Result<()> {
+        while let Some((Reader { place, port }, batch)) = queue.pop_front() {
             if batch.is_empty() {
                 continue;
             }
             let mut out = Outputs::default();
             match &mut self.nodes[place].action {
                 Action::Step(step) => {
-                    let processed = step.process(batch, &mut out).await;
+                    let processed = step.receive(port, batch, &mut out).await;
                     processed.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?;
                     queue.extend(self.route(place, out));
                 }
@@ -130,7 +139,7 @@ impl Flow {
     }
 
     /// Keeps rejects, counts the late, and says where each output goes.
-    fn route(&mut self, place: usize, out: Outputs) -> Vec<(usize, Batch)> {
+    fn route(&mut self, place: usize, out: Outputs) -> Vec<(Reader, Batch)> {
         let node = &self.nodes[place];
         Live::add(&self.live.late, out.late);
         let rejected = out.rejects.into_iter().map(|(batch, rows)| Rejected { step: node.name.clone(), batch, rows });
@@ -147,17 +156,17 @@ impl Flow {
         &'f self,
         from: &'f str,
         output: usize,
-        to: &'f [usize],
+        to: &'f [Reader],
         batch: Batch,
-    ) -> impl Iterator<Item = (usize, Batch)> + 'f {
+    ) -> impl Iterator<Item = (Reader, Batch)> + 'f {
         let mut left = Some(batch);
-        to.iter().enumerate().filter_map(move |(number, place)| {
+        to.iter().enumerate().filter_map(move |(number, reader)| {
             let mut batch = if number + 1 == to.len() { left.take() } else { left.clone() }?;
-            if self.nodes[*place].reads > 1 {
+            if self.nodes[reader.place].reads > 1 {
                 let branch = Branch::new(from, output);
                 batch.nth.iter_mut().for_each(|nth| *nth = branch.nth(*nth, 0));
             }
-            Some((*place, batch))
+            Some((*reader, batch))
         })
     }
 
@@ -177,6 +186,29 @@ impl Flow {
                     advanced.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?
                 }
             };
+            self.deliver(place, out, outlets).await?;
+        }
+        Ok(())
+    }
+
+    /// When a step next has something to do by the clock, milliseconds since 1970.
+    pub fn due_ms(&self) -> Option<i64> {
+        let steps = self.nodes.iter().filter_map(|node| match &node.action {
+            Action::Step(step) => step.due_ms(),
+            Action::Sink(_) => None,
+        });
+        steps.min()
+    }
+
+    /// It is that time: every step does what is due, in order.
+    pub async fn tick(&mut self, now_ms: i64, outlets: &mut [Outlet]) -> Result<()> {
+        for place in 0..self.nodes.len() {
+            let mut out = Outputs::default();
+            if let Action::Step(step) = &mut self.nodes[place].action
+                && step.due_ms().is_some_and(|due_ms| due_ms <= now_ms)
+            {
+                step.tick(now_ms, &mut out).await.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?;
+            }
             self.deliver(place, out, outlets).await?;
         }
         Ok(())
@@ -218,6 +250,10 @@ mod tests {
         },
     };
 
+    fn reader(place: usize) -> Reader {
+        Reader { place, port: 0 }
+    }
+
     fn sink(place: usize, reads: usize) -> Node {
         Node {
             name: format!("sink{place}"),
@@ -250,7 +286,7 @@ mod tests {
             action: Action::Step(Box::new(Relation::Filter(filter))),
             inputs: Vec::new(),
             reads: 1,
-            outputs: vec![vec![1, 2]],
+            outputs: vec![vec![reader(1), reader(2)]],
         };
         let mut flow = Flow::new(vec![kept, sink(0, 1), sink(1, 2)], Arc::new(Live::default()));
         let shown = [Shown::default(), Shown::default()];
@@ -258,7 +294,7 @@ mod tests {
         for to in &shown {
             outlets.push(outlet(to).await);
         }
-        flow.push("clicks", rows, &[0, 2], &mut outlets).await.unwrap();
+        flow.push("clicks", rows, &[reader(0), reader(2)], &mut outlets).await.unwrap();
         for outlet in &mut outlets {
             let token = outlet.sink.prepare(1).await.unwrap().token.unwrap();
             outlet.sink.commit(&token).await.unwrap();
@@ -282,7 +318,7 @@ mod tests {
         let mut flow = Flow::new(vec![sink(0, 1)], Arc::new(Live::default()));
         let shown = Shown::default();
         let mut outlets = vec![outlet(&shown).await];
-        flow.push("clicks", rows, &[0], &mut outlets).await.unwrap();
+        flow.push("clicks", rows, &[reader(0)], &mut outlets).await.unwrap();
         let rejected: Vec<(&str, u32)> = flow.rejected.iter().map(|r| (r.step.as_str(), r.rows[0].row)).collect();
         assert_eq!(rejected, [("sink0", 1)]);
         let token = outlets[0].sink.prepare(1).await.unwrap().token.unwrap();

@@ -166,6 +166,8 @@ pub enum NodeKind {
     Select { columns: Vec<(String, String)> },
     /// a plugin of the world `transformer`
     Transform(Plugin),
+    /// runs a plugin over keyed state and timers
+    KeyedTransform(KeyedTransform),
     /// groups in event time
     Window(Window),
     /// writes
@@ -277,6 +279,52 @@ pub struct Plugin {
     pub on_error: OnError,
     /// what it said about itself
     pub interface: PluginInterface,
+}
+
+/// A plugin with state by key.
+#[derive(Clone, Debug, Serialize)]
+pub struct KeyedTransform {
+    /// fields of the input, in order
+    pub key: Vec<String>,
+    /// of the world `stateful-transformer` or `keyed-transformer`
+    pub plugin: Plugin,
+    /// for each of the node's inputs the plugin's input that it goes to; none where there is but one
+    pub ports: Vec<usize>,
+    /// the columns that arrive, by input of the plugin
+    #[serde(serialize_with = "all_columns")]
+    pub input_schemas: Vec<SchemaRef>,
+}
+
+impl NodeKind {
+    /// The plugin that the node runs.
+    pub fn plugin(&self) -> Option<&Plugin> {
+        match self {
+            Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
+            Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),
+            _ => None,
+        }
+    }
+
+    fn plugin_mut(&mut self) -> Option<&mut Plugin> {
+        match self {
+            Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
+            Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),
+            _ => None,
+        }
+    }
+
+    /// The number of the plugin's input that this one of the node's inputs goes to.
+    pub fn port(&self, input: usize) -> usize {
+        match self {
+            Self::KeyedTransform(keyed) => keyed.ports.get(input).copied().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// Whether something is remembered from batch to batch.
+    pub fn has_state(&self) -> bool {
+        matches!(self, Self::Window(_) | Self::KeyedTransform(_))
+    }
 }
 
 /// Groups in event time.
@@ -417,7 +465,7 @@ impl Source {
 impl Graph {
     /// Whether its steps keep nothing from one record to the next.
     pub fn is_stateless(&self) -> bool {
-        !self.nodes.iter().any(|node| matches!(node.kind, NodeKind::Window(_)))
+        !self.nodes.iter().any(|node| node.kind.has_state())
     }
 
     /// What is deployed, in one form: keys sorted, defaults filled in, secrets left out.
@@ -432,15 +480,15 @@ impl Graph {
         for node in &mut job.nodes {
             node.input_schema = by_name(&node.input_schema);
             node.outputs.iter_mut().for_each(|output| output.schema = by_name(&output.schema));
-            if let NodeKind::Source(source) = &mut node.kind {
-                source.wanted = by_name(&source.wanted);
-            }
             match &mut node.kind {
-                NodeKind::Transform(plugin) => plugin.interface.digest.clear(),
-                NodeKind::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => {
-                    plugin.interface.digest.clear()
+                NodeKind::Source(source) => source.wanted = by_name(&source.wanted),
+                NodeKind::KeyedTransform(keyed) => {
+                    keyed.input_schemas.iter_mut().for_each(|schema| *schema = by_name(schema))
                 }
                 _ => {}
+            }
+            if let Some(plugin) = node.kind.plugin_mut() {
+                plugin.interface.digest.clear();
             }
         }
         let digest = Sha256::digest(job.canonical().to_string().as_bytes());
@@ -452,9 +500,12 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// Every (node, input index) that reads an output.
-    pub fn readers(&self, of: Edge) -> impl Iterator<Item = usize> {
-        self.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&of)).map(|(index, _)| index)
+    /// Every node that reads an output, with the number of its plugin's input that it reads it by.
+    pub fn readers(&self, of: Edge) -> impl Iterator<Item = (usize, usize)> {
+        self.nodes.iter().enumerate().flat_map(move |(index, node)| {
+            let reads = node.inputs.iter().enumerate().filter(move |(_, edge)| **edge == of);
+            reads.map(move |(at, _)| (index, node.kind.port(at)))
+        })
     }
 }
 
@@ -501,6 +552,11 @@ fn columns<S: Serializer>(schema: &SchemaRef, to: S) -> Result<S::Ok, S::Error> 
             .iter()
             .map(|field| format!("{}: {}{}", field.name(), field.data_type(), optional(field.is_nullable()))),
     )
+}
+
+fn all_columns<S: Serializer>(schemas: &[SchemaRef], to: S) -> Result<S::Ok, S::Error> {
+    let name = |field: &arrow::datatypes::FieldRef| format!("{}: {}", field.name(), field.data_type());
+    to.collect_seq(schemas.iter().map(|schema| schema.fields().iter().map(name).collect::<Vec<_>>()))
 }
 
 fn function_name<S: Serializer>(function: &Function, to: S) -> Result<S::Ok, S::Error> {

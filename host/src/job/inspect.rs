@@ -11,7 +11,7 @@ use std::{
 use pelton_schema::Mode;
 use tokio::runtime::Handle;
 
-use super::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
+use super::{FieldKind, PluginField, PluginInput, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
 use crate::{
     decode::registry::{Found, Registered, Registry, Which},
     error::Kind,
@@ -55,10 +55,14 @@ impl PluginInspector for Inspector {
             let manifest = loaded.describe(&config.to_string()).await.map_err(|e| e.to_string())?;
             let world = match loaded.world() {
                 plugin::World::Transformer => World::Transformer,
+                plugin::World::StatefulTransformer => World::StatefulTransformer,
+                plugin::World::KeyedTransformer => World::KeyedTransformer,
                 plugin::World::Aggregator => World::Aggregator,
             };
             let field =
                 |f: &plugin::Field| PluginField { path: f.path.to_string(), kind: kind(f.kind), optional: f.optional };
+            let input =
+                |i: &plugin::Input| PluginInput { name: i.name.clone(), wants: i.fields.iter().map(field).collect() };
             let output = |o: &plugin::Output| PluginOutput {
                 name: o.name.clone(),
                 fields: o.fields.iter().map(field).collect(),
@@ -68,7 +72,8 @@ impl PluginInspector for Inspector {
                 name: manifest.name.clone(),
                 version: manifest.version.clone(),
                 digest: loaded.digest().to_owned(),
-                wants: manifest.input().fields.iter().map(field).collect(),
+                inputs: manifest.inputs.iter().map(input).collect(),
+                key: manifest.key.iter().map(field).collect(),
                 outputs: manifest.outputs.iter().map(output).collect(),
             })
         })

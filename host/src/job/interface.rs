@@ -78,8 +78,10 @@ pub struct PluginInterface {
     pub version: String,
     /// SHA-256 of the component, hexadecimal
     pub digest: String,
-    /// the fields it wants of its one input
-    pub wants: Vec<PluginField>,
+    /// one, but for plugins with state
+    pub inputs: Vec<PluginInput>,
+    /// the fields of the key that it needs; none: any
+    pub key: Vec<PluginField>,
     /// what leaves it; the first is the one without a name in `from:`
     pub outputs: Vec<PluginOutput>,
 }
@@ -93,6 +95,15 @@ pub enum World {
     KeyedTransformer,
     Aggregator,
     Enricher,
+}
+
+/// An input of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PluginInput {
+    /// the name in `from:` where there are several
+    pub name: String,
+    /// the fields it wants
+    pub wants: Vec<PluginField>,
 }
 
 /// A field that a plugin wants or makes.

@@ -31,4 +31,6 @@ pub use check::{
 pub use diagnostic::{Diagnostic, Report};
 pub use file::{File, Secret, Variables, load, parse, reference_schema};
 pub use graph::Graph;
-pub use interface::{FieldKind, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World};
+pub use interface::{
+    FieldKind, PluginField, PluginInput, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World,
+};

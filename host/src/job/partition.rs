@@ -182,7 +182,7 @@ impl Partition {
         };
         epochs.recover(&writer, &mut outlets).await?;
         epochs.load().await?;
-        flow.restore(&*store, manifest.range, &manifest.watermarks)?;
+        flow.restore(&store, manifest.range, &manifest.watermarks)?;
         let intake = Intake::new(inputs, &manifest, settings.one_shard).await?;
         let event_clock = PartitionClock::new(manifest.watermarks.get(PARTITION).copied());
         let epoch_began = clock.elapsed();
@@ -231,6 +231,7 @@ impl Partition {
                 return self.finish(true).await;
             }
             let left = self.settings.every.saturating_sub(self.clock.elapsed().saturating_sub(self.epoch_began));
+            let left = left.min(self.until_tick());
             tokio::select! {
                 biased;
                 changed = stop.changed() => if changed.is_err() { return self.finish(false).await },
@@ -238,7 +239,7 @@ impl Partition {
                     durable?;
                     self.publish().await?;
                 }
-                () = clock::sleep(left) => {}
+                () = clock::sleep(left) => self.tick().await?,
                 Some((id, reader, event)) = self.intake.next() => {
                     self.handle(id, reader, event?).await?;
                     if self.counted.bytes >= self.settings.bytes {
@@ -381,6 +382,21 @@ impl Partition {
             Some(row) => Err(Error::new(Kind::Step, format!("a dead letter cannot be kept: {}", row.message))),
             None => Ok(()),
         }
+    }
+
+    /// How long until a step has something to do by the clock.
+    fn until_tick(&self) -> Duration {
+        let left_ms = self.flow.due_ms().map(|due_ms| due_ms.saturating_sub(self.clock.wall_us() / 1000));
+        left_ms.map_or(Duration::MAX, |left_ms| Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)))
+    }
+
+    async fn tick(&mut self) -> Result<()> {
+        if !self.until_tick().is_zero() {
+            return Ok(());
+        }
+        self.counted.changed = true;
+        self.flow.tick(self.clock.wall_us() / 1000, &mut self.outlets).await?;
+        self.take_rejected(None).await
     }
 
     /// A shard's watermark or idleness changed: the partition's watermark may fire windows.

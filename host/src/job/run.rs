@@ -19,7 +19,7 @@ use aside::set_aside;
 
 use super::{
     build::{Builder, Given},
-    graph::{Aggregate, Graph, NodeKind, OnError, Partitioning, Window},
+    graph::{Graph, Node, OnError, Partitioning},
     live::Live,
     partition::Settings,
     worker::{Worker, fleet::Fleet},
@@ -287,12 +287,8 @@ fn generation(
 
 /// What plugins' steps do with a record that they reject.
 fn on_error(graph: &Graph) -> BTreeMap<String, OnError> {
-    let policy = |kind: &NodeKind| match kind {
-        NodeKind::Transform(plugin) => Some(plugin.on_error),
-        NodeKind::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin.on_error),
-        _ => None,
-    };
-    graph.nodes.iter().filter_map(|node| Some((node.name.clone(), policy(&node.kind)?))).collect()
+    let policy = |node: &Node| Some((node.name.clone(), node.kind.plugin()?.on_error));
+    graph.nodes.iter().filter_map(policy).collect()
 }
 
 /// What names the deployed job: its checked file and every plugin.
@@ -303,15 +299,7 @@ pub fn digests(graph: &Graph) -> BTreeMap<String, String> {
     };
     let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
     for node in &graph.nodes {
-        let plugin = match &node.kind {
-            NodeKind::Transform(plugin) => Some(plugin),
-            NodeKind::Window(window) => match &window.aggregate {
-                super::graph::Aggregate::Plugin(plugin) => Some(plugin),
-                super::graph::Aggregate::BuiltIn(_) => None,
-            },
-            _ => None,
-        };
-        if let Some(plugin) = plugin {
+        if let Some(plugin) = node.kind.plugin() {
             digests.insert(format!("the plugin of step `{}`", node.name), plugin.interface.digest.clone());
         }
     }

@@ -13,10 +13,8 @@ use super::{
         aggregate::{self, FoldInput},
         types::{self, ColumnParam},
     },
-    describe::{Field, FieldKind},
     instance::Instance,
-    lift,
-    lower::{self, Column},
+    lift, lower,
 };
 use crate::record::{Batch, Cells};
 
@@ -134,8 +132,8 @@ impl AggregatorInstance {
     ) -> Result<Folded, Failure> {
         let input = self.manifest.input();
         let rows = lower::Rows::new(batch, 0..batch.len(), &input.identity, &input.fields)?;
-        let keys = key_columns(&groups.keys)?;
-        let (fields, shards, key_fields) = (rows.fields(), rows.shards(), params(&keys));
+        let keys = lower::keys(&groups.keys)?;
+        let (fields, shards, key_fields) = (rows.fields(), rows.shards(), lower::params(&keys));
         let mut running = self.begin(call).await?;
         let (aggregate, store) = running.aggregate();
         let argument = FoldInput {
@@ -149,7 +147,7 @@ impl AggregatorInstance {
         let folded = self.instance.end(running, answer)?;
         let checked = lift::cells(folded.accumulators, groups.len(), "accumulators")
             .and_then(|accumulators| Ok(Folded { accumulators, errors: lift::errors(folded.errors, batch.len())? }));
-        checked.map_err(|what| self.invalid(what))
+        checked.map_err(|what| self.instance.broke(what))
     }
 
     /// Joins accumulators: the parts of group `g` are `parts[offsets[g]..offsets[g + 1]]`.
@@ -159,14 +157,14 @@ impl AggregatorInstance {
         let (aggregate, store) = running.aggregate();
         let answer = aggregate.call_combine(store, lower::cells(parts), offsets).await;
         let combined = self.instance.end(running, answer)?;
-        lift::cells(combined, groups, "accumulators").map_err(|what| self.invalid(what))
+        lift::cells(combined, groups, "accumulators").map_err(|what| self.instance.broke(what))
     }
 
     /// Makes results of groups; `source` of a result is its group.
     pub async fn finish(&mut self, call: &Call, closing: &Closing) -> Result<Processed, Failure> {
         let count = closing.groups.len();
-        let keys = key_columns(&closing.groups.keys)?;
-        let key_fields = params(&keys);
+        let keys = lower::keys(&closing.groups.keys)?;
+        let key_fields = lower::params(&keys);
         let firing: Vec<aggregate::Firing> = closing.firing.iter().map(|firing| lowered(*firing)).collect();
         let mut running = self.begin(call).await?;
         let (aggregate, store) = running.aggregate();
@@ -181,40 +179,15 @@ impl AggregatorInstance {
         };
         let answer = aggregate.call_finish(store, argument).await;
         let processed = self.instance.end(running, answer)?;
-        lift::processed(processed, count, &self.manifest.outputs, self.instance.limits().rows_per_row)
-            .map_err(|what| self.invalid(what))
+        let rows_per_row = self.instance.limits().rows_per_row;
+        let given = lift::Given { sources: count, keys: None, outputs: &self.manifest.outputs, rows_per_row };
+        lift::processed(processed, given).map_err(|what| self.instance.broke(what))
     }
 
     async fn begin(&mut self, call: &Call) -> Result<super::instance::Running, Failure> {
         let budget = self.instance.limits().call_time;
-        self.instance.begin(call, budget).await
+        self.instance.begin(call, budget, None).await
     }
-
-    /// A guest that breaks the interface is not trusted to be in order afterwards.
-    fn invalid(&mut self, what: String) -> Failure {
-        self.instance.renew();
-        Failure::Invalid { what }
-    }
-}
-
-fn key_columns(keys: &KeySet) -> lower::Lowered<Vec<Column>> {
-    let schema = keys.fields.schema();
-    keys.fields
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(array, field)| {
-            let kind = FieldKind::of(field.data_type()).ok_or_else(|| Failure::Unfit {
-                what: format!("key `{}` is {}, which plugins are not given", field.name(), field.data_type()),
-            })?;
-            let field = Field { path: field.name().as_str().into(), kind, optional: true, doc: String::new() };
-            Column::new(&field, array)
-        })
-        .collect()
-}
-
-fn params(columns: &[Column]) -> Vec<ColumnParam<'_>> {
-    columns.iter().map(Column::param).collect()
 }
 
 fn windows<'a>(windows: &'a Windows, fields: &'a [ColumnParam<'a>]) -> aggregate::Windows<'a> {

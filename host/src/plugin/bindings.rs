@@ -10,10 +10,12 @@ wasmtime::component::bindgen!({
         world everything {
             import pelton:plugin/log@0.1.0;
             import pelton:plugin/metrics@0.1.0;
+            import pelton:plugin/state@0.1.0;
             export pelton:plugin/lifecycle@0.1.0;
             export pelton:plugin/on-timers@0.1.0;
             export pelton:plugin/transform@0.1.0;
             export pelton:plugin/aggregate@0.1.0;
+            export pelton:plugin/keyed@0.1.0;
             export pelton:plugin/migrate-state@0.1.0;
         }
     ",
@@ -23,5 +25,5 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
-pub use exports::pelton::plugin::{aggregate, lifecycle, transform};
-pub use pelton::plugin::{log, metrics, types};
+pub use exports::pelton::plugin::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform};
+pub use pelton::plugin::{log, metrics, state, types};

@@ -9,8 +9,8 @@ use std::{ops::Range, time::Duration};
 
 use arrow::compute::concat_batches;
 
-use super::{Call, Emitted, Failure, Processed, RecordError, TransformerInstance, describe::Output};
-use crate::record::{Batch, Cells, CellsBuilder};
+use super::{Emitted, Failure, Processed, RecordError, TimerOps, describe::Output, instance::Instance};
+use crate::record::{Cells, CellsBuilder};
 
 /// Part of a call's time that the smallest part of a batch gets.
 const LEAST_SHARE: f64 = 0.05;
@@ -36,13 +36,27 @@ pub struct Bisected {
     pub rejected: Vec<Rejected>,
 }
 
-/// One call with the whole batch; a search only if that fails.
-pub(super) async fn process(plugin: &mut TransformerInstance, call: &Call, batch: &Batch) -> Result<Bisected, Failure> {
-    let budget = plugin.instance().limits().call_time;
-    match plugin.part(call, batch, 0..batch.len(), budget).await {
+/// What can be called with a part of its items: a batch with its plugin, or timers that are due.
+pub(super) trait Divisible {
+    /// How many items there are.
+    fn len(&self) -> usize;
+
+    fn instance(&mut self) -> &mut Instance;
+
+    fn outputs(&self) -> &[Output];
+
+    /// One call with some items; rows of the result count from the start of the range.
+    async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure>;
+}
+
+/// One call with all items; a search only if that fails.
+pub(super) async fn process(mut whole: impl Divisible) -> Result<Bisected, Failure> {
+    let budget = whole.instance().limits().call_time;
+    let all = 0..whole.len();
+    match whole.part(all, budget).await {
         Ok(processed) => Ok(Bisected { processed, rejected: Vec::new() }),
         Err(failure) if !blames_records(&failure) => Err(failure),
-        Err(failure) => Search::new(plugin, call, batch).run(failure).await,
+        Err(failure) => Search::new(whole).run(failure).await,
     }
 }
 
@@ -54,10 +68,8 @@ fn blames_records(failure: &Failure) -> bool {
     )
 }
 
-struct Search<'a> {
-    plugin: &'a mut TransformerInstance,
-    call: &'a Call,
-    batch: &'a Batch,
+struct Search<D> {
+    whole: D,
     /// until the next part that is done with
     calls_left: u32,
     time_left: Duration,
@@ -67,17 +79,17 @@ struct Search<'a> {
     rejected: Vec<Rejected>,
 }
 
-impl<'a> Search<'a> {
-    fn new(plugin: &'a mut TransformerInstance, call: &'a Call, batch: &'a Batch) -> Self {
-        let limits = plugin.instance().limits();
+impl<D: Divisible> Search<D> {
+    fn new(mut whole: D) -> Self {
+        let limits = whole.instance().limits();
         let (calls_left, time_left) = (limits.bisect_calls, limits.bisect_time);
         let time_in_all = time_left.saturating_mul(SEARCHES);
-        Self { plugin, call, batch, calls_left, time_left, time_in_all, good: Vec::new(), rejected: Vec::new() }
+        Self { whole, calls_left, time_left, time_in_all, good: Vec::new(), rejected: Vec::new() }
     }
 
     /// A part got through, or one record is found at fault: the search has got somewhere.
     fn refill(&mut self) {
-        let limits = self.plugin.instance().limits();
+        let limits = self.whole.instance().limits();
         self.calls_left = limits.bisect_calls;
         self.time_left = limits.bisect_time.min(self.time_in_all);
     }
@@ -89,7 +101,7 @@ impl<'a> Search<'a> {
     /// Depth first and left to right, so that what is found is in the order of the batch.
     async fn run(mut self, first: Failure) -> Result<Bisected, Failure> {
         let mut open = Vec::new();
-        let whole = 0..self.batch.len();
+        let whole = 0..self.whole.len();
         self.split(whole, first, &mut open).await?;
         while let Some(range) = open.pop() {
             if self.is_over() {
@@ -103,8 +115,8 @@ impl<'a> Search<'a> {
                 Err(failure) => return Err(failure),
             }
         }
-        let outputs = &self.plugin.manifest().outputs;
-        Ok(Bisected { processed: join(self.good, outputs)?, rejected: self.rejected })
+        let processed = join(self.good, self.whole.outputs())?;
+        Ok(Bisected { processed, rejected: self.rejected })
     }
 
     /// Halves a range that failed, or rejects it when it is one record.
@@ -125,8 +137,8 @@ impl<'a> Search<'a> {
         }
         let failure = match failure {
             Failure::TimedOut { .. } => {
-                self.plugin.instance().renew();
-                let twice = self.plugin.instance().limits().call_time.saturating_mul(2);
+                self.whole.instance().renew();
+                let twice = self.whole.instance().limits().call_time.saturating_mul(2);
                 match self.attempt(range.clone(), twice).await {
                     Ok(processed) => {
                         self.done(range.start, processed);
@@ -164,31 +176,32 @@ impl<'a> Search<'a> {
     /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.
     /// A part that is cut short wrongly is only split further.
     fn share(&mut self, rows: usize) -> Duration {
-        let whole = self.plugin.instance().limits().call_time;
-        whole.mul_f64((rows as f64 / self.batch.len() as f64).max(LEAST_SHARE))
+        let time = self.whole.instance().limits().call_time;
+        time.mul_f64((rows as f64 / self.whole.len() as f64).max(LEAST_SHARE))
     }
 
     async fn attempt(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
         self.calls_left = self.calls_left.saturating_sub(1);
-        let result = self.plugin.part(self.call, self.batch, range, budget).await;
-        self.time_left = self.time_left.saturating_sub(self.plugin.spent());
-        self.time_in_all = self.time_in_all.saturating_sub(self.plugin.spent());
+        let result = self.whole.part(range, budget).await;
+        self.time_left = self.time_left.saturating_sub(self.whole.instance().spent());
+        self.time_in_all = self.time_in_all.saturating_sub(self.whole.instance().spent());
         result
     }
 }
 
 /// Results of parts, in the order of the batch, as one.
 fn join(parts: Vec<(usize, Processed)>, outputs: &[Output]) -> Result<Processed, Failure> {
-    let mut errors = Vec::new();
+    let (mut errors, mut timers) = (Vec::new(), TimerOps::default());
     let mut columns: Vec<Vec<(u32, Emitted)>> = outputs.iter().map(|_| Vec::new()).collect();
     for (start, part) in parts {
         let start = u32::try_from(start).expect("a batch that was called with has at most 2^32 rows");
         errors.extend(part.errors.into_iter().map(|error| RecordError { row: error.row + start, ..error }));
+        timers.extend(part.timers);
         columns.iter_mut().zip(part.outputs).for_each(|(column, emitted)| column.push((start, emitted)));
     }
     let outputs =
         columns.into_iter().zip(outputs).map(|(parts, output)| join_output(parts, output)).collect::<Result<_, _>>()?;
-    Ok(Processed { outputs, errors })
+    Ok(Processed { outputs, errors, timers })
 }
 
 fn join_output(parts: Vec<(u32, Emitted)>, output: &Output) -> Result<Emitted, Failure> {

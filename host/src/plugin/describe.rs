@@ -10,8 +10,14 @@ use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUni
 
 use super::{bindings::types, capability::log::clean};
 
-/// Most inputs, outputs and tables, and most fields of one of them.
+/// Most outputs and connectors, and most fields of one of them.
 const MOST: usize = 1_000;
+
+/// Most inputs of a plugin with state.
+pub(super) const MOST_INPUTS: usize = 16;
+
+/// Most tables: a byte counts them.
+const MOST_TABLES: usize = 255;
 
 /// Longest name or path in bytes.
 const LONGEST_NAME: usize = 200;
@@ -145,7 +151,7 @@ pub struct Manifest {
     pub doc: String,
     /// JSON Schema of the step's config, or nothing when it takes none
     pub config_schema: Option<String>,
-    /// exactly one
+    /// at least one; exactly one where there is no state
     pub inputs: Vec<Input>,
     pub outputs: Vec<Output>,
     /// fields of the step's key, in order; none: it takes any key
@@ -155,25 +161,31 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The one input.
+    /// The first input, which is the only one where there is no state.
     pub fn input(&self) -> &Input {
-        self.inputs.first().expect("a checked manifest has one input")
+        self.inputs.first().expect("a checked manifest has an input")
     }
 }
 
 type Checked<T> = Result<T, String>;
 
-pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
-    let [input] = <[types::Input; 1]>::try_from(manifest.inputs)
-        .map_err(|inputs| format!("it declares {} inputs, expected exactly one", inputs.len()))?;
+/// `most_inputs`: one, but for plugins with state.
+pub(super) fn check(manifest: types::Manifest, most_inputs: usize) -> Checked<Manifest> {
+    let count = manifest.inputs.len();
+    if count == 0 || count > most_inputs {
+        let expected = if most_inputs == 1 { "exactly one".to_owned() } else { format!("1 to {most_inputs}") };
+        return Err(format!("it declares {count} inputs, expected {expected}"));
+    }
+    let inputs: Vec<Input> = manifest.inputs.into_iter().map(input).collect::<Checked<_>>()?;
+    unique("input", inputs.iter().map(|input| input.name.as_str()))?;
     let counts = [
-        ("outputs", manifest.outputs.len()),
-        ("tables", manifest.tables.len()),
-        ("connectors", manifest.connectors.len()),
+        ("outputs", manifest.outputs.len(), MOST),
+        ("tables", manifest.tables.len(), MOST_TABLES),
+        ("connectors", manifest.connectors.len(), MOST),
     ];
-    for (what, count) in counts {
-        if count > MOST {
-            return Err(format!("it declares {count} {what}, the limit is {MOST}"));
+    for (what, count, most) in counts {
+        if count > most {
+            return Err(format!("it declares {count} {what}, the limit is {most}"));
         }
     }
     let outputs: Vec<Output> = manifest.outputs.into_iter().map(output).collect::<Checked<_>>()?;
@@ -187,7 +199,7 @@ pub(super) fn check(manifest: types::Manifest) -> Checked<Manifest> {
         version: named("the plugin's version", manifest.version)?,
         doc: clean(&manifest.doc),
         config_schema: json("the config schema", manifest.config_schema)?,
-        inputs: vec![self::input(input)?],
+        inputs,
         outputs,
         key: fields("the key", manifest.key)?,
         tables,
@@ -352,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_sound_manifest_becomes_a_schema() {
-        let manifest = check(declared()).unwrap();
+        let manifest = check(declared(), 1).unwrap();
         assert_eq!(manifest.outputs[0].schema.field(0).data_type(), &DataType::Int64);
         assert_eq!(manifest.input().fields[0].path.as_ref(), "a.b");
     }
@@ -376,7 +388,7 @@ mod tests {
         for (expected, spoil) in cases {
             let mut manifest = declared();
             spoil(&mut manifest);
-            let what = check(manifest).unwrap_err();
+            let what = check(manifest, 1).unwrap_err();
             assert!(what.contains(expected), "{what}");
         }
     }

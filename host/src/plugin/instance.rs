@@ -11,14 +11,15 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::{
     Call, Context,
-    bindings::{aggregate, lifecycle, transform, types},
+    bindings::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform, types},
     capability::{
         Guest,
         log::{Log, LogSink, clean},
         metrics::Metrics,
+        state::SharedState,
     },
     limits::{HANDLES, Limits},
-    package::Package,
+    package::{Indices, Package},
 };
 use crate::clock::Clock;
 
@@ -33,6 +34,8 @@ pub enum Failure {
     Invalid { what: String },
     /// the batch is not what the manifest asks for: the host's mistake, the guest was not called
     Unfit { what: String },
+    /// the host could not read or write state: no fault of the guest
+    State(String),
     /// a record has no value where the manifest says that there always is one; the guest was not called
     Missing { what: String },
     /// the guest asks to be called again later
@@ -51,6 +54,7 @@ impl Failure {
             Self::TimedOut { .. } => "plugin_timed_out",
             Self::Invalid { .. } => "plugin_broke_interface",
             Self::Unfit { .. } => "batch_unfit",
+            Self::State(_) => "state_failed",
             Self::Missing { .. } => "value_missing",
             Self::Retry(_) => "plugin_asks_retry",
             Self::Fatal(_) => "plugin_failed",
@@ -76,6 +80,7 @@ impl fmt::Display for Failure {
             }
             Self::Invalid { what } => write!(f, "the plugin broke the interface: {what}")?,
             Self::Unfit { what } => write!(f, "the batch does not fit the plugin: {what}")?,
+            Self::State(message) => write!(f, "the state cannot be used: {message}")?,
             Self::Missing { what } => write!(f, "a value is missing: {what}")?,
             Self::Retry(message) => write!(f, "the plugin asks for a retry: {message}")?,
             Self::Fatal(message) => write!(f, "the plugin failed: {message}")?,
@@ -113,6 +118,9 @@ pub(super) struct Running {
     lifecycle: lifecycle::Guest,
     transform: Option<transform::Guest>,
     aggregate: Option<aggregate::Guest>,
+    keyed: Option<keyed::Guest>,
+    on_timers: Option<on_timers::Guest>,
+    migrate_state: Option<migrate_state::Guest>,
 }
 
 impl Running {
@@ -122,6 +130,18 @@ impl Running {
 
     pub(super) fn aggregate(&mut self) -> (&aggregate::Guest, &mut Store<Guest>) {
         (self.aggregate.as_ref().expect("an aggregator instance has an aggregator's package"), &mut self.store)
+    }
+
+    pub(super) fn keyed(&mut self) -> (&keyed::Guest, &mut Store<Guest>) {
+        (self.keyed.as_ref().expect("a keyed transformer instance has its package"), &mut self.store)
+    }
+
+    pub(super) fn on_timers(&mut self) -> (&on_timers::Guest, &mut Store<Guest>) {
+        (self.on_timers.as_ref().expect("a stateful transformer instance has its package"), &mut self.store)
+    }
+
+    pub(super) fn migrate_state(&mut self) -> (&migrate_state::Guest, &mut Store<Guest>) {
+        (self.migrate_state.as_ref().expect("a package of a world with state migrates"), &mut self.store)
     }
 }
 
@@ -161,14 +181,26 @@ impl Instance {
         Ok(())
     }
 
-    /// A copy that may be called once, for at most `budget`.
-    pub(super) async fn begin(&mut self, call: &Call, budget: Duration) -> Result<Running, Failure> {
+    /// What the guest returned cannot be: it is not trusted to be in order afterwards.
+    pub(super) fn broke(&mut self, what: String) -> Failure {
+        self.renew();
+        Failure::Invalid { what }
+    }
+
+    /// A copy that may be called once, for at most `budget`, over this state.
+    pub(super) async fn begin(
+        &mut self,
+        call: &Call,
+        budget: Duration,
+        state: Option<SharedState>,
+    ) -> Result<Running, Failure> {
         self.spent = Duration::ZERO;
         let mut running = match self.idle.take() {
             Some(running) => running,
             None => self.start(call).await?,
         };
         arm(&mut running.store, call.now_ms, budget);
+        running.store.data_mut().state.open(state, self.limits().output);
         Ok(running)
     }
 
@@ -180,6 +212,11 @@ impl Instance {
     ) -> Result<T, Failure> {
         running.store.data().meter.pause();
         self.spent = running.store.data().meter.spent();
+        let failed = running.store.data_mut().state.failed.take();
+        running.store.data_mut().state.open(None, 0);
+        if let Some(failed) = failed {
+            return Err(Failure::State(failed.to_string()));
+        }
         let answer = answer.map_err(|error| trapped(running.store.data_mut(), &error))?;
         let counted = std::mem::take(&mut running.store.data_mut().metrics);
         if answer.is_ok() {
@@ -244,20 +281,39 @@ impl Instance {
         });
         arm(&mut store, call.now_ms, limits.call_time);
         match load(&package, &mut store).await {
-            Ok((lifecycle, transform, aggregate)) => Ok(Running { store, lifecycle, transform, aggregate }),
+            Ok(exports) => Ok(exports.running(store)),
             Err(error) => Err(trapped(store.data_mut(), &error)),
         }
     }
 }
 
-type Exports = (lifecycle::Guest, Option<transform::Guest>, Option<aggregate::Guest>);
+struct Exports {
+    lifecycle: lifecycle::Guest,
+    transform: Option<transform::Guest>,
+    aggregate: Option<aggregate::Guest>,
+    keyed: Option<keyed::Guest>,
+    on_timers: Option<on_timers::Guest>,
+    migrate_state: Option<migrate_state::Guest>,
+}
+
+impl Exports {
+    fn running(self, store: Store<Guest>) -> Running {
+        let Self { lifecycle, transform, aggregate, keyed, on_timers, migrate_state } = self;
+        Running { store, lifecycle, transform, aggregate, keyed, on_timers, migrate_state }
+    }
+}
 
 async fn load(package: &Package, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
     let instance = package.pre.instantiate_async(&mut *store).await?;
-    let lifecycle = package.lifecycle.load(&mut *store, &instance)?;
-    let transform = package.transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-    let aggregate = package.aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?;
-    Ok((lifecycle, transform, aggregate))
+    let Indices { lifecycle, transform, aggregate, keyed, on_timers, migrate_state } = &package.exports;
+    Ok(Exports {
+        lifecycle: lifecycle.load(&mut *store, &instance)?,
+        transform: transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        aggregate: aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        keyed: keyed.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        on_timers: on_timers.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        migrate_state: migrate_state.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+    })
 }
 
 /// The clock of the call and its budget start here.

@@ -23,6 +23,10 @@ use super::{
 };
 use crate::record::Cells;
 
+mod timers;
+
+pub use timers::TimerOps;
+
 /// What rows of one output a call made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emitted {
@@ -58,6 +62,8 @@ pub struct Processed {
     pub outputs: Vec<Emitted>,
     /// records that could not be processed, in the guest's order
     pub errors: Vec<RecordError>,
+    /// timers to set and to cancel
+    pub timers: TimerOps,
 }
 
 /// What the guest did wrong, in words.
@@ -66,16 +72,21 @@ pub(super) type Lifted<T> = Result<T, String>;
 /// Rows that a call may return whatever it was given.
 const FREE_ROWS: usize = 1_000;
 
-/// Checks a call's results against what was given: `sources` rows or groups.
-pub(super) fn processed(
-    processed: types::Processed,
-    sources: usize,
-    outputs: &[Output],
-    rows_per_row: usize,
-) -> Lifted<Processed> {
-    if !processed.timers.key.is_empty() || !processed.timers.at_ms.is_empty() {
-        return Err("it sets timers, which only a stateful-transformer may do".into());
-    }
+/// What a call was given, which bounds what may come back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Given<'a> {
+    /// rows, groups or timers
+    pub sources: usize,
+    /// keys that timers may be set for; none where the world has no timers
+    pub keys: Option<usize>,
+    pub outputs: &'a [Output],
+    pub rows_per_row: usize,
+}
+
+/// Checks a call's results against what was given.
+pub(super) fn processed(processed: types::Processed, given: Given<'_>) -> Lifted<Processed> {
+    let Given { sources, keys, outputs, rows_per_row } = given;
+    let timers = timers::timers(processed.timers, keys)?;
     let rows = processed.emitted.iter().fold(0usize, |sum, emitted| sum.saturating_add(emitted.source.len()));
     let most = sources.saturating_mul(rows_per_row).saturating_add(FREE_ROWS);
     if rows > most {
@@ -97,7 +108,7 @@ pub(super) fn processed(
     }
     let outputs =
         found.into_iter().zip(outputs).map(|(found, output)| found.unwrap_or_else(|| nothing(output))).collect();
-    Ok(Processed { outputs, errors: errors(processed.errors, sources)? })
+    Ok(Processed { outputs, errors: errors(processed.errors, sources)?, timers })
 }
 
 /// An output that nothing was emitted to.
@@ -190,6 +201,16 @@ pub(super) fn cells(column: BytesColumnResult, rows: usize, what: &str) -> Lifte
         ));
     }
     Cells::new(Bytes::from(column.data), column.offsets).map_err(|bad| format!("{what}: {bad}"))
+}
+
+/// Checks cells of which some are not there.
+pub(super) fn optional(column: types::OptionalBytes, rows: usize) -> Lifted<Vec<Option<Vec<u8>>>> {
+    if column.present.len() != rows {
+        return Err(format!("it marks {} values of {rows} given", column.present.len()));
+    }
+    let values = cells(column.cells, rows, "values")?;
+    let found = values.iter().zip(&column.present).map(|(cell, present)| (*present == 1).then(|| cell.to_vec()));
+    Ok(found.collect())
 }
 
 fn utf8(cells: &Cells, what: &str) -> Lifted<()> {

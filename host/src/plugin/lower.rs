@@ -15,7 +15,7 @@ use arrow::{
 };
 
 use super::{
-    Call, Failure,
+    Call, Failure, KeySet,
     bindings::types::{self, BytesColumnParam, ColumnParam, DecimalColumnParam, ValuesParam},
     describe::{Field, FieldKind, Identity},
 };
@@ -149,6 +149,27 @@ pub(super) fn columns(fields: &[Field], batch: &arrow::array::RecordBatch) -> Lo
     fields.iter().zip(batch.columns()).map(|(field, array)| Column::new(field, array)).collect()
 }
 
+/// The typed columns of keys, in the order of the step's `key:`.
+pub(super) fn keys(keys: &KeySet) -> Lowered<Vec<Column>> {
+    let schema = keys.fields.schema();
+    keys.fields
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(array, field)| {
+            let kind = FieldKind::of(field.data_type()).ok_or_else(|| Failure::Unfit {
+                what: format!("key `{}` is {}, which plugins are not given", field.name(), field.data_type()),
+            })?;
+            let field = Field { path: field.name().as_str().into(), kind, optional: true, doc: String::new() };
+            Column::new(&field, array)
+        })
+        .collect()
+}
+
+pub(super) fn params(columns: &[Column]) -> Vec<ColumnParam<'_>> {
+    columns.iter().map(Column::param).collect()
+}
+
 /// Some rows of a batch, ready to be borrowed by a guest's argument.
 #[derive(Debug)]
 pub(super) struct Rows<'a> {
@@ -189,6 +210,7 @@ impl<'a> Rows<'a> {
         let keys = match origin {
             Origin::Records(records) => &records.partition_key,
             Origin::Firings(firings) => &firings.key,
+            Origin::Timers(timers) => &timers.key,
         };
         if identity.partition_key {
             self.partition_key = Some(rows.iter().map(|row| keys.cell(pick(row))).collect());
@@ -197,7 +219,8 @@ impl<'a> Rows<'a> {
             return Ok(());
         }
         let Origin::Records(records) = origin else {
-            let what = "the plugin wants the arrival time or the position, which results of windows do not have";
+            let what =
+                "the plugin wants the arrival time or the position, which results of windows and timers do not have";
             return Err(unfit(what.into()));
         };
         if identity.arrival_time {

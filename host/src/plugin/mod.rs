@@ -36,6 +36,7 @@ mod lift;
 mod limits;
 mod lower;
 mod package;
+mod stateful;
 mod transformer;
 
 pub use aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
@@ -43,12 +44,14 @@ pub use bisect::{Bisected, Rejected};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
+    state::{KeyedState, Page, Place, SharedState},
 };
 pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
-pub use lift::{Emitted, Processed, RecordError};
+pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
+pub use stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
 pub use transformer::TransformerInstance;
 
 /// Where an instance works.
@@ -151,6 +154,16 @@ impl Plugin {
         Ok(TransformerInstance::new(self.instance(context), manifest))
     }
 
+    /// A copy that transforms batches over keyed state, of either world that does. It starts at the first call, or with
+    /// [`StatefulInstance::start`].
+    pub async fn stateful(&self, context: Context) -> Result<StatefulInstance> {
+        if self.world() != World::KeyedTransformer {
+            self.expect(World::StatefulTransformer, &context)?;
+        }
+        let manifest = self.manifest(&context).await?;
+        Ok(StatefulInstance::new(self.instance(context), manifest, self.world()))
+    }
+
     /// A copy that aggregates windows. It starts at the first call, or with [`AggregatorInstance::start`].
     pub async fn aggregator(&self, context: Context) -> Result<AggregatorInstance> {
         self.expect(World::Aggregator, &context)?;
@@ -171,9 +184,13 @@ impl Plugin {
     }
 
     async fn manifest(&self, context: &Context) -> Result<Manifest> {
+        let most_inputs = match self.world() {
+            World::StatefulTransformer => describe::MOST_INPUTS,
+            _ => 1,
+        };
         let described = self.instance(context.clone()).describe(&context.config).await;
         described
-            .and_then(|manifest| describe::check(manifest).map_err(|what| Failure::Invalid { what }))
+            .and_then(|manifest| describe::check(manifest, most_inputs).map_err(|what| Failure::Invalid { what }))
             .map_err(|failure| Error::new(Kind::Config, format!("step `{}`: describe: {failure}", context.step)))
     }
 }

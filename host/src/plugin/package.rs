@@ -9,19 +9,23 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::{
-    bindings::{aggregate, lifecycle, transform},
+    bindings::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform},
     cache::Cache,
-    capability::{ALLOWED, Guest, wasi},
+    capability::{ALLOWED, Guest, STATE, wasi},
     engine::Engine,
     limits::Limits,
 };
 use crate::error::{Error, Kind, Result};
 
-/// What a plugin is made for. `wit/world.wit` has more; a plugin for one of those is refused with its name.
+/// What a plugin is made for. `wit/world.wit` has one more, `enricher`; a plugin for it is refused with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
     /// map, filter, flat-map, route
     Transformer,
+    /// the same over keyed state and timers, which it reads and writes itself
+    StatefulTransformer,
+    /// the same with the state of each key given and given back
+    KeyedTransformer,
     /// fold, combine, finish
     Aggregator,
 }
@@ -30,6 +34,8 @@ impl fmt::Display for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Transformer => "transformer",
+            Self::StatefulTransformer => "stateful-transformer",
+            Self::KeyedTransformer => "keyed-transformer",
             Self::Aggregator => "aggregator",
         })
     }
@@ -40,11 +46,36 @@ pub(super) struct Package {
     pub(super) digest: String,
     pub(super) world: World,
     pub(super) pre: InstancePre<Guest>,
+    pub(super) exports: Indices,
+    /// keeps the ticker going
+    pub(super) engine: Arc<Engine>,
+}
+
+/// Where a component has its exports.
+pub(super) struct Indices {
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) transform: Option<transform::GuestIndices>,
     pub(super) aggregate: Option<aggregate::GuestIndices>,
-    /// keeps the ticker going
-    pub(super) engine: Arc<Engine>,
+    pub(super) keyed: Option<keyed::GuestIndices>,
+    pub(super) on_timers: Option<on_timers::GuestIndices>,
+    pub(super) migrate_state: Option<migrate_state::GuestIndices>,
+}
+
+impl Indices {
+    fn new(pre: &InstancePre<Guest>, world: World) -> wasmtime::Result<Self> {
+        let calls = |worlds: &[World]| worlds.contains(&world);
+        let transforms = calls(&[World::Transformer, World::StatefulTransformer]);
+        Ok(Self {
+            lifecycle: lifecycle::GuestIndices::new(pre)?,
+            transform: transforms.then(|| transform::GuestIndices::new(pre)).transpose()?,
+            aggregate: calls(&[World::Aggregator]).then(|| aggregate::GuestIndices::new(pre)).transpose()?,
+            keyed: calls(&[World::KeyedTransformer]).then(|| keyed::GuestIndices::new(pre)).transpose()?,
+            on_timers: calls(&[World::StatefulTransformer]).then(|| on_timers::GuestIndices::new(pre)).transpose()?,
+            migrate_state: (!calls(&[World::Transformer]))
+                .then(|| migrate_state::GuestIndices::new(pre))
+                .transpose()?,
+        })
+    }
 }
 
 /// Reads and compiles; blocks for as long as that takes.
@@ -120,25 +151,12 @@ fn compile(engine: &Engine, wasm: &[u8]) -> Checked<Component> {
 }
 
 fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {
-    check_imports(component, &engine.inner)?;
     let world = world(component, &engine.inner)?;
+    check_imports(component, &engine.inner, world)?;
     let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
     let pre = linker.instantiate_pre(component).map_err(words)?;
-    Ok(Package {
-        digest,
-        world,
-        lifecycle: lifecycle::GuestIndices::new(&pre).map_err(words)?,
-        transform: (world == World::Transformer)
-            .then(|| transform::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(words)?,
-        aggregate: (world == World::Aggregator)
-            .then(|| aggregate::GuestIndices::new(&pre))
-            .transpose()
-            .map_err(words)?,
-        pre,
-        engine: engine.clone(),
-    })
+    let exports = Indices::new(&pre, world).map_err(words)?;
+    Ok(Package { digest, world, exports, pre, engine: engine.clone() })
 }
 
 /// An interface's name without its version, and the version.
@@ -146,13 +164,14 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-fn check_imports(component: &Component, engine: &wasmtime::Engine) -> Checked<()> {
+fn check_imports(component: &Component, engine: &wasmtime::Engine, world: World) -> Checked<()> {
+    let has_state = world == World::StatefulTransformer;
     let refused: Vec<String> = component
         .component_type()
         .imports(engine)
         .filter(|(name, _)| {
             let (name, _) = split(name);
-            !ALLOWED.contains(&name) && !wasi::INTERFACES.contains(&name)
+            !(ALLOWED.contains(&name) || wasi::INTERFACES.contains(&name) || (has_state && name == STATE))
         })
         .map(|(name, _)| format!("`{name}` ({})", why(name)))
         .collect();
@@ -190,14 +209,16 @@ fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
                 .into(),
         );
     }
-    let unsupported = [("on-timers", "stateful-transformer"), ("keyed", "keyed-transformer"), ("enrich", "enricher")];
-    if let Some((_, world)) = unsupported.iter().find(|(interface, _)| has(interface)) {
-        return Err(format!("is made for the world `{world}`, which this host does not run yet"));
+    if has("enrich") {
+        return Err("is made for the world `enricher`, which this host does not run yet".into());
     }
-    match (has("transform"), has("aggregate")) {
-        (true, false) => Ok(World::Transformer),
-        (false, true) => Ok(World::Aggregator),
-        (true, true) => Err("exports both `transform` and `aggregate`: a plugin has one world".into()),
-        (false, false) => Err("exports neither `transform` nor `aggregate`, so there is nothing to call".into()),
+    let worlds =
+        [("transform", World::Transformer), ("keyed", World::KeyedTransformer), ("aggregate", World::Aggregator)];
+    let found: Vec<(&str, World)> = worlds.into_iter().filter(|(interface, _)| has(interface)).collect();
+    match found[..] {
+        [(_, World::Transformer)] if has("on-timers") => Ok(World::StatefulTransformer),
+        [(_, world)] => Ok(world),
+        [] => Err("exports none of `transform`, `keyed` and `aggregate`, so there is nothing to call".into()),
+        [(first, _), (second, _), ..] => Err(format!("exports both `{first}` and `{second}`: a plugin has one world")),
     }
 }

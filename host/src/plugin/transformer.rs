@@ -7,7 +7,8 @@ use std::{fmt, ops::Range, time::Duration};
 
 use super::{
     Call, Failure, Manifest, Metrics, Processed,
-    bisect::{self, Bisected},
+    bisect::{self, Bisected, Divisible},
+    describe::Output,
     instance::Instance,
     lift, lower,
 };
@@ -43,12 +44,12 @@ impl TransformerInstance {
     /// One call with a whole batch, whose fields are exactly the manifest's, in its order.
     pub async fn process(&mut self, call: &Call, batch: &Batch) -> Result<Processed, Failure> {
         let budget = self.instance.limits().call_time;
-        self.part(call, batch, 0..batch.len(), budget).await
+        Work { plugin: self, call, batch }.part(0..batch.len(), budget).await
     }
 
     /// As [`TransformerInstance::process`]; when the batch fails, finds the records at fault and processes the others.
     pub async fn process_or_bisect(&mut self, call: &Call, batch: &Batch) -> Result<Bisected, Failure> {
-        bisect::process(self, call, batch).await
+        bisect::process(Work { plugin: self, call, batch }).await
     }
 
     /// CPU time that the last call took.
@@ -60,34 +61,40 @@ impl TransformerInstance {
     pub fn take_metrics(&mut self) -> Metrics {
         self.instance.take_metrics()
     }
+}
 
-    pub(super) fn instance(&mut self) -> &mut Instance {
-        &mut self.instance
+/// A batch and the plugin that it is for.
+struct Work<'a> {
+    plugin: &'a mut TransformerInstance,
+    call: &'a Call,
+    batch: &'a Batch,
+}
+
+impl Divisible for Work<'_> {
+    fn len(&self) -> usize {
+        self.batch.len()
     }
 
-    /// One call with some rows; rows of the result count from the start of the range.
-    pub(super) async fn part(
-        &mut self,
-        call: &Call,
-        batch: &Batch,
-        range: Range<usize>,
-        budget: Duration,
-    ) -> Result<Processed, Failure> {
-        let count = range.len();
-        let input = self.manifest.input();
-        let rows = lower::Rows::new(batch, range, &input.identity, &input.fields)?;
+    fn instance(&mut self) -> &mut Instance {
+        &mut self.plugin.instance
+    }
+
+    fn outputs(&self) -> &[Output] {
+        &self.plugin.manifest.outputs
+    }
+
+    async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
+        let TransformerInstance { instance, manifest } = &mut *self.plugin;
+        let sources = range.len();
+        let input = manifest.input();
+        let rows = lower::Rows::new(self.batch, range, &input.identity, &input.fields)?;
         let (fields, shards) = (rows.fields(), rows.shards());
-        let mut running = self.instance.begin(call, budget).await?;
+        let mut running = instance.begin(self.call, budget, None).await?;
         let (transform, store) = running.transform();
-        let answer = transform.call_process(store, rows.param(call, &fields, &shards)).await;
-        let processed = self.instance.end(running, answer)?;
-        lift::processed(processed, count, &self.manifest.outputs, self.instance.limits().rows_per_row)
-            .map_err(|what| self.invalid(what))
-    }
-
-    /// A guest that breaks the interface is not trusted to be in order afterwards.
-    fn invalid(&mut self, what: String) -> Failure {
-        self.instance.renew();
-        Failure::Invalid { what }
+        let answer = transform.call_process(store, rows.param(self.call, &fields, &shards)).await;
+        let processed = instance.end(running, answer)?;
+        let rows_per_row = instance.limits().rows_per_row;
+        let given = lift::Given { sources, keys: None, outputs: &manifest.outputs, rows_per_row };
+        lift::processed(processed, given).map_err(|what| instance.broke(what))
     }
 }

@@ -7,6 +7,8 @@
 //! - the bytes `pelton id 1`, the job's name, the sink's name;
 //! - of a record: `record`, its stream, its shard, its sequence number (24 bytes), its sub-sequence number (4), `nth` (8);
 //! - of a window: `firing`, its step, its encoded key, its start and end (8 each, microseconds), the firing's number (4), `nth` (8).
+//! - of a timer: `timer`, its step, its encoded key, 1 in event time and 0 else (1), its tag, its time (8, milliseconds), its number
+//!   (4), `nth` (8).
 //!
 //! `nth` tells apart what comes from one record. It is 0 at the source and in a window's result, and changes where rows can part
 //! ([`Branch`](crate::record::Branch)): at each output of a plugin, and on the way into a sink or step whose `from` names several
@@ -23,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     planted,
-    record::{Batch, Firings, Origin, Records},
+    record::{Batch, Firings, Origin, Records, Timers},
 };
 
 /// 16 bytes, written as 32 hexadecimal digits.
@@ -67,6 +69,12 @@ impl Ids {
                 part(&mut step, firings.step.as_bytes());
                 rows.map(|(row, nth)| of_firing(step.clone(), firings, row, nth)).collect()
             }
+            Origin::Timers(timers) => {
+                let mut step = self.0.clone();
+                step.update(b"timer");
+                part(&mut step, timers.step.as_bytes());
+                rows.map(|(row, nth)| of_timer(step.clone(), timers, row, nth)).collect()
+            }
         }
     }
 }
@@ -86,6 +94,16 @@ fn of_firing(mut hash: Sha256, firings: &Firings, row: usize, nth: u64) -> Id {
     hash.update(firings.start_us[row].to_be_bytes());
     hash.update(firings.end_us[row].to_be_bytes());
     hash.update(firings.number[row].to_be_bytes());
+    hash.update(nth.to_be_bytes());
+    finish(hash)
+}
+
+fn of_timer(mut hash: Sha256, timers: &Timers, row: usize, nth: u64) -> Id {
+    part(&mut hash, timers.key.cell(row));
+    hash.update([u8::from(timers.in_event_time[row])]);
+    part(&mut hash, timers.tag.cell(row));
+    hash.update(timers.at_ms[row].to_be_bytes());
+    hash.update(timers.number[row].to_be_bytes());
     hash.update(nth.to_be_bytes());
     finish(hash)
 }
@@ -138,6 +156,17 @@ mod tests {
         }))
     }
 
+    fn timers() -> Origin {
+        Origin::Timers(Arc::new(Timers {
+            step: "logins".into(),
+            key: [&b"JFK"[..]; 3].into_iter().collect::<Cells>(),
+            tag: [&b"quiet"[..], b"quiet", b""].into_iter().collect::<Cells>(),
+            in_event_time: vec![true, false, true],
+            at_ms: vec![1000, 1000, -1],
+            number: vec![0, 0, 2],
+        }))
+    }
+
     fn text(ids: Vec<Id>) -> Vec<String> {
         ids.iter().map(Id::to_string).collect()
     }
@@ -147,12 +176,15 @@ mod tests {
         let ids = Ids::new("job", "out");
         assert_eq!(text(ids.of(&batch(records(), vec![0, 1, 1], vec![0, 0, 1]))), RECORD_IDS);
         assert_eq!(text(ids.of(&batch(firings(), vec![0], vec![0]))), FIRING_IDS);
+        assert_eq!(text(ids.of(&batch(timers(), vec![0, 1, 2], vec![0, 0, 7]))), TIMER_IDS);
     }
 
     // computed apart from this code, from the rule in the header
     const RECORD_IDS: [&str; 3] =
         ["601bfb611815a86bae457d470b9cfa06", "853c78971391c7d50637d25b48b01a8f", "0f731bf5d1c375a1988b0b1f2383a2a4"];
     const FIRING_IDS: [&str; 1] = ["04893c17a09895d52fe8d4f2ab532f00"];
+    const TIMER_IDS: [&str; 3] =
+        ["59a0a6039494a4b9e77c50823d8d7096", "c267a464c182874d3b16f4e4412129c5", "0e16238ec26219a9988cc23763f0f401"];
 
     #[test]
     fn an_id_does_not_depend_on_the_batch_but_on_job_and_sink() {

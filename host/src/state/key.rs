@@ -17,6 +17,10 @@ const STATE: u8 = 1;
 pub enum Kind {
     /// an accumulator of a window; the sub-key is the window's start
     Window = 1,
+    /// a value that a plugin keeps; the sub-key is the table's name with its length, then the plugin's own sub-key
+    Value = 2,
+    /// a timer that a plugin has set; the sub-key is its domain and its tag
+    Timer = 3,
 }
 
 /// MD5 of a key.
@@ -92,6 +96,13 @@ pub fn step_range(step: &str, range: HashRange) -> (Vec<u8>, Vec<u8>) {
     from.push(bucket(range.from));
     last.push(bucket(range.to));
     (from, after_prefix(&last))
+}
+
+/// The rows of one kind of one step whose hashes begin with this byte.
+pub fn kind_prefix(step: &str, bucket: u8, kind: Kind) -> Vec<u8> {
+    let mut row = step_prefix(step);
+    row.extend_from_slice(&[bucket, kind as u8]);
+    row
 }
 
 /// Key and sub-key of a row of keyed state of this step; `None` where the bytes are no such row.

@@ -12,6 +12,7 @@ pub use key::HashRange;
 use crate::error::Result;
 
 pub mod block;
+pub mod codec;
 pub mod key;
 pub mod memory;
 pub mod rocksdb;

@@ -87,7 +87,7 @@ pub fn call(clock: &dyn Clock, batch: &Batch) -> Call {
 }
 
 /// The rows that a plugin made, with the origin of the rows they come from. A plugin may emit them in any order.
-fn emitted_rows(input: &Batch, emitted: Emitted, branch: Branch) -> Batch {
+pub fn emitted_rows(input: &Batch, emitted: Emitted, branch: Branch) -> Batch {
     let Emitted { source, event_us, fields, .. } = emitted;
     let at = |row: &u32| *row as usize;
     let mut counts = vec![0u64; input.len()];

@@ -7,8 +7,11 @@
 pub mod component;
 pub mod expression;
 pub mod relation;
+pub mod stateful;
+pub mod tables;
+pub mod timers;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use crate::record::RowReject;
 use crate::{
@@ -36,6 +39,12 @@ pub trait Step {
     /// Takes a batch.
     fn process<'a>(&'a mut self, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>>;
 
+    /// Takes a batch by one of several inputs.
+    fn receive<'a>(&'a mut self, port: usize, input: Batch, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        debug_assert_eq!(port, 0, "a step with one input");
+        self.process(input, out)
+    }
+
     /// The input's watermark has come to `watermark_us`; fires what is due. Returns the step's output watermark.
     fn advance<'a>(&'a mut self, watermark_us: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<i64>> {
         let _ = out;
@@ -48,13 +57,24 @@ pub trait Step {
         Box::pin(async { Ok(()) })
     }
 
+    /// When it next has something to do by the clock, milliseconds since 1970.
+    fn due_ms(&self) -> Option<i64> {
+        None
+    }
+
+    /// It is that time.
+    fn tick<'a>(&'a mut self, now_ms: i64, out: &'a mut Outputs) -> LocalPending<'a, Result<()>> {
+        let _ = (now_ms, out);
+        Box::pin(async { Ok(()) })
+    }
+
     /// The epoch ends: adds every row of state that changed in it.
     fn freeze(&mut self, delta: &mut Delta) {
         let _ = delta;
     }
 
     /// Loads the state that the last commit left in this range of hash keys.
-    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &Arc<dyn StateStore>, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         let _ = (store, range, watermark_us);
         Ok(())
     }

@@ -16,13 +16,12 @@ use arrow::{
 
 use super::{
     assign::Tumbling,
-    key::KeyCodec,
     slots::{Placed, Slots},
 };
 use crate::{
     error::{Error, Kind, Result},
     record::{Batch, Firings, MIN_US, Origin},
-    state::{Delta, HashRange, StateStore, key, scan_step},
+    state::{Delta, HashRange, StateStore, codec::KeyCodec, key, scan_step},
     transform::{LocalPending, Outputs, RowReject, Step},
 };
 
@@ -393,13 +392,13 @@ impl Step for WindowAggregate {
         }
     }
 
-    fn restore(&mut self, store: &dyn StateStore, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &Arc<dyn StateStore>, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         self.watermark_us = watermark_us.unwrap_or(MIN_US);
         let slots: Vec<u32> = self.open.iter().flat_map(|(_, slots)| slots).copied().collect();
         self.aggregate.clear(&slots);
         self.open.clear();
         self.purged.clear();
         let name = self.name.clone();
-        scan_step(store, &name, range, |row, value| self.load(row, &value))
+        scan_step(&**store, &name, range, |row, value| self.load(row, &value))
     }
 }

@@ -12,7 +12,6 @@ use arrow::{
 
 use super::{
     aggregate::{self, Accumulators, Aggregate, Finished, Folding},
-    key::KeyCodec,
     slots::Slots,
 };
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     plugin::{AggregatorInstance, Call, Closing, Failure, Firing, KeySet, RecordError, Windows},
     random,
     record::{Batch, Cells, CellsBuilder, Firings},
+    state::codec::KeyCodec,
     transform::{LocalPending, RowReject},
 };
 

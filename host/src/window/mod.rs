@@ -11,7 +11,6 @@ pub mod built_in;
 pub mod component;
 pub mod event_time;
 pub mod exact;
-pub mod key;
 pub mod slots;
 
 #[cfg(test)]

@@ -16,12 +16,11 @@ use super::{
     assign::Tumbling,
     built_in::{BuiltIn, Function, Wanted},
     event_time::{ShardClock, TimeRule},
-    key::KeyCodec,
 };
 use crate::{
     error::Result,
     record::{Batch, Cells, Firings, Origin, Records, Sequence, ShardId},
-    state::{Delta, HashRange, StateStore, memory::MemoryStore},
+    state::{Delta, HashRange, StateStore, codec::KeyCodec, memory::MemoryStore},
     transform::{LocalPending, Outputs, RowReject, Step},
 };
 
@@ -172,7 +171,7 @@ proptest! {
         // Times rise on the whole, with disorder beyond what is allowed.
         let clicks: Vec<Click> = clicks.iter().enumerate().map(|(n, c)| (c.0, c.1 % 40 + n as i64 * drift, c.2)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let store = MemoryStore::default();
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
         let (mut seen, mut clock) = (Seen::default(), ShardClock::new(&rule(), None, None));
         let mut window = step(lateness_us);
         let (mut rest, mut cuts) = (clicks.as_slice(), cuts.iter().cycle());

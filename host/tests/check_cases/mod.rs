@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Arc};
 use arrow::datatypes::Schema;
 use pelton::{
     decode::registry::{FolderSource, Found, Patience, Registered, Registry, Which},
-    job::{self, FieldKind, Graph, PluginField, PluginInspector, PluginInterface, PluginOutput, SchemaLookup, World},
+    job::{
+        self, FieldKind, Graph, PluginField, PluginInput, PluginInspector, PluginInterface, PluginOutput, SchemaLookup,
+        World,
+    },
 };
 use pelton_schema::Mode;
 use serde::Deserialize;
@@ -18,6 +21,11 @@ struct Plugin {
     world: String,
     #[serde(default)]
     wants: BTreeMap<String, String>,
+    /// where there are several
+    #[serde(default)]
+    inputs: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    key: BTreeMap<String, String>,
     outputs: BTreeMap<String, BTreeMap<String, String>>,
 }
 
@@ -28,16 +36,22 @@ impl PluginInspector for Outside<'_> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
         let plugin: Plugin = serde_json::from_str(&text).map_err(|_| "it is no WebAssembly component".to_owned())?;
         let outputs = plugin.outputs.iter().map(|(name, of)| PluginOutput { name: name.clone(), fields: fields(of) });
+        let named =
+            if plugin.inputs.is_empty() { BTreeMap::from([("in".to_owned(), plugin.wants)]) } else { plugin.inputs };
+        let inputs = named.iter().map(|(name, of)| PluginInput { name: name.clone(), wants: fields(of) });
         Ok(PluginInterface {
             world: match plugin.world.as_str() {
                 "transformer" => World::Transformer,
                 "aggregator" => World::Aggregator,
+                "stateful-transformer" => World::StatefulTransformer,
+                "keyed-transformer" => World::KeyedTransformer,
                 _ => World::Enricher,
             },
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             version: "1.0.0".into(),
             digest: "d1".into(),
-            wants: fields(&plugin.wants),
+            inputs: inputs.collect(),
+            key: fields(&plugin.key),
             outputs: outputs.collect(),
         })
     }

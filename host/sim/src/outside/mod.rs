@@ -3,6 +3,7 @@
 //!
 //! The rule: a call happens at one moment, whether or not its answer arrives, and whether or not its caller lives.
 
+pub mod keyed;
 pub mod network;
 pub mod schemas;
 pub mod services;

@@ -40,7 +40,8 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
     let sdk = sdk_folder(project)?;
     let core = project.scratch.join("core.wasm");
     let mut command = CLANG.command();
-    command.args(FLAGS).arg("-I").arg(&sdk).args(sources(&project.folder)?).arg(sdk.join("rt.c")).arg("-o").arg(&core);
+    command.args(FLAGS).arg("-I").arg(&sdk).args(sources(&project.folder)?);
+    command.args(sources(&sdk)?.iter().map(|name| sdk.join(name))).arg("-o").arg(&core);
     CLANG.run(&mut command, &project.folder)?;
     fs::read(&core).map_err(|e| refuse(format!("cannot read `{}`: {e}", core.display())))
 }
@@ -59,10 +60,9 @@ fn sdk_folder(project: &Project) -> Result<PathBuf> {
     }
     let folder = project.scratch.join("sdk");
     let failed = |e| refuse(format!("cannot write the SDK to `{}`: {e}", folder.display()));
-    fs::create_dir_all(&folder).map_err(failed)?;
-    for (path, text) in sdk::C {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        fs::write(folder.join(name), text).map_err(failed)?;
+    for (path, text) in sdk::c() {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap_or(&folder)).and_then(|()| fs::write(&path, text)).map_err(failed)?;
     }
-    Ok(folder)
+    Ok(folder.join("sdk/c"))
 }

@@ -27,6 +27,8 @@ mod interface;
 mod javascript;
 mod python;
 mod rust;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 use interface::World;

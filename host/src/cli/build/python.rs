@@ -43,7 +43,7 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
 }
 
 /// `world` of the table `tool.pelton`: one line of TOML, for which no parser is needed.
-fn stated(folder: &Path) -> Result<Option<World>> {
+pub(super) fn stated(folder: &Path) -> Result<Option<World>> {
     let Ok(text) = std::fs::read_to_string(folder.join("pyproject.toml")) else { return Ok(None) };
     let table = text.lines().map(str::trim).skip_while(|line| *line != "[tool.pelton]").skip(1);
     let mut rows = table.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once('='));

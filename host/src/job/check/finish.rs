@@ -9,12 +9,12 @@ use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use super::{
     Check,
-    typing::{Columns, Reads, Typed},
+    typing::{Columns, Reads, Types},
     wiring::{Draft, DraftKind},
 };
 use crate::job::{
     diagnostic::Diagnostic,
-    graph::{Edge, Graph, Node, NodeKind, Output, Partitioning, Source, SourceKind},
+    graph::{Edge, Graph, KeyedTransform, Node, NodeKind, Output, Partitioning, Source, SourceKind},
 };
 
 /// What somebody reads of an output.
@@ -97,29 +97,31 @@ impl<'a> Check<'a> {
     }
 
     /// Types every node, inputs first. Nodes in a cycle have no types.
-    fn typed_all(&self, drafts: &[Draft<'a>], order: &[usize]) -> BTreeMap<usize, (Columns, Typed)> {
-        let mut typed: BTreeMap<usize, (Columns, Typed)> = BTreeMap::new();
+    fn typed_all(&self, drafts: &[Draft<'a>], order: &[usize]) -> Types {
+        let mut typed = Types::new();
         for index in order {
-            let input = self.input(drafts, *index, &typed);
-            let result = self.typed(&drafts[*index], &input);
-            typed.insert(*index, (input, result));
+            let inputs: Vec<Columns> =
+                (0..drafts[*index].ports()).map(|port| self.input(drafts, *index, port, &typed)).collect();
+            let result = self.typed(&drafts[*index], &inputs);
+            typed.insert(*index, (inputs, result));
         }
         typed
     }
 
-    /// The columns that arrive: those of the one input, or the same of all.
-    fn input(&self, drafts: &[Draft<'a>], index: usize, typed: &BTreeMap<usize, (Columns, Typed)>) -> Columns {
+    /// The columns that arrive by an input of a plugin (all that arrive, where there is but one): those of the one edge, or the same of all.
+    fn input(&self, drafts: &[Draft<'a>], index: usize, port: usize, typed: &Types) -> Columns {
         let draft = &drafts[index];
         if draft.edges.is_empty() || draft.edges.len() < draft.from.len() {
             return Columns::Broken;
         }
-        let arriving: Vec<Columns> = draft
-            .edges
-            .iter()
-            .map(|edge| typed[&edge.node].1.outputs.get(edge.output).cloned().unwrap_or(Columns::Broken))
-            .collect();
-        for (other, (from, place)) in arriving.iter().zip(&draft.from).skip(1) {
-            let same = match (&arriving[0], other) {
+        let edges = draft.edges.iter().zip(&draft.from).enumerate().filter(|(at, _)| draft.port(*at) == port);
+        let mut arriving = edges.map(|(_, (edge, from))| {
+            let columns = typed.get(&edge.node).and_then(|(_, typed)| typed.outputs.get(edge.output));
+            (columns.cloned().unwrap_or(Columns::Broken), from)
+        });
+        let Some((first, (first_name, _))) = arriving.next() else { return Columns::Broken };
+        for (other, (from, place)) in arriving {
+            let same = match (&first, &other) {
                 (Columns::Broken, _) | (_, Columns::Broken) => return Columns::Broken,
                 (Columns::Known(first), Columns::Known(other)) => first == other,
                 (Columns::Open, Columns::Open) => true,
@@ -127,23 +129,23 @@ impl<'a> Check<'a> {
             };
             if !same {
                 let message =
-                    format!("`{}` reads `{}` and `{from}`, which have different fields", draft.name, draft.from[0].0);
+                    format!("`{}` reads `{first_name}` and `{from}`, which have different fields", draft.name);
                 let mistake = Diagnostic::new("E0408", place.clone(), message);
                 self.report(mistake.help("bring them to the same fields in the same order with `select:` steps"));
                 return Columns::Broken;
             }
         }
-        arriving.into_iter().next().unwrap_or(Columns::Broken)
+        first
     }
 
     /// Cuts every source down to the fields that somebody reads.
-    fn prune(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
+    fn prune(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &Types) {
         let mut demands: BTreeMap<(usize, usize), Demand> = BTreeMap::new();
         for index in order.iter().rev() {
-            let reads = &typed[index].1.reads;
-            let passed: Vec<Demand> =
-                reads.passes.iter().filter_map(|output| demands.get(&(*index, *output)).cloned()).collect();
-            for edge in &drafts[*index].edges {
+            for (at, edge) in drafts[*index].edges.iter().enumerate() {
+                let Some(reads) = typed[index].1.reads(drafts[*index].port(at)) else { continue };
+                let passed: Vec<Demand> =
+                    reads.passes.iter().filter_map(|output| demands.get(&(*index, *output)).cloned()).collect();
                 demands.entry((edge.node, edge.output)).or_default().add(reads, &passed);
             }
         }
@@ -182,18 +184,14 @@ impl Demand {
     }
 }
 
-fn node(
-    drafts: &[Draft<'_>],
-    index: usize,
-    typed: &BTreeMap<usize, (Columns, Typed)>,
-    at: &BTreeMap<usize, usize>,
-) -> Option<Node> {
+fn node(drafts: &[Draft<'_>], index: usize, typed: &Types, at: &BTreeMap<usize, usize>) -> Option<Node> {
     let draft = &drafts[index];
     let schema = |columns: &Columns| match columns {
         Columns::Known(schema) => schema.clone(),
         _ => Arc::new(Schema::empty()),
     };
-    let (input, result) = typed.get(&index)?;
+    let (arriving, result) = typed.get(&index)?;
+    let input = arriving.first().unwrap_or(&Columns::Broken);
     let kind = match draft.kind.as_ref()? {
         DraftKind::Source(source, _) => NodeKind::Source(source.clone()),
         DraftKind::Filter(sql) => NodeKind::Filter { sql: sql.text.clone() },
@@ -201,6 +199,10 @@ fn node(
             NodeKind::Select { columns: columns.iter().map(|(name, sql)| (name.clone(), sql.text.clone())).collect() }
         }
         DraftKind::Transform(plugin, _) => NodeKind::Transform(plugin.clone()),
+        DraftKind::KeyedTransform(draft) => {
+            let input_schemas = arriving.iter().map(schema).collect();
+            NodeKind::KeyedTransform(KeyedTransform { input_schemas, ..draft.transform.clone() })
+        }
         DraftKind::Window(draft) => NodeKind::Window(draft.window.clone()),
         DraftKind::Sink(sink, _) => NodeKind::Sink(sink.clone()),
     };
@@ -244,22 +246,19 @@ fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
                 carried.insert((*index, 0), kept.map(|(name, _)| name.clone()).collect());
             }
             Some(DraftKind::Window(window)) => {
-                let local: Vec<String> =
-                    window.window.key.iter().filter(|key| arriving.contains(key)).cloned().collect();
-                let Some(first) = local.first() else {
-                    let key = window.window.key.join(", ");
-                    let why = "which is not known to be the partition key of its source: records of one key may lie in several shards";
-                    return one(format!("the step `{}` is keyed by {key}, {why}", draft.name));
+                let local = match local(draft, &window.window.key, &arriving, &sources[index]) {
+                    Ok(local) => local,
+                    Err(reason) => return Partitioning::One { reason },
                 };
-                if sources[index].len() > 1 {
-                    return one(format!(
-                        "the step `{}` reads several sources: their shards do not hold the same keys",
-                        draft.name
-                    ));
-                }
-                hashed_by.insert(draft.name.to_owned(), first.clone());
+                hashed_by.insert(draft.name.to_owned(), local[0].clone());
                 carried.insert((*index, 0), local);
                 carried.insert((*index, 1), arriving);
+            }
+            Some(DraftKind::KeyedTransform(keyed)) => {
+                match local(draft, &keyed.transform.key, &arriving, &sources[index]) {
+                    Ok(local) => hashed_by.insert(draft.name.to_owned(), local[0].clone()),
+                    Err(reason) => return Partitioning::One { reason },
+                };
             }
             _ => {}
         }
@@ -270,6 +269,27 @@ fn partitioning(drafts: &[Draft<'_>], order: &[usize]) -> Partitioning {
         "the key of every step with state holds the partition key of its source".to_owned()
     };
     Partitioning::PerShard { reason, hashed_by }
+}
+
+/// The fields of a step's key that hold the partition key of its one source, at least one; or why there is none.
+fn local(
+    draft: &Draft<'_>,
+    key: &[String],
+    arriving: &[String],
+    sources: &BTreeSet<usize>,
+) -> Result<Vec<String>, String> {
+    let local: Vec<String> = key.iter().filter(|key| arriving.contains(key)).cloned().collect();
+    if local.is_empty() {
+        let key = key.join(", ");
+        let why =
+            "which is not known to be the partition key of its source: records of one key may lie in several shards";
+        return Err(format!("the step `{}` is keyed by {key}, {why}", draft.name));
+    }
+    if sources.len() > 1 {
+        let why = "their shards do not hold the same keys";
+        return Err(format!("the step `{}` reads several sources: {why}", draft.name));
+    }
+    Ok(local)
 }
 
 /// The fields that hold the partition key on every input.

@@ -5,13 +5,13 @@
 //! wanted, what is written, since which version. What may come, and is not wrong yet, is a note.
 //! Left to others: the verdict on one schema (`decode::avro::Contract`, `pelton_schema`).
 
-use std::{collections::BTreeMap, fmt::Write as _, ops::Range, sync::Arc};
+use std::{fmt::Write as _, ops::Range, sync::Arc};
 
 use pelton_schema::{AvroSchema, Mismatch, Mode, mismatches};
 
 use super::{
     Check,
-    typing::{Columns, Typed},
+    typing::{Columns, Types},
     wiring::{Draft, DraftKind},
 };
 use crate::{
@@ -69,7 +69,7 @@ impl Avro {
 
 impl<'a> Check<'a> {
     /// Looks at the subjects of every source.
-    pub(super) fn govern(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
+    pub(super) fn govern(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &Types) {
         for index in order {
             let found = readers(drafts, order, typed, *index);
             if let Some(DraftKind::Source(source, _)) = &mut drafts[*index].kind {
@@ -215,28 +215,28 @@ fn covers(level: Mode, wanted: Mode) -> bool {
 }
 
 /// Every step that reads fields of a source as they are, also through steps that hand them on.
-fn readers(
-    drafts: &[Draft<'_>],
-    order: &[usize],
-    typed: &BTreeMap<usize, (Columns, Typed)>,
-    source: usize,
-) -> Vec<(String, FieldPath)> {
+fn readers(drafts: &[Draft<'_>], order: &[usize], typed: &Types, source: usize) -> Vec<(String, FieldPath)> {
     let Some(DraftKind::Source(settings, _)) = &drafts[source].kind else { return Vec::new() };
     let mut carries = vec![(source, 0)];
     let mut found = Vec::new();
     let own = settings.time.iter().map(|time| &time.field).chain(&settings.partition_key);
     found.extend(own.map(|field| (drafts[source].name.to_owned(), FieldPath::new(field))));
     for index in order {
-        if !drafts[*index].edges.iter().any(|edge| carries.contains(&(edge.node, edge.output))) {
-            continue;
-        }
         let Some((columns, typed)) = typed.get(index) else { continue };
-        carries.extend(typed.reads.passes.iter().map(|output| (*index, *output)));
-        let name = || drafts[*index].name.to_owned();
-        if let (true, Columns::Known(schema)) = (typed.reads.all, columns) {
-            found.extend(schema.fields().iter().map(|field| (name(), FieldPath::new(field.name()))));
+        let reads = drafts[*index].edges.iter().enumerate();
+        let ports = reads.filter(|(_, edge)| carries.contains(&(edge.node, edge.output)));
+        let mut ports: Vec<usize> = ports.map(|(at, _)| drafts[*index].port(at)).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
+            let (Some(reads), Some(columns)) = (typed.reads(port), columns.get(port)) else { continue };
+            carries.extend(reads.passes.iter().map(|output| (*index, *output)));
+            let name = || drafts[*index].name.to_owned();
+            if let (true, Columns::Known(schema)) = (reads.all, columns) {
+                found.extend(schema.fields().iter().map(|field| (name(), FieldPath::new(field.name()))));
+            }
+            found.extend(reads.fields.iter().map(|(field, _)| (name(), FieldPath::new(field))));
         }
-        found.extend(typed.reads.fields.iter().map(|(field, _)| (name(), FieldPath::new(field))));
     }
     found.dedup();
     found

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     Check,
     quantity::duration,
-    wiring::{Draft, DraftKind, Sql, WindowDraft},
+    wiring::{Draft, DraftKind, KeyedDraft, Names, Sql, WindowDraft},
 };
 use crate::job::{
     diagnostic::Diagnostic,
@@ -15,9 +15,12 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Aggregate, Column, Function, OnError, Plugin, Window},
+    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Plugin, Window},
     interface::World,
 };
+
+/// The worlds that `transform:` runs.
+const TRANSFORMS: [World; 3] = [World::Transformer, World::StatefulTransformer, World::KeyedTransformer];
 
 const FUNCTIONS: [(&str, Function); 5] = [
     ("count", Function::Count),
@@ -36,12 +39,12 @@ impl<'a> Check<'a> {
         let text = name.value.as_ref()?;
         self.name(text, &name.place);
         let raw = step.value.as_ref();
-        let kind = raw.and_then(|raw| self.action(raw, &name.place));
-        let from = raw.map_or(Vec::new(), |raw| self.from(&raw.from, &name.place));
+        let (from, into) = raw.map_or_else(Default::default, |raw| self.step_from(raw, &name.place));
+        let kind = raw.and_then(|raw| self.action(raw, &name.place, &into));
         Some(Draft::new(text, name.place.clone(), kind, from))
     }
 
-    fn action(&self, step: &'a raw::Step, owner: &Range<usize>) -> Option<DraftKind<'a>> {
+    fn action(&self, step: &'a raw::Step, owner: &Range<usize>, into: &Names<'a>) -> Option<DraftKind<'a>> {
         let keys = [
             ("filter", step.filter.as_ref().map(|at| &at.place)),
             ("select", step.select.as_ref().map(|at| &at.place)),
@@ -49,8 +52,12 @@ impl<'a> Check<'a> {
             ("aggregate", step.aggregate.as_ref().map(|at| &at.place)),
         ];
         let action = self.exactly_one("a step", owner, &keys)?;
+        if let (true, Some((_, place))) = (action != 2, into.first()) {
+            let mistake = Diagnostic::new("E0507", place.clone(), "only plugins have inputs by name");
+            self.report(mistake.help("name one source or step, or a list of them"));
+        }
         if action < 3 {
-            self.only_with_aggregate(step);
+            self.only_with_aggregate(step, action == 2);
         }
         match action {
             0 => self.given(&step.filter).map(|(text, place)| DraftKind::Filter(Sql { text: text.clone(), place })),
@@ -62,16 +69,99 @@ impl<'a> Check<'a> {
                 let config = self
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
-                let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, World::Transformer)?;
-                Some(DraftKind::Transform(plugin, transform.plugin.as_ref()?.place.clone()))
+                let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
+                self.transform(step, plugin, transform.plugin.as_ref()?.place.clone(), into)
             }
             _ => self.window(step, owner),
         }
     }
 
-    fn only_with_aggregate(&self, step: &raw::Step) {
+    /// A plugin with state needs a key, and any other has none.
+    fn transform(
+        &self,
+        step: &'a raw::Step,
+        plugin: Plugin,
+        place: Range<usize>,
+        into: &Names<'a>,
+    ) -> Option<DraftKind<'a>> {
+        let (name, has_state) = (&plugin.interface.name, plugin.interface.world != World::Transformer);
+        if let (false, Some((_, place))) = (has_state, into.first()) {
+            let mistake =
+                Diagnostic::new("E0507", place.clone(), format!("the plugin `{name}` has one input, without a name"));
+            self.report(mistake.help("name one source or step, or a list of them"));
+        }
+        match (has_state, self.key(step)) {
+            (false, None) => Some(DraftKind::Transform(plugin, place)),
+            (false, Some(_)) => {
+                let key = step.key.as_ref().map_or(place, |at| at.place.clone());
+                let message = format!("`key` belongs to a plugin with state, and `{name}` is a transformer");
+                self.report(Diagnostic::new("E0304", key, message).help("leave `key` out"));
+                None
+            }
+            (true, None) => {
+                let mistake = Diagnostic::new(
+                    "E0302",
+                    place,
+                    format!("the plugin `{name}` has state, so its step needs a `key`"),
+                );
+                self.report(mistake.help("add `key: FIELD` or `key: [FIELD, FIELD]`"));
+                None
+            }
+            (true, Some((key, key_places))) => {
+                let ports = self.ports(&plugin, &place, into)?;
+                let transform = KeyedTransform { key, plugin, ports, input_schemas: Vec::new() };
+                Some(DraftKind::KeyedTransform(KeyedDraft { transform, key_places, place }))
+            }
+        }
+    }
+
+    /// For each of `from` the number of the plugin's input; none at all where it has but one.
+    fn ports(&self, plugin: &Plugin, place: &Range<usize>, into: &Names<'a>) -> Option<Vec<usize>> {
+        let inputs: Vec<&str> = plugin.interface.inputs.iter().map(|input| input.name.as_str()).collect();
+        let name = &plugin.interface.name;
+        if into.is_empty() && inputs.len() > 1 {
+            let message = format!(
+                "the plugin `{name}` has the inputs {}, and `from` does not say which is which",
+                inputs.join(", ")
+            );
+            let example: Vec<String> = inputs.iter().map(|input| format!("{input}: STEP")).collect();
+            let mistake = Diagnostic::new("E0507", place.clone(), message);
+            self.report(mistake.help(format!("write `from: {{ {} }}`", example.join(", "))));
+            return None;
+        }
+        let mut ports = Vec::new();
+        for (input, place) in into {
+            match inputs.iter().position(|known| known == input) {
+                Some(port) => ports.push(port),
+                None => {
+                    let message = format!("the plugin `{name}` has no input `{input}`");
+                    self.report(
+                        Diagnostic::new("E0507", place.clone(), message).suggest(input, inputs.iter().copied()),
+                    );
+                    return None;
+                }
+            }
+        }
+        if let Some(missing) = (0..inputs.len()).find(|port| !into.is_empty() && !ports.contains(port)) {
+            let message = format!("nothing goes to the input `{}` of the plugin `{name}`", inputs[missing]);
+            self.report(Diagnostic::new("E0507", place.clone(), message).help("name it in `from`"));
+            return None;
+        }
+        Some(ports)
+    }
+
+    /// The fields of the key and their places; none where there is no `key`.
+    fn key(&self, step: &'a raw::Step) -> Option<(Vec<String>, Vec<Range<usize>>)> {
+        let (keys, place) = self.given(&step.key)?;
+        if keys.0.is_empty() {
+            self.report(Diagnostic::new("E0104", place, "`key` names no field"));
+        }
+        Some(keys.0.iter().filter_map(|key| Some((key.value.clone()?, key.place.clone()))).unzip())
+    }
+
+    fn only_with_aggregate(&self, step: &raw::Step, may_have_key: bool) {
         let keys = [
-            ("key", step.key.as_ref().map(|at| &at.place)),
+            ("key", step.key.as_ref().filter(|_| !may_have_key).map(|at| &at.place)),
             ("window", step.window.as_ref().map(|at| &at.place)),
             ("late", step.late.as_ref().map(|at| &at.place)),
         ];
@@ -110,7 +200,14 @@ impl<'a> Check<'a> {
         Some(DraftKind::Select(columns))
     }
 
-    fn plugin(&self, text: &str, place: Range<usize>, config: Json, on_error: OnError, world: World) -> Option<Plugin> {
+    fn plugin(
+        &self,
+        text: &str,
+        place: Range<usize>,
+        config: Json,
+        on_error: OnError,
+        worlds: &[World],
+    ) -> Option<Plugin> {
         let path = self.existing_file(text, place.clone())?;
         let interface = match self.inspector.inspect(&path, &config) {
             Ok(interface) => interface,
@@ -119,17 +216,18 @@ impl<'a> Check<'a> {
                 return None;
             }
         };
-        if interface.world != world {
+        if !worlds.contains(&interface.world) {
             let name = |world: World| {
                 serde_json::to_value(world).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
             };
             let message = format!(
                 "the plugin `{text}` is of the world `{}`, this step needs `{}`",
                 name(interface.world),
-                name(world)
+                worlds.iter().map(|world| name(*world)).collect::<Vec<_>>().join("`, `")
             );
             let help = match interface.world {
                 World::Transformer => "use it under `transform:`",
+                World::StatefulTransformer | World::KeyedTransformer => "use it under `transform:`, with `key:`",
                 World::Aggregator => "use it under `aggregate:`, with `key:` and `window:`",
                 _ => "this world is not supported yet",
             };
@@ -168,11 +266,7 @@ impl<'a> Check<'a> {
             length if length.subsec_micros() % 1000 != 0 => Err(format!("`{text}` has parts of a millisecond")),
             length => Ok(length),
         });
-        let (keys, place) = self.given(&step.key)?;
-        if keys.0.is_empty() {
-            self.report(Diagnostic::new("E0104", place, "`key` names no field"));
-        }
-        let (key, key_places) = keys.0.iter().filter_map(|key| Some((key.value.clone()?, key.place.clone()))).unzip();
+        let (key, key_places) = self.key(step)?;
         let window = Window { key, tumbling, allowed_lateness, aggregate };
         Some(DraftKind::Window(WindowDraft { window, key_places, aggregate_places, late, complete }))
     }
@@ -211,7 +305,7 @@ impl<'a> Check<'a> {
         };
         let config = find("config").and_then(|at| at.value.clone()).unwrap_or(Json::Object(Default::default()));
         let place = plugin.place.clone();
-        let plugin = self.plugin(path, place.clone(), config, on_error, World::Aggregator)?;
+        let plugin = self.plugin(path, place.clone(), config, on_error, &[World::Aggregator])?;
         Some((Aggregate::Plugin(plugin), vec![place], true))
     }
 

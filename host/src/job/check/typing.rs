@@ -3,26 +3,26 @@
 //! The rule: this runs twice with the same code, first over all fields a source has, to find mistakes, then over the fields that
 //! somebody reads, to fix the columns that will really flow.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 
 use super::{
     Check,
-    wiring::{Draft, DraftKind, Sql, WindowDraft},
+    wiring::{Draft, DraftKind, KeyedDraft, Sql, WindowDraft},
 };
 use crate::{
     decode::{FieldPath, WantedField, columns::arrow_schema},
     job::{
         diagnostic::Diagnostic,
-        graph::{Aggregate, Plugin},
+        graph::{Aggregate, KeyedTransform, Plugin},
         interface::{PluginField, PluginOutput, type_name},
     },
+    state::codec::KeyCodec,
     transform::expression::{Expression, Problem, ProblemKind},
     window::{
         aggregate::Aggregate as _,
         built_in::{BuiltIn, Wanted},
-        key::KeyCodec,
     },
 };
 
@@ -48,10 +48,25 @@ pub struct Reads {
     pub passes: Vec<usize>,
 }
 
+/// By node: the columns that arrive, by input of a plugin, and what typing gave.
+pub type Types = BTreeMap<usize, (Vec<Columns>, Typed)>;
+
 /// What typing a node gave.
 pub struct Typed {
     pub outputs: Vec<Columns>,
-    pub reads: Reads,
+    /// by input; nothing is read by those that are not there
+    pub reads: Vec<Reads>,
+}
+
+impl Typed {
+    fn new(outputs: Vec<Columns>, reads: Reads) -> Self {
+        Self { outputs, reads: vec![reads] }
+    }
+
+    /// What is read by an input.
+    pub fn reads(&self, port: usize) -> Option<&Reads> {
+        self.reads.get(port)
+    }
 }
 
 /// The columns of a window's rows: key, window, firing, then what was computed.
@@ -94,20 +109,22 @@ impl Check<'_> {
     }
 
     /// Types a node over its input.
-    pub(super) fn typed(&self, draft: &Draft<'_>, input: &Columns) -> Typed {
-        let broken = |outputs| Typed { outputs: vec![Columns::Broken; outputs], reads: Reads::default() };
+    pub(super) fn typed(&self, draft: &Draft<'_>, inputs: &[Columns]) -> Typed {
+        let broken = |outputs| Typed::new(vec![Columns::Broken; outputs], Reads::default());
+        let input = inputs.first().unwrap_or(&Columns::Broken);
         let outputs = draft.outputs().map_or(1, |outputs| outputs.len());
         match &draft.kind {
             None => broken(outputs),
-            Some(DraftKind::Source(_, columns)) => Typed { outputs: vec![columns.clone()], reads: Reads::default() },
+            Some(DraftKind::Source(_, columns)) => Typed::new(vec![columns.clone()], Reads::default()),
             Some(DraftKind::Filter(sql)) => self.filter(sql, input).unwrap_or_else(|| broken(outputs)),
             Some(DraftKind::Select(columns)) => self.selected(columns, input).unwrap_or_else(|| broken(outputs)),
             Some(DraftKind::Transform(plugin, place)) => {
-                let fields = self.wishes(plugin, input, place);
+                let fields = self.wishes(plugin, 0, input, place);
                 let outputs =
                     plugin.interface.outputs.iter().map(|output| Columns::Known(output_schema(output))).collect();
-                Typed { outputs, reads: Reads { fields, ..Reads::default() } }
+                Typed::new(outputs, Reads { fields, ..Reads::default() })
             }
+            Some(DraftKind::KeyedTransform(keyed)) => self.keyed(keyed, inputs),
             Some(DraftKind::Window(window)) => self.windowed(window, input),
             Some(DraftKind::Sink(_, key)) => {
                 let place = draft.from.first().map_or(draft.place.clone(), |(_, place)| place.clone());
@@ -118,7 +135,7 @@ impl Check<'_> {
                 {
                     self.field_of(input, name, &key.place);
                 }
-                Typed { outputs: Vec::new(), reads: Reads { all: true, ..Reads::default() } }
+                Typed::new(Vec::new(), Reads { all: true, ..Reads::default() })
             }
         }
     }
@@ -175,7 +192,7 @@ impl Check<'_> {
             return None;
         }
         let fields = expression.reads().iter().map(|name| (name.clone(), None)).collect();
-        Some(Typed { outputs: vec![input.clone()], reads: Reads { fields, passes: vec![0], all: false } })
+        Some(Typed::new(vec![input.clone()], Reads { fields, passes: vec![0], all: false }))
     }
 
     fn selected(&self, columns: &[(String, Sql)], input: &Columns) -> Option<Typed> {
@@ -190,14 +207,20 @@ impl Check<'_> {
             fields.push(Field::new(name, expression.data_type().clone(), expression.nullable()));
             reads.fields.extend(expression.reads().iter().map(|name| (name.clone(), None)));
         }
-        Some(Typed { outputs: vec![Columns::Known(Arc::new(Schema::new(fields)))], reads })
+        Some(Typed::new(vec![Columns::Known(Arc::new(Schema::new(fields)))], reads))
     }
 
     /// What a plugin wants, against what there is.
-    fn wishes(&self, plugin: &Plugin, input: &Columns, place: &Range<usize>) -> Vec<(String, Option<Field>)> {
+    fn wishes(
+        &self,
+        plugin: &Plugin,
+        port: usize,
+        input: &Columns,
+        place: &Range<usize>,
+    ) -> Vec<(String, Option<Field>)> {
         let interface = &plugin.interface;
         let mut read = Vec::new();
-        for wish in &interface.wants {
+        for wish in interface.inputs.get(port).into_iter().flat_map(|input| &input.wants) {
             let Columns::Known(schema) = input else {
                 read.push((wish.path.clone(), Some(column(wish))));
                 continue;
@@ -228,6 +251,63 @@ impl Check<'_> {
         read
     }
 
+    fn keyed(&self, draft: &KeyedDraft, inputs: &[Columns]) -> Typed {
+        let KeyedTransform { key, plugin, .. } = &draft.transform;
+        let mut reads = Vec::new();
+        let mut keys: Vec<Vec<Option<FieldRef>>> = Vec::new();
+        for (port, input) in inputs.iter().enumerate() {
+            let mut fields = self.wishes(plugin, port, input, &draft.place);
+            fields.extend(key.iter().map(|name| (name.clone(), None)));
+            reads.push(Reads { fields, ..Reads::default() });
+            let places = key.iter().zip(&draft.key_places);
+            keys.push(places.map(|(name, place)| self.key_field(input, name, place)).collect());
+        }
+        self.same_keys(draft, &keys);
+        self.fits_key(plugin, keys.first().map_or(&[][..], Vec::as_slice), draft);
+        let outputs = plugin.interface.outputs.iter().map(|output| Columns::Known(output_schema(output))).collect();
+        Typed { outputs, reads }
+    }
+
+    /// A key has one type, whichever input it comes by.
+    fn same_keys(&self, draft: &KeyedDraft, keys: &[Vec<Option<FieldRef>>]) {
+        let Some((first, others)) = keys.split_first() else { return };
+        for other in others {
+            for ((a, b), place) in first.iter().zip(other).zip(&draft.key_places) {
+                if let (Some(a), Some(b)) = (a, b)
+                    && a.data_type() != b.data_type()
+                {
+                    let (one, two) = (type_name(a.data_type()), type_name(b.data_type()));
+                    let message = format!("the key `{}` is {one} in one input and {two} in another", a.name());
+                    let mistake = Diagnostic::new("E0308", place.clone(), message);
+                    self.report(mistake.help("bring them to one type with a `select:` step"));
+                }
+            }
+        }
+    }
+
+    /// The key fields that a plugin needs, against those that the step has.
+    fn fits_key(&self, plugin: &Plugin, found: &[Option<FieldRef>], draft: &KeyedDraft) {
+        let interface = &plugin.interface;
+        if interface.key.is_empty() {
+            return;
+        }
+        let needs: Vec<String> =
+            interface.key.iter().map(|field| format!("{} ({})", field.path, field.kind.name())).collect();
+        let needs = format!("the plugin `{}` needs a key of {}", interface.name, needs.join(", "));
+        if found.len() != interface.key.len() {
+            let message = format!("{needs}, and the step has {} key fields", found.len());
+            return self.report(Diagnostic::new("E0506", draft.place.clone(), message));
+        }
+        for ((wish, found), place) in interface.key.iter().zip(found).zip(&draft.key_places) {
+            if let Some(found) = found
+                && !wish.kind.takes(found.data_type())
+            {
+                let message = format!("{needs}, and `{}` is {}", found.name(), type_name(found.data_type()));
+                self.report(Diagnostic::new("E0506", place.clone(), message));
+            }
+        }
+    }
+
     fn windowed(&self, draft: &WindowDraft, input: &Columns) -> Typed {
         let window = &draft.window;
         let mut reads = Reads { passes: vec![1], ..Reads::default() };
@@ -240,7 +320,7 @@ impl Check<'_> {
         let computed = match &window.aggregate {
             Aggregate::Plugin(plugin) => {
                 let place = draft.aggregate_places.first().cloned().unwrap_or_default();
-                reads.fields.extend(self.wishes(plugin, input, &place));
+                reads.fields.extend(self.wishes(plugin, 0, input, &place));
                 Some(
                     plugin
                         .interface
@@ -258,7 +338,7 @@ impl Check<'_> {
             Some(computed) if complete && draft.complete => self.distinct(draft, window_columns(key, computed)),
             _ => Columns::Broken,
         };
-        Typed { outputs: vec![rows, input.clone()], reads }
+        Typed::new(vec![rows, input.clone()], reads)
     }
 
     /// The fields of built-in aggregates, as the window itself will make them.

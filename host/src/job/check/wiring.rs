@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, ops::Range};
 use super::{Check, typing::Columns};
 use crate::job::{
     diagnostic::Diagnostic,
-    file::read::{At, OneOrMore},
-    graph::{Edge, Plugin, SinkKind, Source, Window},
+    file::{
+        raw,
+        read::{At, OneOrMore},
+    },
+    graph::{Edge, KeyedTransform, Plugin, SinkKind, Source, Window},
 };
 
 /// A node on its way into the graph. Without a kind it had mistakes, and still has a name that others may use.
@@ -25,6 +28,7 @@ pub enum DraftKind<'a> {
     Filter(Sql),
     Select(Vec<(String, Sql)>),
     Transform(Plugin, Range<usize>),
+    KeyedTransform(KeyedDraft),
     Window(WindowDraft),
     Sink(SinkKind, Option<&'a At<String>>),
 }
@@ -32,6 +36,14 @@ pub enum DraftKind<'a> {
 /// An expression and where its text stands.
 pub struct Sql {
     pub text: String,
+    pub place: Range<usize>,
+}
+
+/// A step with a plugin and state by key.
+pub struct KeyedDraft {
+    pub transform: KeyedTransform,
+    pub key_places: Vec<Range<usize>>,
+    /// of the plugin
     pub place: Range<usize>,
 }
 
@@ -56,11 +68,28 @@ impl<'a> Draft<'a> {
         Self { name, place, kind, from, edges: Vec::new() }
     }
 
+    /// The number of the plugin's input that this one of `from` goes to.
+    pub fn port(&self, from: usize) -> usize {
+        match &self.kind {
+            Some(DraftKind::KeyedTransform(keyed)) => keyed.transform.ports.get(from).copied().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// How many inputs are told apart.
+    pub fn ports(&self) -> usize {
+        match &self.kind {
+            Some(DraftKind::KeyedTransform(keyed)) => keyed.transform.plugin.interface.inputs.len(),
+            _ => 1,
+        }
+    }
+
     /// Names of the outputs; the first can be left out in `from`. None if it is not known.
     pub fn outputs(&self) -> Option<Vec<&str>> {
         Some(match self.kind.as_ref()? {
             DraftKind::Source(..) | DraftKind::Filter(_) | DraftKind::Select(_) => vec![""],
-            DraftKind::Transform(plugin, _) => {
+            DraftKind::Transform(plugin, _)
+            | DraftKind::KeyedTransform(KeyedDraft { transform: KeyedTransform { plugin, .. }, .. }) => {
                 plugin.interface.outputs.iter().map(|output| output.name.as_str()).collect()
             }
             DraftKind::Window(draft) => vec!["", draft.late.as_str()],
@@ -69,7 +98,36 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What a node reads, with places.
+pub type Names<'a> = Vec<(&'a str, Range<usize>)>;
+
 impl<'a> Check<'a> {
+    /// What a step reads, and where that goes by name.
+    pub(super) fn step_from(&self, step: &'a raw::Step, owner: &Range<usize>) -> (Names<'a>, Names<'a>) {
+        let Some((from, place)) = self.needed(&step.from, "from", owner) else { return Default::default() };
+        let (names, into): (Names<'a>, Names<'a>) = match from {
+            raw::StepFrom::One(name) => (vec![(name.as_str(), place.clone())], Vec::new()),
+            raw::StepFrom::Many(names) => (
+                names.iter().filter_map(|name| Some((name.value.as_deref()?, name.place.clone()))).collect(),
+                Vec::new(),
+            ),
+            raw::StepFrom::Named(inputs) => {
+                let named = inputs.0.iter().filter_map(|(input, names)| {
+                    let into = (input.value.as_deref()?, input.place.clone());
+                    Some(names.value.as_ref()?.0.iter().map(move |name| (name, into.clone())))
+                });
+                let pairs = named
+                    .flatten()
+                    .filter_map(|(name, into)| Some(((name.value.as_deref()?, name.place.clone()), into)));
+                pairs.unzip()
+            }
+        };
+        if names.is_empty() {
+            self.report(Diagnostic::new("E0104", place, "`from` names nothing"));
+        }
+        (names, into)
+    }
+
     pub(super) fn from(
         &self,
         from: &'a Option<At<OneOrMore<String>>>,
@@ -109,7 +167,8 @@ impl<'a> Check<'a> {
             let mut edges = Vec::new();
             for (from, place) in &drafts[index].from {
                 if let Some(edge) = self.edge(from, place, drafts, &names) {
-                    if edges.contains(&edge) {
+                    let port = drafts[index].port(edges.len());
+                    if edges.iter().enumerate().any(|(at, known)| *known == edge && drafts[index].port(at) == port) {
                         self.report(Diagnostic::new("E0205", place.clone(), format!("`{from}` is named twice")));
                     }
                     edges.push(edge);

@@ -4,14 +4,12 @@
 //! a field that holds it, the schema is registered or may be, and follows the versions before it under the mode of the subject.
 //! Left to others: writing (`sink::avro`), registering (`build`).
 
-use std::collections::BTreeMap;
-
 use arrow::datatypes::Schema;
 use pelton_schema::{AvroSchema, Mode, Verdict};
 
 use super::{
     Check,
-    typing::{Columns, Typed},
+    typing::{Columns, Types},
     wiring::{Draft, DraftKind},
 };
 use crate::{
@@ -31,11 +29,12 @@ type Refused = (&'static str, String, String);
 
 impl<'a> Check<'a> {
     /// Finds the schema of every sink that writes Avro.
-    pub(super) fn written(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &BTreeMap<usize, (Columns, Typed)>) {
+    pub(super) fn written(&self, drafts: &mut [Draft<'a>], order: &[usize], typed: &Types) {
         let Some((sinks, _)) = self.given(&self.file.raw.sinks) else { return };
         for index in order {
             let draft = &mut drafts[*index];
-            let (name, Some((Columns::Known(rows), _))) = (draft.name, typed.get(index)) else { continue };
+            let (name, arriving) = (draft.name, typed.get(index).and_then(|(columns, _)| columns.first()));
+            let Some(Columns::Known(rows)) = arriving else { continue };
             let Some(DraftKind::Sink(kind, _)) = &mut draft.kind else { continue };
             let (stream, place) = match kind {
                 SinkKind::Kinesis { stream, avro, .. } => (stream.clone(), avro),

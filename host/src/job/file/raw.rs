@@ -205,9 +205,9 @@ pub struct Time {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Step {
-    /// A source or step, `STEP.OUTPUT`, or a list of them.
+    /// A source or step, `STEP.OUTPUT`, or a list of them; for a plugin with several inputs, these by the input's name.
     #[schemars(required)]
-    pub from: Option<At<OneOrMore<String>>>,
+    pub from: Option<At<StepFrom>>,
     /// Keeps the records for which an SQL expression is true.
     pub filter: Option<At<String>>,
     /// New fields by name, each an SQL expression; or a list of fields to keep.
@@ -222,6 +222,52 @@ pub struct Step {
     pub aggregate: Option<At<Aggregate>>,
     /// Name of the output for records that come too late for their window. Default: `late`.
     pub late: Option<At<String>>,
+}
+
+/// Where a step reads.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum StepFrom {
+    /// A source or step.
+    One(String),
+    /// Some of them.
+    Many(Vec<At<String>>),
+    /// By input of the plugin.
+    Named(Named<OneOrMore<String>>),
+}
+
+impl<'de> Deserialize<'de> for StepFrom {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct FromVisitor;
+        impl<'de> serde::de::Visitor<'de> for FromVisitor {
+            type Value = StepFrom;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("one, a list, or a map of a plugin's inputs")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<StepFrom, E> {
+                Ok(StepFrom::One(text.to_owned()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<StepFrom, A::Error> {
+                let mut all = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    all.push(entry);
+                }
+                Ok(StepFrom::Named(Named(all)))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<StepFrom, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    all.push(one);
+                }
+                Ok(StepFrom::Many(all))
+            }
+        }
+        from.deserialize_any(FromVisitor)
+    }
 }
 
 /// New fields.

@@ -14,6 +14,7 @@ use crate::{
     clock,
     decode::Decoder,
     error::{Error, Kind, Result},
+    job::flow,
     planted,
     record::ShardId,
     source::{Event, From, Pending, Reader, Shard, Source, Start},
@@ -33,7 +34,7 @@ pub struct Input {
     /// where shards begin that existed at the first start
     pub start: Start,
     /// the nodes that read it
-    pub feeds: Vec<usize>,
+    pub feeds: Vec<flow::Reader>,
     /// what is checked of each record where the job is cut by shards
     pub locality: Locality,
 }

@@ -27,7 +27,7 @@ use crate::{
     decode::{self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField},
     error::{Error, Kind, Result},
     job::{
-        flow::{Action, Flow, Node},
+        flow::{self, Action, Flow, Node},
         live::Live,
     },
     record::{Batch, Cells, RawBatch, Records, RowReject, Sequence, ShardId},
@@ -214,7 +214,7 @@ impl Step for Counter {
         delta.put(count_row(), self.0.to_be_bytes().to_vec());
     }
 
-    fn restore(&mut self, store: &dyn StateStore, _: HashRange, _: Option<i64>) -> Result<()> {
+    fn restore(&mut self, store: &Arc<dyn StateStore>, _: HashRange, _: Option<i64>) -> Result<()> {
         self.0 = store.get(&count_row())?.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()));
         Ok(())
     }
@@ -256,6 +256,10 @@ struct World {
     journal: Journal,
 }
 
+fn reader(place: usize) -> flow::Reader {
+    flow::Reader { place, port: 0 }
+}
+
 const SINKS: [&str; 2] = ["first", "second"];
 
 impl World {
@@ -275,13 +279,13 @@ impl World {
             decoder: decode::decoder(&Format::from(Encoding::Text), &[payload]).unwrap(),
             time: TimeRule { column: None, out_of_order_us: 0, max_ahead_us: i64::MAX, idle: None },
             start: Start::TrimHorizon,
-            feeds: vec![0],
+            feeds: vec![reader(0)],
             locality: Locality::default(),
         }
     }
 
     fn parts(&self) -> (Parts, JoinHandle<()>) {
-        let node = |name: &str, action, inputs: Vec<usize>, outputs: Vec<Vec<usize>>| Node {
+        let node = |name: &str, action, inputs: Vec<usize>, outputs: Vec<Vec<flow::Reader>>| Node {
             name: name.into(),
             action,
             inputs,
@@ -289,8 +293,8 @@ impl World {
             outputs,
         };
         let nodes = vec![
-            node("pass", Action::Step(Box::new(Pass)), vec![], vec![vec![1]]),
-            node("count", Action::Step(Box::new(Counter(0))), vec![0], vec![vec![2, 3]]),
+            node("pass", Action::Step(Box::new(Pass)), vec![], vec![vec![reader(1)]]),
+            node("count", Action::Step(Box::new(Counter(0))), vec![0], vec![vec![reader(2), reader(3)]]),
             node("first", Action::Sink(0), vec![1], vec![]),
             node("second", Action::Sink(1), vec![1], vec![]),
         ];

@@ -109,7 +109,7 @@ async fn one(graph: &Graph, test: &Test, around: &Surroundings) -> Outcome {
 /// For each node whether rows come to it from a window, or it is one. Inputs stand before a node.
 fn windowed(graph: &Graph) -> Vec<bool> {
     graph.nodes.iter().fold(Vec::new(), |mut known, node| {
-        let here = matches!(node.kind, NodeKind::Window(_)) || node.inputs.iter().any(|edge| known[edge.node]);
+        let here = node.kind.has_state() || node.inputs.iter().any(|edge| known[edge.node]);
         known.push(here);
         known
     })

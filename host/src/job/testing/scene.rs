@@ -24,7 +24,7 @@ use crate::{
     },
     record::{Cells, RawBatch, Records, Sequence, ShardId},
     sink::Writer,
-    state::{HashRange, memory::MemoryStore},
+    state::{HashRange, StateStore, memory::MemoryStore},
     window::event_time::{PartitionClock, ShardClock},
 };
 
@@ -99,7 +99,8 @@ impl Scene {
         for outlet in &mut outlets {
             outlet.sink.recover(writer.clone(), 0, &[]).await?;
         }
-        flow.restore(&MemoryStore::default(), HashRange::ALL, &BTreeMap::new())?;
+        let store: Arc<dyn StateStore> = Arc::new(MemoryStore::default());
+        flow.restore(&store, HashRange::ALL, &BTreeMap::new())?;
         Ok(Self { scripts, flow, outlets, clock, event_clock, live, rejected: Vec::new(), timed: false, sequence: 0 })
     }
 
@@ -109,6 +110,7 @@ impl Scene {
                 if let Some(at_us) = at_us {
                     self.clock.0.store(*at_us, Relaxed);
                     self.timed = true;
+                    self.flow.tick(*at_us / 1000, &mut self.outlets).await?;
                 }
                 self.record(*source, body, key).await
             }

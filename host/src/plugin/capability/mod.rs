@@ -14,10 +14,14 @@ use super::{
 
 pub mod log;
 pub mod metrics;
+pub mod state;
 pub(super) mod wasi;
 
-/// Interfaces of our own that a plugin may import, by name without version.
+/// Interfaces of our own that every plugin may import, by name without version.
 pub(super) const ALLOWED: [&str; 3] = ["pelton:plugin/types", "pelton:plugin/log", "pelton:plugin/metrics"];
+
+/// The one that plugins of some worlds may import beside them.
+pub(super) const STATE: &str = "pelton:plugin/state";
 
 /// What the host keeps for one instance while it runs.
 pub(super) struct Guest {
@@ -26,6 +30,7 @@ pub(super) struct Guest {
     pub(super) log: log::Log,
     pub(super) metrics: metrics::Metrics,
     pub(super) now_ms: i64,
+    pub(super) state: state::Access,
     wasi: wasi::Wasi,
 }
 
@@ -37,6 +42,7 @@ impl Guest {
             log,
             metrics: metrics::Metrics::default(),
             now_ms: 0,
+            state: state::Access::default(),
             wasi: wasi::Wasi::new(HANDLES),
         }
     }
@@ -48,6 +54,7 @@ pub(super) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     bindings::types::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     bindings::log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     bindings::metrics::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    state::link(&mut linker)?;
     wasi::link(&mut linker)?;
     Ok(linker)
 }

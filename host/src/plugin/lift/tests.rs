@@ -47,8 +47,12 @@ fn of(emitted: Vec<types::Emitted>) -> types::Processed {
     types::Processed { emitted, errors: Vec::new(), timers }
 }
 
+fn given(made: types::Processed, sources: usize, outputs: &[Output], rows_per_row: usize) -> Lifted<Processed> {
+    processed(made, Given { sources, keys: None, outputs, rows_per_row })
+}
+
 fn lifted(kind: FieldKind, values: ValuesResult, source: Vec<u32>) -> Lifted<Processed> {
-    processed(of(vec![row(values, source)]), 4, &[output(vec![field(kind, true)], Identity::default())], 10)
+    given(of(vec![row(values, source)]), 4, &[output(vec![field(kind, true)], Identity::default())], 10)
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn sound_results_become_columns() {
 
 #[test]
 fn an_output_nobody_emitted_to_is_empty() {
-    let made = processed(of(Vec::new()), 4, &[output(vec![field(FieldKind::Date, false)], Identity::default())], 10);
+    let made = given(of(Vec::new()), 4, &[output(vec![field(FieldKind::Date, false)], Identity::default())], 10);
     assert_eq!(made.unwrap().outputs[0].fields.num_rows(), 0);
 }
 
@@ -101,7 +105,7 @@ fn rows_must_come_from_records_that_were_given_and_not_be_too_many() {
 fn columns_an_output_does_not_set_must_be_absent() {
     let mut unasked = row(ValuesResult::Int64(vec![1]), vec![0]);
     unasked.event_us = vec![1];
-    let what = processed(of(vec![unasked]), 1, &[output(vec![field(FieldKind::Int64, true)], Identity::default())], 1);
+    let what = given(of(vec![unasked]), 1, &[output(vec![field(FieldKind::Int64, true)], Identity::default())], 1);
     assert!(what.unwrap_err().contains("event time has 1 cells, expected 0"));
 }
 
@@ -189,7 +193,7 @@ proptest! {
         let kind = kind_of(&emitted.fields[0].values);
         let sets = Identity { partition_key: sets[0], event_time: sets[1], operation: sets[2], ..Identity::default() };
         let declared = output(vec![field(kind, optional)], sets);
-        if let Ok(made) = processed(of(vec![emitted]), 4, &[declared], 10) {
+        if let Ok(made) = given(of(vec![emitted]), 4, &[declared], 10) {
             let made = &made.outputs[0];
             let rows = made.source.len();
             prop_assert!(made.source.iter().all(|row| *row < 4));
@@ -214,7 +218,7 @@ proptest! {
         let mask = if nulls { vec![1] } else { Vec::new() };
         let fields = vec![ColumnResult { values: ValuesResult::Decimal(column), null: mask }];
         let emitted = types::Emitted { fields, ..row(ValuesResult::Int64(Vec::new()), vec![0]) };
-        let made = processed(of(vec![emitted]), 1, &[output(vec![field(FieldKind::Decimal, true)], Identity::default())], 1).unwrap();
+        let made = given(of(vec![emitted]), 1, &[output(vec![field(FieldKind::Decimal, true)], Identity::default())], 1).unwrap();
         let array = made.outputs[0].fields.column(0).as_primitive::<Decimal128Type>();
         prop_assert_eq!(array.iter().next().unwrap(), (!nulls).then_some(value));
     }

@@ -14,10 +14,10 @@ use arrow::{
     datatypes::{DataType, Date32Type, FieldRef, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
 
+use super::key::hash;
 use crate::{
     error::{Error, Kind, Result},
     record::{Cells, CellsBuilder},
-    state::key::hash,
 };
 
 /// The `key:` of a step.

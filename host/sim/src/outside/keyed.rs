@@ -1,0 +1,201 @@
+//! The plugin with state of the simulator: it counts the records of each key, and says so when a key has been quiet for a while.
+//!
+//! It is no component: what is simulated is state, timers and the commit, and a guest would bring its own clock. It keeps the rules of the
+//! boundary: what a call writes is kept when the call is done, and nothing is remembered from call to call.
+
+use std::sync::{Arc, PoisonError};
+
+use arrow::{
+    array::{AsArray, Int64Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field as ArrowField, Int64Type, Schema, SchemaRef},
+};
+use pelton::{
+    job::{FieldKind as JobKind, PluginField, PluginInput, PluginInterface, PluginOutput, World},
+    plugin::{
+        Bisected, Call, Calling, Due, Emitted, Failure, Field, FieldKind, Identity, Input, Keyed, KeyedPlugin,
+        Manifest, Outdated, Output, Place, Processed, Table, TimerOps,
+    },
+    record::Batch,
+};
+
+/// A key that had no record for so long is told of.
+pub const QUIET_MS: i64 = 3_000;
+
+/// What a checked job knows of it.
+pub fn interface() -> PluginInterface {
+    let field = |path: &str, kind| PluginField { path: path.into(), kind, optional: false };
+    let made = [("key", JobKind::Text), ("what", JobKind::Text), ("count", JobKind::Int64), ("total", JobKind::Int64)];
+    PluginInterface {
+        world: World::StatefulTransformer,
+        name: "counter".into(),
+        version: "1".into(),
+        digest: "native".into(),
+        inputs: vec![PluginInput { name: "in".into(), wants: vec![field("n", JobKind::Int64)] }],
+        key: Vec::new(),
+        outputs: vec![PluginOutput { name: "out".into(), fields: made.map(|(path, kind)| field(path, kind)).to_vec() }],
+    }
+}
+
+/// A copy of it.
+pub struct Counter(Manifest);
+
+impl Counter {
+    /// It begins with nothing; all it knows is state.
+    pub fn new() -> Self {
+        let field = |path: &str, kind| Field { path: path.into(), kind, optional: false, doc: String::new() };
+        let kinds = [FieldKind::Text, FieldKind::Text, FieldKind::Int64, FieldKind::Int64];
+        let fields = ["key", "what", "count", "total"].into_iter().zip(kinds).map(|(path, kind)| field(path, kind));
+        Self(Manifest {
+            name: "counter".into(),
+            version: "1".into(),
+            doc: String::new(),
+            config_schema: None,
+            inputs: vec![Input {
+                name: "in".into(),
+                identity: Identity::default(),
+                fields: vec![field("n", FieldKind::Int64)],
+                doc: String::new(),
+            }],
+            outputs: vec![Output {
+                name: "out".into(),
+                fields: fields.collect(),
+                sets: Identity::default(),
+                doc: String::new(),
+                schema: schema(),
+            }],
+            key: Vec::new(),
+            tables: vec![Table {
+                name: "counts".into(),
+                prefetch: false,
+                schema: None,
+                schema_version: 1,
+                migrates_from: Vec::new(),
+                ttl_ms: None,
+            }],
+            connectors: Vec::new(),
+        })
+    }
+}
+
+fn schema() -> SchemaRef {
+    let field = |name: &str, kind| ArrowField::new(name, kind, false);
+    Arc::new(Schema::new(vec![
+        field("key", DataType::Utf8),
+        field("what", DataType::Utf8),
+        field("count", DataType::Int64),
+        field("total", DataType::Int64),
+    ]))
+}
+
+/// Rows on their way out.
+#[derive(Default)]
+struct Rows {
+    key: Vec<String>,
+    count: Vec<i64>,
+    total: Vec<i64>,
+}
+
+impl Rows {
+    fn done(self, what: &str, timers: TimerOps) -> Result<Bisected, Failure> {
+        let rows = self.key.len();
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(StringArray::from(self.key)),
+            Arc::new(StringArray::from(vec![what; rows])),
+            Arc::new(Int64Array::from(self.count)),
+            Arc::new(Int64Array::from(self.total)),
+        ];
+        let fields = RecordBatch::try_new(schema(), columns).map_err(|e| Failure::Fatal(e.to_string()))?;
+        let source = (0..rows as u32).collect();
+        let emitted = Emitted { source, fields, event_us: None, partition_key: None, payload: None, operation: None };
+        let processed = Processed { outputs: vec![emitted], errors: Vec::new(), timers };
+        Ok(Bisected { processed, rejected: Vec::new() })
+    }
+}
+
+/// The key of a row, and the count and total it has after `change`.
+fn changed(
+    keyed: &Keyed,
+    row: usize,
+    change: impl FnOnce((i64, i64)) -> (i64, i64),
+) -> Result<(String, (i64, i64)), Failure> {
+    let state_failed = |failed: pelton::error::Error| Failure::State(failed.to_string());
+    let key = keyed.index[row];
+    let name = keyed.keys.fields.column(0).as_string::<i32>().value(key as usize).to_owned();
+    let place = Place { table: 0, key, sub_key: b"" };
+    let mut state = keyed.state.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = state.get(place).map_err(state_failed)?;
+    let number = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap_or_default());
+    let before = before.map_or((0, 0), |bytes| (number(&bytes[..8]), number(&bytes[8..])));
+    let after = change(before);
+    if after != before {
+        let bytes = [after.0.to_be_bytes(), after.1.to_be_bytes()].concat();
+        state.put(place, Some(&bytes)).map_err(state_failed)?;
+    }
+    Ok((name, after))
+}
+
+fn begin(keyed: &Keyed) {
+    keyed.state.lock().unwrap_or_else(PoisonError::into_inner).begin();
+}
+
+fn keep(keyed: &Keyed) {
+    keyed.state.lock().unwrap_or_else(PoisonError::into_inner).keep();
+}
+
+fn process(batch: &Batch, keyed: &Keyed) -> Result<Bisected, Failure> {
+    begin(keyed);
+    let numbers = batch.fields.column(0).as_primitive::<Int64Type>().values().to_vec();
+    let mut rows = Rows::default();
+    for (row, n) in numbers.iter().enumerate() {
+        let (key, (count, total)) = changed(keyed, row, |(count, total)| (count + 1, total + n))?;
+        rows.key.push(key);
+        rows.count.push(count);
+        rows.total.push(total);
+    }
+    let timers = TimerOps {
+        key: keyed.index.clone(),
+        tag: batch.rows.iter().map(|_| &b"quiet"[..]).collect(),
+        in_event_time: vec![true; batch.len()],
+        at_ms: batch.event_us.iter().map(|us| us / 1000 + QUIET_MS).collect(),
+        set: vec![true; batch.len()],
+    };
+    keep(keyed);
+    rows.done("row", timers)
+}
+
+fn fire(due: &Due, keyed: &Keyed) -> Result<Bisected, Failure> {
+    begin(keyed);
+    let mut rows = Rows::default();
+    for row in 0..due.at_ms.len() {
+        let (key, (count, total)) = changed(keyed, row, |state| state)?;
+        rows.key.push(key);
+        rows.count.push(count);
+        rows.total.push(total);
+    }
+    keep(keyed);
+    rows.done("quiet", TimerOps::default())
+}
+
+impl KeyedPlugin for Counter {
+    fn manifest(&self) -> &Manifest {
+        &self.0
+    }
+
+    fn process<'a>(&'a mut self, _: &'a Call, _: u32, batch: &'a Batch, keyed: &'a Keyed) -> Calling<'a, Bisected> {
+        Box::pin(async { process(batch, keyed) })
+    }
+
+    fn fire<'a>(&'a mut self, _: &'a Call, due: &'a Due, keyed: &'a Keyed) -> Calling<'a, Bisected> {
+        Box::pin(async { fire(due, keyed) })
+    }
+
+    fn migrate<'a>(
+        &'a mut self,
+        _: &'a Call,
+        _: u32,
+        _: u32,
+        values: &'a [Outdated],
+    ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
+        Box::pin(async { Ok(values.iter().map(|value| Some(value.value.clone())).collect()) })
+    }
+}
