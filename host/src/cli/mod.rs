@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 
 pub mod avro;
+pub mod build;
 pub mod check;
 pub mod checkpoint;
 pub mod dead_letters;
@@ -47,6 +48,8 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// Look at who runs what, and move it
     Leases(leases::Arguments),
+    /// Build a plugin: a project in any language, or a core module, becomes a component
+    Build(build::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
     /// Look at running workers: who holds what, how far it is, what an epoch takes
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
+        Command::Build(arguments) => build::build(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Top(arguments) => top::top(&arguments),
