@@ -24,13 +24,13 @@ def setting(default: Any = dataclasses.MISSING, *, doc: str = "", **bounds: Any)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-@dataclass_transform(field_specifiers=(setting,))
+@dataclass_transform(field_specifiers=(setting,), kw_only_default=True)
 class Config:
     """Members with annotations: bool, int, float, str, list, dict, Literal, another Config, `... | None`."""
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        dataclasses.dataclass(cls)
+        dataclasses.dataclass(cls, kw_only=True)
 
 
 def schema_of(annotation: Any) -> dict[str, Any]:
