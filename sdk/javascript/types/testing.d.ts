@@ -1,4 +1,4 @@
-// Types of the test helper.
+// Types of `@pelton/sdk/testing`.
 
 import type { Plugin } from './index.js';
 
