@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 
 pub mod avro;
+pub mod build;
 pub mod check;
 pub mod checkpoint;
 pub mod dead_letters;
@@ -48,6 +49,8 @@ enum Command {
     DeadLetters(dead_letters::Arguments),
     /// Look at who runs what, and move it
     Leases(leases::Arguments),
+    /// Build a plugin: a project in any language, or a core module, becomes a component
+    Build(build::Arguments),
     /// Start a plugin or a job in a new folder
     New(new::Arguments),
     /// Look at a plugin before it is deployed
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Checkpoint(arguments) => checkpoint::checkpoint(&arguments),
         Command::DeadLetters(arguments) => dead_letters::dead_letters(&arguments),
+        Command::Build(arguments) => build::build(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
         Command::Plugin(arguments) => plugin::plugin(&arguments),

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
 
 pub mod registry;
@@ -20,7 +20,7 @@ use crate::{
     checkpoint::epoch::Outlet,
     clock::Clock,
     decode::{
-        self, Encoding, FieldPath, Format, Kind as FieldKind, WantedField,
+        self, Encoding, Format,
         avro::write_head,
         registry::{Found, Registry},
     },
@@ -203,7 +203,7 @@ impl Builder<'_> {
     }
 
     async fn input(&self, connected: &Connected, source: &graph::Source, feeds: Vec<Reader>) -> Result<Input> {
-        let wanted = wanted(&source.wanted)?;
+        let wanted = source.wanted_fields();
         let decoder = decode::decoder(&self.format(&source.format)?, &wanted)?;
         let time = match &source.time {
             None => by_arrival(),
@@ -478,30 +478,6 @@ fn column_of(schema: &SchemaRef, name: &str) -> Result<usize> {
 fn columns_of(schema: &SchemaRef, plugin: &graph::Plugin, port: usize) -> Result<Vec<usize>> {
     let wants = plugin.interface.inputs.get(port).map_or(&[][..], |input| input.wants.as_slice());
     wants.iter().map(|want| column_of(schema, &want.path)).collect()
-}
-
-fn wanted(schema: &SchemaRef) -> Result<Vec<WantedField>> {
-    let want = |field: &arrow::datatypes::FieldRef| {
-        let kind = match field.data_type() {
-            DataType::Boolean => FieldKind::Boolean,
-            DataType::Int32 => FieldKind::Int32,
-            DataType::Int64 => FieldKind::Int64,
-            DataType::Float64 => FieldKind::Float64,
-            DataType::Utf8 => FieldKind::Text,
-            DataType::Binary => FieldKind::Binary,
-            DataType::Decimal128(precision, scale) => FieldKind::Decimal { precision: *precision, scale: *scale },
-            DataType::Timestamp(TimeUnit::Microsecond, _) => FieldKind::Timestamp,
-            DataType::Date32 => FieldKind::Date,
-            other => {
-                return Err(Error::new(
-                    Kind::Config,
-                    format!("the field `{}` is {other}, which cannot be decoded", field.name()),
-                ));
-            }
-        };
-        Ok(WantedField { path: FieldPath::new(field.name()), kind, optional: field.is_nullable() })
-    };
-    schema.fields().iter().map(want).collect()
 }
 
 #[cfg(test)]

@@ -65,8 +65,8 @@ impl Limits {
 /// Entries of a guest's tables (function pointers).
 const TABLE_ENTRIES: usize = 100_000;
 
-/// Core instances, memories and tables of a component: a guest with an adapter has a handful.
-const PARTS: usize = 32;
+/// Core instances, memories and tables of a component: a guest with an adapter has a handful, Python with its libraries 38.
+const PARTS: usize = 64;
 
 /// Handles (streams, pollables) a guest may hold.
 pub(super) const HANDLES: usize = 1_000;

@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+mod conformance;
 mod inline_tests;
 mod letters;
 mod new;

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::Output;
 use crate::error::{Error, Kind, Result};
 
+mod language;
 pub mod sdk;
 
 /// Start a plugin or a job.
@@ -24,19 +25,31 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A plugin in Rust: source, cases, a job that tries it, and the SDK
+    /// A plugin: source, tests, a job that tries it, and the SDK
     Plugin {
         /// also the folder's name: small letters, digits, `-` and `_`
         name: String,
         /// what it does with records
         #[arg(long, value_enum, default_value_t)]
         kind: PluginKind,
+        /// what it is written in
+        #[arg(long, value_enum, default_value_t)]
+        lang: Language,
     },
     /// A job: a job file with tests, and records to try it on
     Job {
         /// also the folder's name: letters, digits, `-` and `_`
         name: String,
     },
+}
+
+/// What a plugin is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Language {
+    #[default]
+    Rust,
+    Go,
+    C,
 }
 
 /// The worlds that have a template.
@@ -55,6 +68,19 @@ enum PluginKind {
     Enricher,
 }
 
+impl PluginKind {
+    /// The world, as the interface calls it.
+    fn world(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::Aggregator => "aggregator",
+            Self::Stateful => "stateful-transformer",
+            Self::Keyed => "keyed-transformer",
+            Self::Enricher => "enricher",
+        }
+    }
+}
+
 /// Path in the project, and text.
 type Files = Vec<(String, String)>;
 
@@ -65,9 +91,14 @@ const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
 /// Runs the command.
 pub fn new(arguments: &Arguments) -> Result<()> {
     let (name, files, next) = match &arguments.what {
-        What::Plugin { name, kind } => {
+        What::Plugin { name, kind, lang } => {
             check_package(name)?;
-            (name, plugin(name, *kind), "cargo test")
+            let (files, next) = match lang {
+                Language::Rust => (plugin(name, *kind), "cargo test"),
+                Language::Go => (filled(name, *kind, language::go(*kind)), "pelton build"),
+                Language::C => (filled(name, *kind, language::c(*kind)), "pelton build"),
+            };
+            (name, files, next)
         }
         What::Job { name } => {
             check_name(name)?;
@@ -83,6 +114,12 @@ pub fn new(arguments: &Arguments) -> Result<()> {
         Output::Text => println!("{name} is made; go on with `cd {name}` and `{next}`, as {name}/README.md says"),
     }
     Ok(())
+}
+
+/// Texts with the name and the kind in them; the SDK has neither.
+fn filled(name: &str, kind: PluginKind, files: Files) -> Files {
+    let fill = |text: String| text.replace("{{name}}", name).replace("{{kind}}", kind.world());
+    files.into_iter().map(|(path, text)| (path, fill(text))).collect()
 }
 
 fn plugin(name: &str, kind: PluginKind) -> Files {

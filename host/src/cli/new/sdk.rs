@@ -1,6 +1,6 @@
 //! The source of the SDK, carried in the binary, so that a new plugin builds outside this repository.
 //!
-//! The rule: every file of `sdk/rust` and `wit` that a build needs is in [`FILES`] (a test compares), and manifests are written with the
+//! The rule: every file of `sdk/rust` and `wit` that a build needs is in [`FILES`], of `sdk/go` in [`GO`], of `sdk/c` in [`C`] (tests compare), and manifests are written with the
 //! versions of this workspace in them, because there is no workspace where they go. Left to others: the project around it.
 
 /// The workspace's manifest: the one version table.
@@ -75,6 +75,76 @@ pub const FILES: &[(&str, &str)] = files![
     "wit/world.wit",
 ];
 
+/// The SDK of Go, in the same form; it stands at the same place in a project.
+pub const GO: &[(&str, &str)] = files![
+    "sdk/go/README.md",
+    "sdk/go/aggregator/aggregator.go",
+    "sdk/go/aggregator/native.go",
+    "sdk/go/aggregator/wasm.go",
+    "sdk/go/binding.go",
+    "sdk/go/cells.go",
+    "sdk/go/codec.go",
+    "sdk/go/column.go",
+    "sdk/go/enricher/enricher.go",
+    "sdk/go/enricher/native.go",
+    "sdk/go/enricher/wasm.go",
+    "sdk/go/go.mod",
+    "sdk/go/internal/host/host_native.go",
+    "sdk/go/internal/host/host_wasm.go",
+    "sdk/go/internal/migrate/doc.go",
+    "sdk/go/internal/migrate/migrate_wasm.go",
+    "sdk/go/internal/store/store_native.go",
+    "sdk/go/internal/store/store_wasm.go",
+    "sdk/go/internal/wire/layout.go",
+    "sdk/go/internal/wire/lifecycle_wasm.go",
+    "sdk/go/internal/wire/lift_wasm.go",
+    "sdk/go/internal/wire/lower_wasm.go",
+    "sdk/go/internal/wire/memory_wasm.go",
+    "sdk/go/jsonschema.go",
+    "sdk/go/keyed/keyed.go",
+    "sdk/go/keyed/native.go",
+    "sdk/go/keyed/wasm.go",
+    "sdk/go/log.go",
+    "sdk/go/manifest.go",
+    "sdk/go/output.go",
+    "sdk/go/pelton.go",
+    "sdk/go/peltontest/peltontest.go",
+    "sdk/go/plan.go",
+    "sdk/go/rows.go",
+    "sdk/go/stateful/native.go",
+    "sdk/go/stateful/stateful.go",
+    "sdk/go/stateful/table.go",
+    "sdk/go/stateful/wasm.go",
+    "sdk/go/transformer/native.go",
+    "sdk/go/transformer/transformer.go",
+    "sdk/go/transformer/wasm.go",
+    "sdk/go/value.go",
+];
+
+/// The SDK of C, likewise.
+pub const C: &[(&str, &str)] = files![
+    "sdk/c/README.md",
+    "sdk/c/out.c",
+    "sdk/c/pelton/aggregator.h",
+    "sdk/c/pelton/enricher.h",
+    "sdk/c/pelton/keyed.h",
+    "sdk/c/pelton/migrate.h",
+    "sdk/c/pelton/pelton.h",
+    "sdk/c/pelton/stateful.h",
+    "sdk/c/pelton/transformer.h",
+    "sdk/c/rt.c",
+];
+
+/// The SDK of Go as a project has it.
+pub fn go() -> impl Iterator<Item = (String, String)> {
+    GO.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+}
+
+/// The SDK of C as a project has it.
+pub fn c() -> impl Iterator<Item = (String, String)> {
+    C.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+}
+
 /// Path in a project, and text.
 pub fn files() -> impl Iterator<Item = (String, String)> {
     FILES.iter().map(|(path, text)| {
@@ -145,6 +215,19 @@ mod tests {
         found.sort();
         let carried: Vec<&str> = FILES.iter().map(|(path, _)| *path).collect();
         assert_eq!(carried, found, "add the file to FILES in cli/new/sdk.rs");
+    }
+
+    #[test]
+    fn every_file_of_the_other_sdks_is_carried() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (folder, carried) in [("sdk/go", GO), ("sdk/c", C)] {
+            let mut found = Vec::new();
+            walk(&root, folder, &mut found);
+            found.retain(|path| !["/conformance/", "/template/", "/testdata/", "_test.go"].iter().any(|part| path.contains(part)));
+            found.sort();
+            let carried: Vec<&str> = carried.iter().map(|(path, _)| *path).collect();
+            assert_eq!(carried, found, "add the file to the list of {folder} in cli/new/sdk.rs");
+        }
     }
 
     #[test]

@@ -1,0 +1,3 @@
+module pelton
+
+go 1.24

@@ -1,0 +1,6 @@
+//go:build !wasip1
+
+package stateful
+
+// RegisterColumns does nothing outside of WebAssembly: tests make the plugin with New.
+func RegisterColumns(Columns) {}

@@ -1,0 +1,3 @@
+// Imported for what it does: the host's functions are connected.
+
+export {};
