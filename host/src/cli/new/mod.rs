@@ -125,7 +125,10 @@ fn filled(name: &str, kind: PluginKind, files: Files) -> Files {
 fn plugin(name: &str, kind: PluginKind) -> Result<Files> {
     let (kind, sources): (_, &[(&str, &str)]) = match kind {
         PluginKind::Keyed | PluginKind::Stateful | PluginKind::Enricher => {
-            return Err(refuse(format!("there is no template of a {} in Rust yet: take `--lang go` or `--lang c`", kind.world())));
+            return Err(refuse(format!(
+                "there is no template of a {} in Rust yet: take `--lang go` or `--lang c`",
+                kind.world()
+            )));
         }
         PluginKind::Transformer => (
             "transformer",
