@@ -15,8 +15,11 @@ use super::{
 };
 use crate::{cli::new::sdk, error::Result};
 
-const CLANG: Tool =
-    Tool { name: "clang", is: "a C compiler that can make WebAssembly; it needs wasm-ld too", get: "apt-get install clang lld" };
+const CLANG: Tool = Tool {
+    name: "clang",
+    is: "a C compiler that can make WebAssembly; it needs wasm-ld too",
+    get: "apt-get install clang lld",
+};
 
 /// `-fno-builtin` keeps clang from turning the loop in `memcpy` into a call of `memcpy`; `--gc-sections` drops what is not used.
 const FLAGS: &[&str] = &[

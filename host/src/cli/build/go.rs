@@ -6,7 +6,11 @@
 use super::{Project, refuse, tool::Tool};
 use crate::error::Result;
 
-const GO: Tool = Tool { name: "go", is: "the toolchain of Go, 1.24 or later", get: "apt-get install golang-go, or see https://go.dev/doc/install" };
+const GO: Tool = Tool {
+    name: "go",
+    is: "the toolchain of Go, 1.24 or later",
+    get: "apt-get install golang-go, or see https://go.dev/doc/install",
+};
 
 /// Builds the main package in the folder.
 pub fn compile(project: &Project) -> Result<Vec<u8>> {

@@ -54,7 +54,11 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
     let (wit, made) = (project.scratch.join("wit"), project.scratch.join("made.wasm"));
     interface::write(&wit)?;
     let mut command = QJS.command_below(&project.folder, PROGRAMS);
-    command.arg("--wit").arg(&wit).args(["--js", &program, "-n", world.name(), "--sync", "--stub-wasi", "-o"]).arg(&made);
+    command
+        .arg("--wit")
+        .arg(&wit)
+        .args(["--js", &program, "-n", world.name(), "--sync", "--stub-wasi", "-o"])
+        .arg(&made);
     QJS.run(&mut command, &project.folder)?;
     std::fs::read(&made).map_err(|e| refuse(format!("cannot read `{}`: {e}", made.display())))
 }

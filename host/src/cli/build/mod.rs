@@ -211,8 +211,9 @@ impl Scratch {
     fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("pelton-build-{}", std::process::id()));
         // A folder that is there already may be somebody else's.
-        fs::create_dir(&folder)
-            .map_err(|e| refuse(format!("cannot make the folder `{}`: {e}; set TMPDIR to another", folder.display())))?;
+        fs::create_dir(&folder).map_err(|e| {
+            refuse(format!("cannot make the folder `{}`: {e}; set TMPDIR to another", folder.display()))
+        })?;
         Ok(Self(folder))
     }
 }

@@ -21,7 +21,10 @@ fn core(world: World, imports: &str) -> Vec<u8> {
         for function in resolve.interfaces[*id].functions.values() {
             let signature = resolve.wasm_signature(wit_parser::abi::AbiVariant::GuestExport, function);
             let list = |types: &[wit_parser::abi::WasmType]| {
-                types.iter().map(|ty| if matches!(ty, wit_parser::abi::WasmType::I64) { " i64" } else { " i32" }).collect::<String>()
+                types
+                    .iter()
+                    .map(|ty| if matches!(ty, wit_parser::abi::WasmType::I64) { " i64" } else { " i32" })
+                    .collect::<String>()
             };
             let name = format!("{}#{}", resolve.name_world_key(key), function.name);
             let (params, results) = (list(&signature.params), list(&signature.results));
@@ -63,7 +66,8 @@ fn every_function_of_the_preview_has_a_stand_in() {
     let all: String = known.iter().map(import).collect();
     encode::encode(&core(World::Transformer, &all), None).unwrap();
     for one in known {
-        encode::encode(&core(World::Transformer, &import(one)), None).unwrap_or_else(|what| panic!("{}: {what}", one.0));
+        encode::encode(&core(World::Transformer, &import(one)), None)
+            .unwrap_or_else(|what| panic!("{}: {what}", one.0));
     }
 }
 
@@ -124,13 +128,16 @@ fn layout(resolve: &Resolve, sizes: &SizeAlign, name: &str) -> (usize, Vec<usize
 #[test]
 fn structs_of_c_are_laid_out_as_the_interface_is() {
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk/c");
-    let mut text = String::from("typedef struct { int x; } none;\n#define PELTON_ACCUMULATOR none\n#include <stdint.h>\n");
+    let mut text =
+        String::from("typedef struct { int x; } none;\n#define PELTON_ACCUMULATOR none\n#include <stdint.h>\n");
     for (world, include) in [(World::Aggregator, "aggregator"), (World::Enricher, "enricher")] {
         let (resolve, _) = interface::parse(world);
         let mut sizes = SizeAlign::default();
         sizes.fill(&resolve);
         writeln!(text, "#include <pelton/{include}.h>").unwrap();
-        for (name, c, _) in RECORDS.iter().filter(|(name, ..)| resolve.types.iter().any(|(_, def)| def.name.as_deref() == Some(*name))) {
+        for (name, c, _) in
+            RECORDS.iter().filter(|(name, ..)| resolve.types.iter().any(|(_, def)| def.name.as_deref() == Some(*name)))
+        {
             let (size, offsets) = layout(&resolve, &sizes, name);
             if world == World::Aggregator && *name == "response" || world == World::Enricher && *name != "response" {
                 continue;
@@ -139,7 +146,11 @@ fn structs_of_c_are_laid_out_as_the_interface_is() {
         }
     }
     writeln!(text, "_Static_assert(offsetof(pelton_response, answer) == 16, \"\");").unwrap();
-    writeln!(text, "_Static_assert(offsetof(pelton_batch, now_ms) == 8 && offsetof(pelton_batch, fields) == 160, \"\");").unwrap();
+    writeln!(
+        text,
+        "_Static_assert(offsetof(pelton_batch, now_ms) == 8 && offsetof(pelton_batch, fields) == 160, \"\");"
+    )
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("layout.c");
     fs::write(&file, text).unwrap();

@@ -223,7 +223,9 @@ mod tests {
         for (folder, carried) in [("sdk/go", GO), ("sdk/c", C)] {
             let mut found = Vec::new();
             walk(&root, folder, &mut found);
-            found.retain(|path| !["/conformance/", "/template/", "/testdata/", "_test.go"].iter().any(|part| path.contains(part)));
+            found.retain(|path| {
+                !["/conformance/", "/template/", "/testdata/", "_test.go"].iter().any(|part| path.contains(part))
+            });
             found.sort();
             let carried: Vec<&str> = carried.iter().map(|(path, _)| *path).collect();
             assert_eq!(carried, found, "add the file to the list of {folder} in cli/new/sdk.rs");
