@@ -262,8 +262,9 @@ fn enum_change(dice: &mut Dice, kind: &mut Json) {
         2 => symbols.reverse(),
         3 => drop(kind.as_object_mut().and_then(|kind| kind.remove("default"))),
         _ => {
-            let first = symbols[0].clone();
-            kind["default"] = first;
+            if let Some(first) = symbols.first().cloned() {
+                kind["default"] = first;
+            }
         }
     }
 }

@@ -25,5 +25,5 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
 });
 
+pub use self::pelton::plugin::{log, metrics, state, types};
 pub use exports::pelton::plugin::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform};
-pub use pelton::plugin::{log, metrics, state, types};

@@ -152,8 +152,9 @@ fn compile(engine: &Engine, wasm: &[u8]) -> Checked<Component> {
 }
 
 fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {
+    check_imports(component, &engine.inner, true)?;
     let world = world(component, &engine.inner)?;
-    check_imports(component, &engine.inner, world)?;
+    check_imports(component, &engine.inner, world == World::StatefulTransformer)?;
     let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
     let pre = linker.instantiate_pre(component).map_err(words)?;
     let exports = Indices::new(&pre, world).map_err(words)?;
@@ -166,8 +167,7 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-fn check_imports(component: &Component, engine: &wasmtime::Engine, world: World) -> Checked<()> {
-    let has_state = world == World::StatefulTransformer;
+fn check_imports(component: &Component, engine: &wasmtime::Engine, has_state: bool) -> Checked<()> {
     let refused: Vec<String> = component
         .component_type()
         .imports(engine)

@@ -32,7 +32,7 @@ async fn each_broken_promise_is_named_and_neighbours_go_on() {
         ("bad_utf8", "not UTF-8"),
         ("split_utf8", "not UTF-8"),
         ("bad_error_index", "refuses record 4294967295, but was given 4"),
-        ("timers", "only a stateful-transformer"),
+        ("timers", "only plugins with keyed state"),
         ("event_times", "event time has 3 cells, expected 0"),
     ];
     for (what, expected) in cases {

@@ -216,7 +216,7 @@ fn a_verdict_says_where_what_and_what_mends_it() {
     assert_eq!(check("none/versions/latest", WRONG), json!({ "is_compatible": true }));
     let told = check("a/versions/1?verbose=true", WRONG);
     let expected = "the new schema cannot read version 1: at `a`: the reader has string, the writer long (type); \
-                    keep string in the writer, or add a field of another name";
+                    let writers keep string, or write long to a field of another name";
     let expected = json!({ "is_compatible": false, "messages": [expected, "{compatibility: 'BACKWARD'}"] });
     assert_eq!(told, expected);
     let invalid = check("a/versions?verbose=true", "{");
