@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use tokio::runtime::Handle;
 
 pub mod registry;
@@ -12,6 +12,7 @@ pub mod registry;
 use super::{
     flow::{Action, Flow, Node, Reader},
     graph::{self, Graph, NodeKind},
+    interface::PluginField,
     live::Live,
     partition::{intake::Input, locality::Locality},
 };
@@ -41,11 +42,12 @@ use crate::{
         expression::{Expression, Filter, Select},
         relation::Relation,
         stateful::{Port, Stateful},
+        wanted::{At, Wanted},
     },
     window::{
         aggregate::{Aggregate, WindowAggregate},
         assign::Tumbling,
-        built_in::{BuiltIn, Function, Wanted},
+        built_in::{self as window_built_in, BuiltIn, Function},
         component as window_component,
         event_time::TimeRule,
     },
@@ -363,8 +365,8 @@ impl Builder<'_> {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.transformer(self.context(node, plugin)).await?;
                 refuse_unused(instance.manifest())?;
-                let columns = columns_of(schema, plugin, 0)?;
-                Box::new(component::Component::new(&node.name, instance, columns, self.clock.clone()))
+                let wanted = wanted(schema, plugin, 0)?;
+                Box::new(component::Component::new(&node.name, instance, wanted, self.clock.clone()))
             }
             NodeKind::KeyedTransform(transform) => Box::new(self.stateful(node, transform).await?),
             NodeKind::Window(window) => Box::new(self.window(node, window).await?),
@@ -385,7 +387,7 @@ impl Builder<'_> {
         };
         refuse_unused(instance.manifest())?;
         let port = |(port, schema): (usize, &SchemaRef)| {
-            Ok(Port { codec: self.codec(node, schema, key)?, columns: columns_of(schema, plugin, port)? })
+            Ok(Port { codec: self.codec(node, schema, key)?, wanted: wanted(schema, plugin, port)? })
         };
         let ports = input_schemas.iter().enumerate().map(port).collect::<Result<Vec<_>>>()?;
         Stateful::new(&node.name, instance, ports, self.clock.clone())
@@ -408,11 +410,11 @@ impl Builder<'_> {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugins.load(&plugin.path).await?;
                 let instance = loaded.aggregator(self.context(node, plugin)).await?;
-                let columns = columns_of(schema, plugin, 0)?;
-                Box::new(window_component::Component::new(instance, codec.clone(), columns, self.clock.clone())?)
+                let wanted = wanted(schema, plugin, 0)?;
+                Box::new(window_component::Component::new(instance, codec.clone(), wanted, self.clock.clone())?)
             }
             graph::Aggregate::BuiltIn(columns) => {
-                let wanted: Vec<Wanted> = columns.iter().map(built_in).collect();
+                let wanted: Vec<window_built_in::Wanted> = columns.iter().map(built_in).collect();
                 Box::new(BuiltIn::new(schema, &wanted)?)
             }
         };
@@ -460,7 +462,7 @@ fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn built_in(column: &graph::Column) -> Wanted {
+fn built_in(column: &graph::Column) -> window_built_in::Wanted {
     let function = match column.function {
         graph::Function::Count => Function::Count,
         graph::Function::Sum => Function::Sum,
@@ -468,16 +470,22 @@ fn built_in(column: &graph::Column) -> Wanted {
         graph::Function::Min => Function::Min,
         graph::Function::Max => Function::Max,
     };
-    Wanted { name: column.name.clone(), function, column: column.field.clone() }
+    window_built_in::Wanted { name: column.name.clone(), function, column: column.field.clone() }
 }
 
 fn column_of(schema: &SchemaRef, name: &str) -> Result<usize> {
     schema.index_of(name).map_err(|_| Error::new(Kind::Config, format!("there is no field `{name}` in what arrives")))
 }
 
-fn columns_of(schema: &SchemaRef, plugin: &graph::Plugin, port: usize) -> Result<Vec<usize>> {
-    let wants = plugin.interface.inputs.get(port).map_or(&[][..], |input| input.wants.as_slice());
-    wants.iter().map(|want| column_of(schema, &want.path)).collect()
+/// What a plugin wants of what arrives at one of its inputs.
+fn wanted(schema: &SchemaRef, plugin: &graph::Plugin, port: usize) -> Result<Wanted> {
+    let wishes = plugin.interface.inputs.get(port).map_or(&[][..], |input| input.wants.as_slice());
+    let from = |wish: &PluginField| match schema.index_of(&wish.path) {
+        Ok(column) => Ok(At::Column(column)),
+        Err(_) if wish.optional => Ok(At::Nowhere(Arc::new(Field::new(&wish.path, wish.kind.data_type(), true)))),
+        Err(_) => column_of(schema, &wish.path).map(At::Column),
+    };
+    Wanted::new(wishes.iter().map(from).collect::<Result<_>>()?, schema)
 }
 
 #[cfg(test)]

@@ -115,6 +115,11 @@ pub(super) struct Instance {
 /// A copy in the middle of a call. Dropping it gives it up.
 pub(super) struct Running {
     pub(super) store: Store<Guest>,
+    exports: Exports,
+}
+
+/// What can be called; those are there that the package's world has.
+struct Exports {
     lifecycle: lifecycle::Guest,
     transform: Option<transform::Guest>,
     aggregate: Option<aggregate::Guest>,
@@ -125,23 +130,23 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn transform(&mut self) -> (&transform::Guest, &mut Store<Guest>) {
-        (self.transform.as_ref().expect("a transformer instance has a transformer's package"), &mut self.store)
+        (self.exports.transform.as_ref().expect("a transformer instance has a transformer's package"), &mut self.store)
     }
 
     pub(super) fn aggregate(&mut self) -> (&aggregate::Guest, &mut Store<Guest>) {
-        (self.aggregate.as_ref().expect("an aggregator instance has an aggregator's package"), &mut self.store)
+        (self.exports.aggregate.as_ref().expect("an aggregator instance has an aggregator's package"), &mut self.store)
     }
 
     pub(super) fn keyed(&mut self) -> (&keyed::Guest, &mut Store<Guest>) {
-        (self.keyed.as_ref().expect("a keyed transformer instance has its package"), &mut self.store)
+        (self.exports.keyed.as_ref().expect("a keyed transformer instance has its package"), &mut self.store)
     }
 
     pub(super) fn on_timers(&mut self) -> (&on_timers::Guest, &mut Store<Guest>) {
-        (self.on_timers.as_ref().expect("a stateful transformer instance has its package"), &mut self.store)
+        (self.exports.on_timers.as_ref().expect("a stateful transformer instance has its package"), &mut self.store)
     }
 
     pub(super) fn migrate_state(&mut self) -> (&migrate_state::Guest, &mut Store<Guest>) {
-        (self.migrate_state.as_ref().expect("a package of a world with state migrates"), &mut self.store)
+        (self.exports.migrate_state.as_ref().expect("a package of a world with state migrates"), &mut self.store)
     }
 }
 
@@ -239,7 +244,7 @@ impl Instance {
         let call = Call { now_ms: 0, seed: 0, watermark_ms: i64::MIN };
         let mut running = self.instantiate(&call).await?;
         arm(&mut running.store, call.now_ms, self.limits().call_time);
-        let answer = running.lifecycle.call_describe(&mut running.store, config).await;
+        let answer = running.exports.lifecycle.call_describe(&mut running.store, config).await;
         let described = answer.map_err(|error| trapped(running.store.data_mut(), &error))?;
         described.map_err(|message| Failure::Fatal(clean(&message)))
     }
@@ -254,7 +259,7 @@ impl Instance {
             step: &self.context.step,
             generation: self.context.generation,
         };
-        let answer = running.lifecycle.call_init(&mut running.store, context).await;
+        let answer = running.exports.lifecycle.call_init(&mut running.store, context).await;
         let started = answer.map_err(|error| trapped(running.store.data_mut(), &error))?;
         started.map_err(|message| Failure::Fatal(format!("it refuses its configuration: {}", clean(&message))))?;
         self.calls = 0;
@@ -281,25 +286,9 @@ impl Instance {
         });
         arm(&mut store, call.now_ms, limits.call_time);
         match load(&package, &mut store).await {
-            Ok(exports) => Ok(exports.running(store)),
+            Ok(exports) => Ok(Running { store, exports }),
             Err(error) => Err(trapped(store.data_mut(), &error)),
         }
-    }
-}
-
-struct Exports {
-    lifecycle: lifecycle::Guest,
-    transform: Option<transform::Guest>,
-    aggregate: Option<aggregate::Guest>,
-    keyed: Option<keyed::Guest>,
-    on_timers: Option<on_timers::Guest>,
-    migrate_state: Option<migrate_state::Guest>,
-}
-
-impl Exports {
-    fn running(self, store: Store<Guest>) -> Running {
-        let Self { lifecycle, transform, aggregate, keyed, on_timers, migrate_state } = self;
-        Running { store, lifecycle, transform, aggregate, keyed, on_timers, migrate_state }
     }
 }
 

@@ -173,7 +173,7 @@ impl KeyedPlugin for StatefulInstance {
     }
 }
 
-/// A call that succeeded is kept, any other leaves nothing.
+/// A thread that panicked in the middle of a call leaves state of that call alone, and `begin` throws that away.
 fn lock(state: &SharedState) -> MutexGuard<'_, dyn KeyedState + 'static> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -208,7 +208,54 @@ fn put_states(keyed: &Keyed, before: &Cells, after: &Cells) -> Result<(), Failur
     Ok(())
 }
 
+/// What a call is made with.
+enum Argument<'a> {
+    Records(types::Batch<'a>),
+    Timers(types::DueTimers<'a>),
+}
+
+/// What a call of either world gives.
+enum Made {
+    Processed(types::Processed),
+    WithStates(keyed::KeyedOutput, Cells),
+}
+
 impl StatefulInstance {
+    /// One call, for so many records or timers; what it wrote is kept when what came back is whole.
+    async fn call(
+        &mut self,
+        call: &Call,
+        budget: Duration,
+        keyed: &Keyed,
+        (argument, sources): (Argument<'_>, usize),
+    ) -> Result<Processed, Failure> {
+        lock(&keyed.state).begin();
+        let made = if self.world == World::KeyedTransformer {
+            let before = states(keyed)?;
+            let mut running = self.instance.begin(call, budget, None).await?;
+            let (keyed, store) = running.keyed();
+            let answer = match argument {
+                Argument::Records(batch) => keyed.call_process(store, batch, lower::cells(&before)).await,
+                Argument::Timers(due) => keyed.call_fire(store, due, lower::cells(&before)).await,
+            };
+            Made::WithStates(self.instance.end(running, answer)?, before)
+        } else {
+            let mut running = self.instance.begin(call, budget, Some(keyed.state.clone())).await?;
+            let answer = match argument {
+                Argument::Records(batch) => {
+                    let (transform, store) = running.transform();
+                    transform.call_process(store, batch).await
+                }
+                Argument::Timers(due) => {
+                    let (on_timers, store) = running.on_timers();
+                    on_timers.call_fire(store, due).await
+                }
+            };
+            Made::Processed(self.instance.end(running, answer)?)
+        };
+        self.settle(made, sources, keyed)
+    }
+
     /// Checks what came back, and keeps what the call wrote.
     fn settle(&mut self, made: Made, sources: usize, keyed: &Keyed) -> Result<Processed, Failure> {
         let rows_per_row = self.instance.limits().rows_per_row;
@@ -226,11 +273,6 @@ impl StatefulInstance {
         lock(&keyed.state).keep();
         Ok(processed)
     }
-}
-
-enum Made {
-    Processed(types::Processed),
-    WithStates(keyed::KeyedOutput, Cells),
 }
 
 /// Records of one input, and the plugin that they are for.
@@ -257,31 +299,17 @@ impl Divisible for Records<'_> {
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
         let Self { plugin, call, input, batch, keyed } = self;
-        let StatefulInstance { instance, manifest, world } = &mut **plugin;
-        let wanted = &manifest.inputs[*input as usize];
+        let wanted = &plugin.manifest.inputs[*input as usize];
         let rows = lower::Rows::new(batch, range.clone(), &wanted.identity, &wanted.fields)?;
         let key_columns = lower::keys(&keyed.keys)?;
         let (fields, shards, key_fields) = (rows.fields(), rows.shards(), lower::params(&key_columns));
-        lock(&keyed.state).begin();
         let argument = types::Batch {
             input: *input,
             keys: types::KeySet { bytes: lower::cells(&keyed.keys.bytes), fields: &key_fields },
             key_index: &keyed.index[range.clone()],
             ..rows.param(call, &fields, &shards)
         };
-        let made = if *world == World::KeyedTransformer {
-            let before = states(keyed)?;
-            let mut running = instance.begin(call, budget, None).await?;
-            let (keyed, store) = running.keyed();
-            let answer = keyed.call_process(store, argument, lower::cells(&before)).await;
-            Made::WithStates(instance.end(running, answer)?, before)
-        } else {
-            let mut running = instance.begin(call, budget, Some(keyed.state.clone())).await?;
-            let (transform, store) = running.transform();
-            let answer = transform.call_process(store, argument).await;
-            Made::Processed(instance.end(running, answer)?)
-        };
-        plugin.settle(made, range.len(), keyed)
+        plugin.call(call, budget, keyed, (Argument::Records(argument), range.len())).await
     }
 }
 
@@ -308,12 +336,10 @@ impl Divisible for Timers<'_> {
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
         let Self { plugin, call, due, keyed } = self;
-        let StatefulInstance { instance, world, .. } = &mut **plugin;
         let key_columns = lower::keys(&keyed.keys)?;
         let key_fields = lower::params(&key_columns);
         let tag: Cells = range.clone().map(|row| due.tag.cell(row)).collect();
         let domain: Vec<types::TimeDomain> = due.in_event_time[range.clone()].iter().map(|is| domain(*is)).collect();
-        lock(&keyed.state).begin();
         let argument = types::DueTimers {
             keys: types::KeySet { bytes: lower::cells(&keyed.keys.bytes), fields: &key_fields },
             key: &keyed.index[range.clone()],
@@ -324,19 +350,7 @@ impl Divisible for Timers<'_> {
             seed: call.seed,
             watermark_ms: call.watermark_ms,
         };
-        let made = if *world == World::KeyedTransformer {
-            let before = states(keyed)?;
-            let mut running = instance.begin(call, budget, None).await?;
-            let (keyed, store) = running.keyed();
-            let answer = keyed.call_fire(store, argument, lower::cells(&before)).await;
-            Made::WithStates(instance.end(running, answer)?, before)
-        } else {
-            let mut running = instance.begin(call, budget, Some(keyed.state.clone())).await?;
-            let (on_timers, store) = running.on_timers();
-            let answer = on_timers.call_fire(store, argument).await;
-            Made::Processed(instance.end(running, answer)?)
-        };
-        plugin.settle(made, range.len(), keyed)
+        plugin.call(call, budget, keyed, (Argument::Timers(argument), range.len())).await
     }
 }
 

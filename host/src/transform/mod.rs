@@ -4,12 +4,14 @@
 //! is state, and state is handed over when an epoch ends. A step never writes anything durable itself.
 //! Left to others: the order of steps (`job`), and what is durable (`checkpoint`).
 
+mod calling;
 pub mod component;
 pub mod expression;
 pub mod relation;
 pub mod stateful;
 pub mod tables;
 pub mod timers;
+pub mod wanted;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 

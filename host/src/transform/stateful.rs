@@ -7,28 +7,26 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use arrow::{array::RecordBatch, datatypes::Schema};
 
 use super::{
-    LocalPending, Outputs, RowReject, Step,
-    component::{call, emitted_rows},
+    LocalPending, Outputs, Step,
+    calling::{self, Retries, call},
     tables::Tables,
     timers::{Name, Timers, When},
+    wanted::Wanted,
 };
 use crate::{
-    clock::{self, Clock},
+    clock::Clock,
     error::{Error, Kind, Result},
-    plugin::{Bisected, Call, Due, Emitted, Failure, KeySet, Keyed, KeyedPlugin, SharedState, TimerOps},
+    plugin::{Bisected, Call, Due, Failure, KeySet, Keyed, KeyedPlugin, SharedState, TimerOps},
     random,
     record::{self, Batch, Branch, Cells, MIN_US, Origin},
     state::{Delta, HashRange, StateStore, codec::KeyCodec},
 };
 
-/// A plugin is asked so often, when it asks for a retry.
-const RETRIES: u32 = 8;
 /// So many timers fire in one call.
 const MOST_AT_ONCE: usize = 4096;
 /// Timers that set themselves again and again for times that have passed end the step after so many rounds.
@@ -55,8 +53,8 @@ pub struct Stateful {
 pub struct Port {
     /// the key of what arrives
     pub codec: KeyCodec,
-    /// for each field that the plugin wants of it, its column in what arrives
-    pub columns: Vec<usize>,
+    /// what the plugin wants of it
+    pub wanted: Wanted,
 }
 
 /// The distinct keys of some rows, and which each of them has.
@@ -133,9 +131,9 @@ impl Stateful {
     }
 
     async fn run(&mut self, port: usize, mut input: Batch, out: &mut Outputs) -> Result<()> {
-        let Port { codec, columns } = &self.ports[port];
+        let Port { codec, wanted } = &self.ports[port];
         let cells = codec.encode(&input.fields);
-        let fields = input.fields.project(columns).map_err(|e| internal(&e))?;
+        let fields = wanted.of(&input.fields)?;
         let call = call(&*self.clock, &input);
         let (keyed, keys) = self.ready(&cells, &call).await?;
         // The batch as the plugin sees it, and back: nothing of it is copied.
@@ -144,7 +142,7 @@ impl Stateful {
             .asked(&cells, &call, keyed, async |plugin, keyed| plugin.process(&call, port as u32, &input, keyed).await);
         let done = done.await?;
         input.fields = whole;
-        self.deliver(done, &keys, input, emitted_rows, out);
+        self.deliver(done, &keys, input, out);
         self.fire_late(out).await
     }
 
@@ -156,50 +154,21 @@ impl Stateful {
         mut keyed: Keyed,
         ask: impl AsyncFn(&mut dyn KeyedPlugin, &Keyed) -> std::result::Result<Bisected, Failure>,
     ) -> Result<Bisected> {
-        let mut attempt = 0;
+        let mut retries = Retries::default();
         loop {
             match ask(&mut *self.plugin, &keyed).await {
                 Ok(done) => return Ok(done),
-                Err(Failure::Retry(why)) if attempt < RETRIES => {
-                    tracing::warn!("the plugin asks to be called again: {why}");
-                    clock::sleep(random::back_off(attempt, Duration::from_millis(100), Duration::from_secs(10))).await;
-                    attempt += 1;
-                    keyed = self.ready(cells, call).await?.0;
-                }
-                Err(Failure::State(why)) => return Err(Error::new(Kind::State, why)),
-                Err(failure) => return Err(Error::new(Kind::Step, failure.to_string())),
+                Err(failure) => retries.pause(failure).await?,
             }
+            keyed = self.ready(cells, call).await?.0;
         }
     }
 
     /// What was done counts: state, timers, rows, rejects.
-    fn deliver(
-        &mut self,
-        done: Bisected,
-        keys: &KeySet,
-        from: Batch,
-        rows: impl Fn(&Batch, Emitted, Branch) -> Batch,
-        out: &mut Outputs,
-    ) {
+    fn deliver(&mut self, done: Bisected, keys: &KeySet, from: Batch, out: &mut Outputs) {
         self.tables().keep_batch();
         self.set_timers(&done.processed.timers, keys);
-        for ((output, emitted), branch) in done.processed.outputs.into_iter().enumerate().zip(&self.branches) {
-            if !emitted.source.is_empty() {
-                out.batches.push((output, rows(&from, emitted, *branch)));
-            }
-        }
-        let refused = done.processed.errors.into_iter();
-        let mut rejects: Vec<RowReject> =
-            refused.map(|error| RowReject { row: error.row, code: error.code, message: error.message }).collect();
-        rejects.extend(done.rejected.into_iter().map(|rejected| RowReject {
-            row: rejected.row,
-            code: rejected.failure.code().to_owned(),
-            message: rejected.failure.to_string(),
-        }));
-        rejects.sort_by_key(|reject| reject.row);
-        if !rejects.is_empty() {
-            out.rejects.push((from, rejects));
-        }
+        calling::deliver(done, &self.branches, from, out);
     }
 
     fn set_timers(&mut self, ops: &TimerOps, keys: &KeySet) {
@@ -245,7 +214,7 @@ impl Stateful {
         let from = self.timer_batch(&fired, &keyed)?;
         let done =
             self.asked(&cells, &call, keyed, async |plugin, keyed| plugin.fire(&call, &due, keyed).await).await?;
-        self.deliver(done, &keys, from, emitted_rows, out);
+        self.deliver(done, &keys, from, out);
         Ok(())
     }
 

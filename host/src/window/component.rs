@@ -21,7 +21,7 @@ use crate::{
     random,
     record::{Batch, Cells, CellsBuilder, Firings},
     state::codec::KeyCodec,
-    transform::{LocalPending, RowReject},
+    transform::{LocalPending, RowReject, wanted::Wanted},
 };
 
 /// So many calls may bring nothing when records are looked for that break the plugin: enough to find one in the largest batch.
@@ -31,7 +31,7 @@ const SEARCH: u32 = 32;
 pub struct Component {
     plugin: AggregatorInstance,
     codec: KeyCodec,
-    columns: Vec<usize>,
+    wanted: Wanted,
     fields: Vec<FieldRef>,
     clock: Arc<dyn Clock>,
     /// by slot; empty: a new one
@@ -47,13 +47,8 @@ struct Groups {
 }
 
 impl Component {
-    /// `columns` says which column of the input each wanted field is.
-    pub fn new(
-        plugin: AggregatorInstance,
-        codec: KeyCodec,
-        columns: Vec<usize>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
+    /// A window's plugin; `Kind::Config` where it has not one output.
+    pub fn new(plugin: AggregatorInstance, codec: KeyCodec, wanted: Wanted, clock: Arc<dyn Clock>) -> Result<Self> {
         let outputs = &plugin.manifest().outputs;
         let [output] = outputs.as_slice() else {
             return Err(Error::new(
@@ -62,7 +57,7 @@ impl Component {
             ));
         };
         let fields = output.schema.fields().to_vec();
-        Ok(Self { plugin, codec, columns, fields, clock, accumulators: Vec::new(), stamps: Vec::new(), stamp: 0 })
+        Ok(Self { plugin, codec, wanted, fields, clock, accumulators: Vec::new(), stamps: Vec::new(), stamp: 0 })
     }
 
     fn call(&self) -> Call {
@@ -266,7 +261,7 @@ impl Aggregate for Component {
 
     fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
         Box::pin(async move {
-            let asked = batch.fields.project(&self.columns).map_err(|e| Error::new(Kind::Internal, e.to_string()))?;
+            let asked = self.wanted.of(&batch.fields)?;
             let whole = std::mem::replace(&mut batch.fields, asked);
             let folded = self.fold_all(batch, folding).await;
             batch.fields = whole;

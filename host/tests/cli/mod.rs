@@ -6,8 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
-mod conformance;
 mod inline_tests;
+mod languages;
 mod letters;
 mod new;
 mod run;

@@ -179,7 +179,7 @@ fn names(file: &File, report: &mut Report<'_>) {
 pub fn folders(tree: &Tree, found: &mut Vec<Violation>) {
     let mut folders: BTreeMap<&str, usize> = BTreeMap::new();
     // What a template holds is laid out as the project that is made of it.
-    let ours = |file: &&File| file.path.ends_with(".rs") && !file.path.contains("/templates/");
+    let ours = |file: &&File| file.path.ends_with(".rs") && !file.path.contains("/template/");
     for file in tree.files.iter().filter(ours) {
         let Some((folder, name)) = file.path.rsplit_once('/') else { continue };
         if !["mod.rs", "lib.rs", "main.rs", "tests.rs", "bindings.rs"].contains(&name) {

@@ -32,6 +32,13 @@ const NEEDS: &[Need] = &[
         brew: "maven openjdk",
         present: || run::works("mvn", &["--version"]) && run::works("javac", &["-version"]),
     },
+    Need {
+        what: "Node.js with npm (plugins in JavaScript and TypeScript)",
+        debian: "nodejs npm",
+        brew: "node",
+        present: || run::works("node", &["--version"]) && run::works("npm", &["--version"]),
+    },
+    Need { what: "lld (plugins in C)", debian: "lld", brew: "lld", present: || run::works("wasm-ld", &["--version"]) },
     Need { what: "libclang (bindings of RocksDB)", debian: "libclang-dev clang", brew: "llvm", present: has_libclang },
 ];
 

@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use crate::run;
+use crate::run::{self, once, remove, write};
 
 /// Clients, AWS as moto has it, and a Java for what needs a newer one than machines have.
 const PYTHON: &[&str] = &[
@@ -167,25 +167,4 @@ fn maven(folder: &Path, pom: &str, does: &[&str]) -> Result<(), String> {
     let mut maven = Command::new("mvn");
     maven.args(["-q", "-B"]).args(does).arg("-DincludeScope=runtime").current_dir(folder);
     run::show(maven)
-}
-
-/// Makes a folder unless it was made from the same.
-fn once(folder: &Path, of: &str, make: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
-    let made = folder.join("made-of");
-    if fs::read_to_string(&made).is_ok_and(|text| text == of) {
-        return Ok(());
-    }
-    make()?;
-    write(&made, of)
-}
-
-fn remove(folder: &Path) -> Result<(), String> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))?;
-    }
-    Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }

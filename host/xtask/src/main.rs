@@ -7,6 +7,7 @@ mod doctor;
 mod fuzz;
 mod judges;
 mod run;
+mod sdks;
 mod sim;
 mod steps;
 
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   bench     measure speed and memory (--only ROW, --repeat N, --format json); bench fleet: what a fleet costs, the same way
   judges    fetch the programs of others that tests ask, and say where they are
   guests    build the plugins and test guests for wasm32-wasip2
+  sdks      build and test the SDKs of JavaScript and Python with their own tools, and say where that is
   doctor    say what this machine lacks, and install it where that can be done";
 
 fn main() -> ExitCode {
@@ -45,6 +47,9 @@ fn main() -> ExitCode {
         "lint" => doctor::mend().and_then(|()| steps::lint()),
         "judges" => {
             doctor::mend().and_then(|()| judges::fetch()).map(|folder| println!("xtask: judges: {}", folder.display()))
+        }
+        "sdks" => {
+            doctor::mend().and_then(|()| sdks::build()).map(|folder| println!("xtask: SDKs: {}", folder.display()))
         }
         "guests" => doctor::mend().and_then(|()| steps::guests()),
         "doctor" => doctor::mend().map(|()| {

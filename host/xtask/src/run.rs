@@ -1,7 +1,8 @@
-//! Runs a command, says which, and turns a failure into words.
+//! Runs a command, says which, and turns a failure into words; makes folders that need be made once.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -51,6 +52,29 @@ pub fn works(program: &str, arguments: &[&str]) -> bool {
 pub fn output(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Makes a folder unless it was made from the same.
+pub fn once(folder: &Path, of: &str, make: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let made = folder.join("made-of");
+    if fs::read_to_string(&made).is_ok_and(|text| text == of) {
+        return Ok(());
+    }
+    make()?;
+    write(&made, of)
+}
+
+/// Takes a folder away, if it is there.
+pub fn remove(folder: &Path) -> Result<(), String> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Writes a file.
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
 fn words(command: &Command) -> String {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::{judges, run, sim};
+use crate::{judges, run, sdks, sim};
 
 /// Packages that are built for the WASM target.
 const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
@@ -68,7 +68,7 @@ pub fn test(rest: &[String]) -> Result<(), String> {
     run::show(run::cargo(&["fmt", "--all", "--check"]))?;
     guests()?;
     let mut test = with_guests(run::cargo(&["test", "--workspace"]));
-    test.env("PELTON_JUDGES", judges::fetch()?);
+    test.env("PELTON_JUDGES", judges::fetch()?).env("PELTON_SDKS", sdks::build()?);
     // The build with planted faults comes first: the programs that stay are without.
     sim::build_planted()?;
     run::show(test)?;

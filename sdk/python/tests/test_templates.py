@@ -16,10 +16,12 @@ SDK = Path(__file__).resolve().parent.parent
 
 class Templates(unittest.TestCase):
     def test_each_passes_its_cases(self) -> None:
-        for template in sorted((SDK / "template").iterdir()):
+        templates = SDK / "template"
+        for template in sorted(kind for kind in templates.iterdir() if kind.name != "common"):
             with self.subTest(template.name), tempfile.TemporaryDirectory() as scratch:
                 project = Path(scratch) / "tried"
-                shutil.copytree(template, project)
+                shutil.copytree(templates / "common", project)
+                shutil.copytree(template, project, dirs_exist_ok=True)
                 for file in project.rglob("*"):
                     if file.is_file():
                         file.write_text(file.read_text().replace("{{name}}", "tried"))

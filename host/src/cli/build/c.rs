@@ -61,11 +61,11 @@ fn sdk_folder(project: &Project) -> Result<PathBuf> {
     if let Some(runtime) = find_up(&project.folder, &["sdk/c"], "rt.c") {
         return Ok(runtime.parent().map(Path::to_owned).unwrap_or_default());
     }
-    let folder = project.scratch.join("sdk");
+    let folder = &project.scratch;
     let failed = |e| refuse(format!("cannot write the SDK to `{}`: {e}", folder.display()));
-    for (path, text) in sdk::c() {
+    for (path, text) in sdk::sdk("c") {
         let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&folder)).and_then(|()| fs::write(&path, text)).map_err(failed)?;
+        fs::create_dir_all(path.parent().unwrap_or(folder)).and_then(|()| fs::write(&path, text)).map_err(failed)?;
     }
     Ok(folder.join("sdk/c"))
 }

@@ -73,22 +73,17 @@ impl FromStr for World {
     }
 }
 
-/// The files of the interface: name and text.
-fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
-    sdk::FILES.iter().filter_map(|(path, text)| Some((path.strip_prefix("wit/")?, *text)))
-}
-
 /// Writes the interface into a folder, for tools that want one.
 pub fn write(folder: &Path) -> Result<()> {
     let failed = |e| super::refuse(format!("cannot write the interface to `{}`: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    files().try_for_each(|(name, text)| std::fs::write(folder.join(name), text)).map_err(failed)
+    sdk::wit().iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text)).map_err(failed)
 }
 
 /// The interface, parsed, and one of its worlds.
 pub fn parse(world: World) -> (Resolve, WorldId) {
     let mut sources = wit_parser::SourceMap::new();
-    files().for_each(|(name, text)| sources.push_str(name, text));
+    sdk::wit().iter().for_each(|(name, text)| sources.push_str(name, text));
     let parsed = sources.parse().map_err(|(_, error)| error.to_string());
     let mut resolve = Resolve::default();
     let package = resolve.push_group(parsed.expect("the interface that this binary carries is sound"));

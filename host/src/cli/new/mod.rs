@@ -10,7 +10,6 @@ use serde_json::json;
 use super::Output;
 use crate::error::{Error, Kind, Result};
 
-mod language;
 pub mod sdk;
 
 /// Start a plugin or a job.
@@ -48,8 +47,38 @@ enum What {
 enum Language {
     #[default]
     Rust,
+    #[value(alias = "javascript")]
+    Js,
+    #[value(alias = "typescript")]
+    Ts,
+    #[value(alias = "py")]
+    Python,
     Go,
     C,
+}
+
+impl Language {
+    /// The folder of its SDK, and in that the one of its templates.
+    fn folders(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Rust => ("rust", "template"),
+            Self::Js => ("javascript", "template/js"),
+            Self::Ts => ("javascript", "template/ts"),
+            Self::Python => ("python", "template"),
+            Self::Go => ("go", "template"),
+            Self::C => ("c", "template"),
+        }
+    }
+
+    /// What its author does first.
+    fn first(self) -> &'static str {
+        match self {
+            Self::Rust => "cargo test",
+            Self::Js | Self::Ts => "npm install",
+            Self::Python => "python -m unittest",
+            Self::Go | Self::C => "pelton build",
+        }
+    }
 }
 
 /// The worlds that have a template.
@@ -69,6 +98,17 @@ enum PluginKind {
 }
 
 impl PluginKind {
+    /// The folder of its templates.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Transformer => "transformer",
+            Self::Aggregator => "aggregator",
+            Self::Stateful => "stateful",
+            Self::Keyed => "keyed",
+            Self::Enricher => "enricher",
+        }
+    }
+
     /// The world, as the interface calls it.
     fn world(self) -> &'static str {
         match self {
@@ -84,6 +124,8 @@ impl PluginKind {
 /// Path in the project, and text.
 type Files = Vec<(String, String)>;
 
+/// Where a project has records to try it on.
+const RECORDS: &str = "data/clicks.jsonl";
 const CLICKS: &str = include_str!("templates/clicks.jsonl");
 const IGNORED: &str = include_str!("templates/gitignore");
 const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
@@ -93,12 +135,7 @@ pub fn new(arguments: &Arguments) -> Result<()> {
     let (name, files, next) = match &arguments.what {
         What::Plugin { name, kind, lang } => {
             check_package(name)?;
-            let (files, next) = match lang {
-                Language::Rust => (plugin(name, *kind), "cargo test"),
-                Language::Go => (filled(name, *kind, language::go(*kind)), "pelton build"),
-                Language::C => (filled(name, *kind, language::c(*kind)), "pelton build"),
-            };
-            (name, files, next)
+            (name, plugin(name, *kind, *lang), lang.first())
         }
         What::Job { name } => {
             check_name(name)?;
@@ -116,76 +153,24 @@ pub fn new(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Texts with the name and the kind in them; the SDK has neither.
-fn filled(name: &str, kind: PluginKind, files: Files) -> Files {
-    let fill = |text: String| text.replace("{{name}}", name).replace("{{kind}}", kind.world());
-    files.into_iter().map(|(path, text)| (path, fill(text))).collect()
-}
-
-fn plugin(name: &str, kind: PluginKind) -> Files {
-    let (kind, sources): (_, &[(&str, &str)]) = match kind {
-        PluginKind::Transformer => (
-            "transformer",
-            &[
-                ("src/lib.rs", include_str!("templates/transformer/lib.rs")),
-                ("cases/first/config.json", include_str!("templates/transformer/config.json")),
-                ("cases/first/input.jsonl", include_str!("templates/transformer/input.jsonl")),
-                ("cases/first/expected.jsonl", include_str!("templates/transformer/expected.jsonl")),
-                ("job.yaml", include_str!("templates/transformer/job.yaml")),
-            ],
-        ),
-        PluginKind::Aggregator => (
-            "aggregator",
-            &[
-                ("src/lib.rs", include_str!("templates/aggregator/lib.rs")),
-                ("cases/first/input.jsonl", include_str!("templates/aggregator/input.jsonl")),
-                ("cases/first/expected.jsonl", include_str!("templates/aggregator/expected.jsonl")),
-                ("job.yaml", include_str!("templates/aggregator/job.yaml")),
-            ],
-        ),
-        PluginKind::Stateful => (
-            "stateful-transformer",
-            &[
-                ("src/lib.rs", include_str!("templates/stateful/lib.rs")),
-                ("cases/first/config.json", include_str!("templates/stateful/config.json")),
-                ("cases/first/input.jsonl", include_str!("templates/stateful/input.jsonl")),
-                ("cases/first/expected.jsonl", include_str!("templates/stateful/expected.jsonl")),
-                ("job.yaml", include_str!("templates/stateful/job.yaml")),
-            ],
-        ),
-        PluginKind::Keyed => (
-            "keyed-transformer",
-            &[
-                ("src/lib.rs", include_str!("templates/keyed/lib.rs")),
-                ("cases/first/input.jsonl", include_str!("templates/keyed/input.jsonl")),
-                ("cases/first/expected.jsonl", include_str!("templates/keyed/expected.jsonl")),
-                ("job.yaml", include_str!("templates/keyed/job.yaml")),
-            ],
-        ),
-        PluginKind::Enricher => (
-            "enricher",
-            &[
-                ("src/lib.rs", include_str!("templates/enricher/lib.rs")),
-                ("cases/first/input.jsonl", include_str!("templates/enricher/input.jsonl")),
-                ("cases/first/expected.jsonl", include_str!("templates/enricher/expected.jsonl")),
-                ("README.md", include_str!("templates/enricher/README.md")),
-            ],
-        ),
-    };
-    let around = [
-        ("Cargo.toml", include_str!("templates/plugin/manifest.toml")),
-        ("README.md", include_str!("templates/plugin/README.md")),
-        ("rust-toolchain.toml", TOOLCHAIN),
-        (".gitignore", IGNORED),
-        ("data/clicks.jsonl", CLICKS),
-    ];
-    let fill = |text: &str| {
-        text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_")).replace("{{kind}}", kind)
-    };
-    // What a kind has of its own stands in place of what all have.
-    let others = around.iter().filter(|(path, _)| !sources.iter().any(|(own, _)| own == path));
-    let mut files: Files = sources.iter().chain(others).map(|(path, text)| ((*path).to_owned(), fill(text))).collect();
-    files.extend(sdk::files());
+/// A project: what all of its language have, what its kind has in place of that or beside it, records to try it on, and the SDK.
+fn plugin(name: &str, kind: PluginKind, language: Language) -> Files {
+    let (sdk, templates) = language.folders();
+    let own = sdk::template(&format!("{sdk}/{templates}/{}", kind.folder()));
+    let mut files = sdk::template(&format!("{sdk}/{templates}/common"));
+    files.retain(|(path, _)| !own.iter().any(|(name, _)| name == path));
+    files.extend(own);
+    if language == Language::Rust {
+        files.push(("rust-toolchain.toml".into(), TOOLCHAIN.into()));
+    }
+    if files.iter().any(|(_, text)| text.contains(&format!("path: {RECORDS} "))) {
+        files.push((RECORDS.into(), CLICKS.into()));
+    }
+    let (krate, world) = (name.replace('-', "_"), kind.world());
+    for (_, text) in &mut files {
+        *text = text.replace("{{name}}", name).replace("{{crate}}", &krate).replace("{{kind}}", world);
+    }
+    files.extend(sdk::sdk(sdk));
     files
 }
 
@@ -194,7 +179,7 @@ fn job(name: &str) -> Files {
         ("job.yaml", include_str!("templates/job/job.yaml")),
         ("README.md", include_str!("templates/job/README.md")),
         (".gitignore", IGNORED),
-        ("data/clicks.jsonl", CLICKS),
+        (RECORDS, CLICKS),
     ];
     files.iter().map(|(path, text)| ((*path).to_owned(), text.replace("{{name}}", name))).collect()
 }

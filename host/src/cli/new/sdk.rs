@@ -1,158 +1,88 @@
-//! The source of the SDK, carried in the binary, so that a new plugin builds outside this repository.
+//! What the binary carries of `sdk` and `wit`, so that a plugin can be started and built outside this repository.
 //!
-//! The rule: every file of `sdk/rust` and `wit` that a build needs is in [`FILES`], of `sdk/go` in [`GO`], of `sdk/c` in [`C`] (tests compare), and manifests are written with the
-//! versions of this workspace in them, because there is no workspace where they go. Left to others: the project around it.
+//! The rule: a project gets every file of its SDK that a build or a test of the project needs, and nothing else; manifests of the workspace
+//! are written with its versions in them, because there is no workspace where they go.
+//! Left to others: which files a project has beside its SDK (`mod.rs`).
+
+use rust_embed::Embed;
+
+use super::Files;
+
+/// The SDKs, with the templates of projects.
+#[derive(Embed)]
+#[folder = "../sdk"]
+#[include = "rust/Cargo.toml"]
+#[include = "rust/README.md"]
+#[include = "rust/src/*"]
+#[include = "rust/macros/*"]
+#[include = "rust/template/*"]
+#[include = "go/*"]
+#[exclude = "go/conformance/*"]
+#[exclude = "go/pelton_test.go"]
+#[include = "c/*"]
+#[exclude = "c/conformance/*"]
+#[include = "javascript/*"]
+#[exclude = "javascript/conformance/*"]
+#[exclude = "javascript/tests/*"]
+#[exclude = "javascript/.*"]
+#[include = "python/*"]
+#[exclude = "python/conformance/*"]
+#[exclude = "python/tests/*"]
+#[exclude = "python/.*"]
+#[exclude = "*/target/*"]
+#[exclude = "*/node_modules/*"]
+#[exclude = "*__pycache__*"]
+struct Sdk;
+
+/// The interface.
+#[derive(Embed)]
+#[folder = "../wit"]
+struct Wit;
 
 /// The workspace's manifest: the one version table.
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 
-/// Where the SDK's sources and the interface stand in the repository, and where in a project: `../../wit` must be the same seen from both.
-pub const PLACES: [(&str, &str); 2] = [("sdk/rust", "sdk/rust/pelton-sdk"), ("wit", "sdk/wit")];
+/// The SDK in this folder of `sdk`, as a project has it: below `sdk` too, and the interface beside it.
+pub fn sdk(folder: &str) -> Files {
+    let template = format!("{folder}/template/");
+    let own = below::<Sdk>(&format!("{folder}/")).into_iter().filter(|(path, _)| !path.starts_with(&template));
+    let placed = own.map(|(path, text)| match path.strip_prefix("rust/") {
+        // `../../wit` must be the same seen from both places.
+        Some(rest) => {
+            let text = if path.ends_with("Cargo.toml") { standalone(&text) } else { text };
+            (format!("sdk/rust/pelton-sdk/{rest}"), text)
+        }
+        None => (format!("sdk/{path}"), text),
+    });
+    placed.chain(wit().into_iter().map(|(name, text)| (format!("sdk/wit/{name}"), text))).collect()
+}
 
-macro_rules! files {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!("../../../../", $path)))),*]
+/// A folder of templates: paths from it.
+pub fn template(folder: &str) -> Files {
+    let folder = format!("{folder}/");
+    let named = |path: &str| {
+        let path = path.strip_prefix(&folder).unwrap_or(path);
+        // Tools see a manifest or a list of ignored files wherever it lies, so these have other names here.
+        if path == "gitignore" { ".gitignore".to_owned() } else { path.trim_end_matches(".txt").to_owned() }
     };
+    below::<Sdk>(&folder).into_iter().map(|(path, text)| (named(&path), text)).collect()
 }
 
-/// Path in the repository, and text.
-pub const FILES: &[(&str, &str)] = files![
-    "sdk/rust/Cargo.toml",
-    "sdk/rust/README.md",
-    "sdk/rust/macros/Cargo.toml",
-    "sdk/rust/macros/src/accumulator.rs",
-    "sdk/rust/macros/src/attribute.rs",
-    "sdk/rust/macros/src/config.rs",
-    "sdk/rust/macros/src/fields.rs",
-    "sdk/rust/macros/src/inputs.rs",
-    "sdk/rust/macros/src/lib.rs",
-    "sdk/rust/macros/src/output.rs",
-    "sdk/rust/macros/src/stored.rs",
-    "sdk/rust/macros/src/tables.rs",
-    "sdk/rust/src/accumulator.rs",
-    "sdk/rust/src/aggregate.rs",
-    "sdk/rust/src/batch.rs",
-    "sdk/rust/src/bindings.rs",
-    "sdk/rust/src/cell.rs",
-    "sdk/rust/src/config.rs",
-    "sdk/rust/src/export.rs",
-    "sdk/rust/src/lib.rs",
-    "sdk/rust/src/log.rs",
-    "sdk/rust/src/metrics.rs",
-    "sdk/rust/src/out.rs",
-    "sdk/rust/src/rows.rs",
-    "sdk/rust/src/state/host.rs",
-    "sdk/rust/src/state/key.rs",
-    "sdk/rust/src/state/mod.rs",
-    "sdk/rust/src/state/stored.rs",
-    "sdk/rust/src/state/sub_key.rs",
-    "sdk/rust/src/state/table.rs",
-    "sdk/rust/src/state/timers.rs",
-    "sdk/rust/src/testing/batch.rs",
-    "sdk/rust/src/testing/cases.rs",
-    "sdk/rust/src/testing/enrich.rs",
-    "sdk/rust/src/testing/keyed.rs",
-    "sdk/rust/src/testing/memory.rs",
-    "sdk/rust/src/testing/mod.rs",
-    "sdk/rust/src/testing/results.rs",
-    "sdk/rust/src/transform.rs",
-    "sdk/rust/src/value.rs",
-    "sdk/rust/src/worlds/enrich.rs",
-    "sdk/rust/src/worlds/keyed.rs",
-    "sdk/rust/src/worlds/mod.rs",
-    "sdk/rust/src/worlds/stateful.rs",
-    "wit/aggregate.wit",
-    "wit/enrich.wit",
-    "wit/keyed.wit",
-    "wit/lifecycle.wit",
-    "wit/log.wit",
-    "wit/metrics.wit",
-    "wit/migrate-state.wit",
-    "wit/on-timers.wit",
-    "wit/state.wit",
-    "wit/transform.wit",
-    "wit/types.wit",
-    "wit/world.wit",
-];
-
-/// The SDK of Go, in the same form; it stands at the same place in a project.
-pub const GO: &[(&str, &str)] = files![
-    "sdk/go/README.md",
-    "sdk/go/aggregator/aggregator.go",
-    "sdk/go/aggregator/native.go",
-    "sdk/go/aggregator/wasm.go",
-    "sdk/go/binding.go",
-    "sdk/go/cells.go",
-    "sdk/go/codec.go",
-    "sdk/go/column.go",
-    "sdk/go/enricher/enricher.go",
-    "sdk/go/enricher/native.go",
-    "sdk/go/enricher/wasm.go",
-    "sdk/go/go.mod",
-    "sdk/go/internal/host/host_native.go",
-    "sdk/go/internal/host/host_wasm.go",
-    "sdk/go/internal/migrate/doc.go",
-    "sdk/go/internal/migrate/migrate_wasm.go",
-    "sdk/go/internal/store/store_native.go",
-    "sdk/go/internal/store/store_wasm.go",
-    "sdk/go/internal/wire/layout.go",
-    "sdk/go/internal/wire/lifecycle_wasm.go",
-    "sdk/go/internal/wire/lift_wasm.go",
-    "sdk/go/internal/wire/lower_wasm.go",
-    "sdk/go/internal/wire/memory_wasm.go",
-    "sdk/go/jsonschema.go",
-    "sdk/go/keyed/keyed.go",
-    "sdk/go/keyed/native.go",
-    "sdk/go/keyed/wasm.go",
-    "sdk/go/log.go",
-    "sdk/go/manifest.go",
-    "sdk/go/output.go",
-    "sdk/go/pelton.go",
-    "sdk/go/peltontest/peltontest.go",
-    "sdk/go/plan.go",
-    "sdk/go/rows.go",
-    "sdk/go/stateful/native.go",
-    "sdk/go/stateful/stateful.go",
-    "sdk/go/stateful/table.go",
-    "sdk/go/stateful/wasm.go",
-    "sdk/go/transformer/native.go",
-    "sdk/go/transformer/transformer.go",
-    "sdk/go/transformer/wasm.go",
-    "sdk/go/value.go",
-];
-
-/// The SDK of C, likewise.
-pub const C: &[(&str, &str)] = files![
-    "sdk/c/README.md",
-    "sdk/c/out.c",
-    "sdk/c/pelton/aggregator.h",
-    "sdk/c/pelton/enricher.h",
-    "sdk/c/pelton/keyed.h",
-    "sdk/c/pelton/migrate.h",
-    "sdk/c/pelton/pelton.h",
-    "sdk/c/pelton/stateful.h",
-    "sdk/c/pelton/transformer.h",
-    "sdk/c/rt.c",
-];
-
-/// The SDK of Go as a project has it.
-pub fn go() -> impl Iterator<Item = (String, String)> {
-    GO.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+/// The files of the interface: name and text.
+pub fn wit() -> Files {
+    below::<Wit>("")
 }
 
-/// The SDK of C as a project has it.
-pub fn c() -> impl Iterator<Item = (String, String)> {
-    C.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-}
-
-/// Path in a project, and text.
-pub fn files() -> impl Iterator<Item = (String, String)> {
-    FILES.iter().map(|(path, text)| {
-        let place = |(from, to): &(&str, &str)| Some(format!("{to}{}", path.strip_prefix(from)?));
-        let path = PLACES.iter().find_map(place).expect("every file stands in one of the places");
-        let text = if path.ends_with("Cargo.toml") { standalone(text) } else { (*text).to_owned() };
-        (path, text)
-    })
+/// Files whose path begins so, in order.
+fn below<E: Embed>(beginning: &str) -> Files {
+    let paths = E::iter().filter(|path| path.starts_with(beginning));
+    let text = |path: &str| {
+        let file = E::get(path).expect("a file that is listed is there");
+        String::from_utf8(file.data.into_owned()).expect("sources are text")
+    };
+    let mut files: Files = paths.map(|path| (path.to_string(), text(&path))).collect();
+    files.sort();
+    files
 }
 
 /// A manifest of the workspace as it must be outside of it.
@@ -194,53 +124,54 @@ mod tests {
 
     use super::*;
 
-    fn walk(root: &Path, path: &str, found: &mut Vec<String>) {
-        for entry in std::fs::read_dir(root.join(path)).unwrap() {
+    /// What a project has no use for: tests of the SDKs themselves, and what tools leave behind.
+    const APART: [&str; 10] = [
+        "rust/tests/",
+        "rust/conformance/",
+        "/conformance/",
+        "go/pelton_test.go",
+        "javascript/tests/",
+        "javascript/.",
+        "python/tests/",
+        "/target/",
+        "/node_modules/",
+        "__pycache__",
+    ];
+
+    fn walk(folder: &Path, path: &str, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap();
-            let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+            let path = format!("{path}{}", entry.file_name().to_string_lossy());
             match entry.file_type().unwrap().is_dir() {
-                true => walk(root, &path, found),
+                true => walk(&entry.path(), &format!("{path}/"), found),
                 false => found.push(path),
             }
         }
     }
 
     #[test]
-    fn every_file_of_the_sdk_is_carried() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fn every_file_of_the_sdks_is_carried() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sdk");
         let mut found = Vec::new();
-        PLACES.iter().for_each(|(from, _)| walk(&root, from, &mut found));
-        let apart = ["sdk/rust/tests/", "sdk/rust/conformance/"];
-        found.retain(|path| !apart.iter().any(|apart| path.starts_with(apart)) && !path.contains("/target/"));
-        found.sort();
-        let carried: Vec<&str> = FILES.iter().map(|(path, _)| *path).collect();
-        assert_eq!(carried, found, "add the file to FILES in cli/new/sdk.rs");
-    }
-
-    #[test]
-    fn every_file_of_the_other_sdks_is_carried() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for (folder, carried) in [("sdk/go", GO), ("sdk/c", C)] {
-            let mut found = Vec::new();
-            walk(&root, folder, &mut found);
-            found.retain(|path| {
-                !["/conformance/", "/template/", "/testdata/", "_test.go"].iter().any(|part| path.contains(part))
-            });
-            found.sort();
-            let carried: Vec<&str> = carried.iter().map(|(path, _)| *path).collect();
-            assert_eq!(carried, found, "add the file to the list of {folder} in cli/new/sdk.rs");
+        for language in ["rust", "go", "c", "javascript", "python"] {
+            walk(&folder.join(language), &format!("{language}/"), &mut found);
         }
+        found.retain(|path| !APART.iter().any(|apart| path.contains(apart)));
+        found.sort();
+        let carried: Vec<String> = below::<Sdk>("").into_iter().map(|(path, _)| path).collect();
+        assert_eq!(carried, found, "a file that is new is seen when cli/new/sdk.rs is compiled again: touch it");
     }
 
     #[test]
     fn a_manifest_stands_alone() {
-        let manifests: Vec<_> = files().filter(|(path, _)| path.ends_with("Cargo.toml")).collect();
+        let files = sdk("rust");
+        let manifests: Vec<_> = files.iter().filter(|(path, _)| path.ends_with("Cargo.toml")).collect();
         assert_eq!(manifests.len(), 2);
         for (path, text) in manifests {
             assert!(!text.contains("workspace"), "{path}: {text}");
             assert!(text.contains("edition = \"2024\""), "{path}: {text}");
         }
-        let sdk = files().find(|(path, _)| path == "sdk/rust/pelton-sdk/Cargo.toml").unwrap().1;
+        let sdk = &files.iter().find(|(path, _)| path == "sdk/rust/pelton-sdk/Cargo.toml").unwrap().1;
         assert!(sdk.contains("pelton-sdk-macros = { path = \"macros\" }"), "{sdk}");
         assert!(sdk.contains("serde = { version ="), "{sdk}");
     }
