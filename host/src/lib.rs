@@ -13,6 +13,7 @@
 //! - `lease`: who runs what in a fleet
 //! - `plugin`: the WebAssembly boundary
 //! - `job`: the job file, the graph, the running partition
+//! - `control`: what a running worker is asked and told
 //! - `cli`: what users type
 
 pub mod record;
@@ -38,6 +39,8 @@ pub mod lease;
 pub mod plugin;
 
 pub mod job;
+
+pub mod control;
 
 pub mod cli;
 

@@ -186,6 +186,7 @@ fn run(job: Job, source: &str, repeating: Option<Arc<dyn Source>>, live: &Arc<Li
         runtime: runtime.handle().clone(),
         clock: SystemClock::shared(),
         live: live.clone(),
+        running: None,
     };
     let (_stop, stopped) = watch::channel(false);
     let watch = Watch::start();

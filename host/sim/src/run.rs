@@ -252,6 +252,7 @@ fn life_of(
             records: Arc::new(ledger),
             leases: None,
             letters: PathBuf::from("nowhere"),
+            plugins: None,
         };
         if scenario.is_fleet() {
             let objects: Arc<dyn Objects> = Arc::new(SimObjects(caller.clone()));
@@ -271,7 +272,7 @@ fn life_of(
             lock(&caller.world.schemas).starts += 1;
             Registry::new(Box::new(SimSchemas(caller.clone())), Patience::default(), clock.clone())
         });
-        let around = Surroundings { plugins, registry, runtime, clock, live: Arc::new(Live::default()) };
+        let around = Surroundings { plugins, registry, runtime, clock, live: Arc::new(Live::default()), running: None };
         let ended = work(&graph, &RunOptions::default(), around, &given, place, stop).await;
         writing.join().await;
         ended
@@ -298,5 +299,6 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
             (DEAD_LETTERS.to_owned(), exact(DEAD_LETTERS)),
         ]),
         plugins: BTreeMap::from([("counts".to_owned(), counter)]),
+        versions: BTreeMap::new(),
     }
 }

@@ -166,6 +166,12 @@ impl Epochs {
         Ok(())
     }
 
+    /// Rule 0: epochs from the next on are of this generation, whose record is durable. Nothing is being made durable now.
+    pub fn go_on(&mut self, generation: u64) {
+        debug_assert!(self.pending.is_none(), "an epoch that is under way is of one generation");
+        self.manifest.generation = self.manifest.generation.max(generation);
+    }
+
     /// Whether an epoch is being made durable.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()

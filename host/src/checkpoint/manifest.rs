@@ -148,7 +148,7 @@ pub struct Floor {
 }
 
 /// The deployed truth of a job: where it started, and what its state was made with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// the job's name
     pub job: String,
@@ -163,6 +163,12 @@ pub struct JobRecord {
     /// by source: when it was first read
     #[serde(default)]
     pub began: BTreeMap<String, Began>,
+    /// by step: the digest of the plugin that runs there since a swap; the job file's own where there is none
+    #[serde(default)]
+    pub swapped: BTreeMap<String, String>,
+    /// what `swapped` was before this generation, where that was a swap
+    #[serde(default)]
+    pub before: Option<BTreeMap<String, String>>,
 }
 
 /// When a source was first read by a job.
@@ -175,6 +181,17 @@ pub struct Began {
 }
 
 impl JobRecord {
+    /// What the plugin of a step is called in `digests`.
+    pub fn plugin_of(step: &str) -> String {
+        format!("the plugin of step `{step}`")
+    }
+
+    /// Whether what has this digest is what was deployed under the name in `digests`, or swapped in since.
+    pub fn runs(&self, name: &str, digest: &str) -> bool {
+        let swapped = self.swapped.iter().any(|(step, other)| other == digest && Self::plugin_of(step) == name);
+        swapped || self.digests.get(name).is_some_and(|known| known == digest)
+    }
+
     /// Where a shard begins that existed when its source was first read.
     pub fn start_of(&self, source: &str, shard: &ShardId) -> Option<Start> {
         let (start, known) = self.starts.get(source)?;

@@ -82,6 +82,7 @@ pub fn demo(arguments: &Arguments) -> Result<()> {
         runtime: runtime.handle().clone(),
         clock: SystemClock::shared(),
         live: live.clone(),
+        running: None,
     };
     let (_stop, stopped) = watch::channel(false);
     println!("3. the job runs: drop cancelled flights, mean and worst delay per hour, airport and carrier ...");

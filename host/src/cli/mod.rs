@@ -24,6 +24,7 @@ pub mod plugin;
 mod reference;
 pub mod run;
 pub mod schema;
+pub mod swap;
 pub mod test;
 mod top;
 
@@ -57,6 +58,10 @@ enum Command {
     Plugin(plugin::Arguments),
     /// Look at running workers: who holds what, how far it is, what an epoch takes
     Top(top::Arguments),
+    /// Replace the plugin of a step while the job runs
+    Swap(swap::Arguments),
+    /// Go back to the plugins that ran before the last swap
+    Rollback(swap::BackArguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
     Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
@@ -102,6 +107,8 @@ pub fn main() -> ExitCode {
         Command::New(arguments) => new::new(&arguments),
         Command::Plugin(arguments) => plugin::plugin(&arguments),
         Command::Top(arguments) => top::top(&arguments),
+        Command::Swap(arguments) => swap::swap(&arguments),
+        Command::Rollback(arguments) => swap::roll_back(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),

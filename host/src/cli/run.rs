@@ -2,17 +2,23 @@
 //!
 //! Left to others: what runs (`job::run`), the figures (`table`, `metrics`), the emulator of one run (`local`).
 
-use std::{net::SocketAddr, path::PathBuf, process::exit, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    process::exit,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use clap::Args;
 use local::Local;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{Output, check};
 use crate::{
     clock::SystemClock,
+    control,
     error::Result,
-    job::{inspect::Subjects, live::Live, run as job_run},
+    job::{Graph, inspect::Subjects, live::Live, run as job_run},
     task,
 };
 
@@ -117,17 +123,37 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         exit(130)
     });
     let figures = task::spawn(runtime.handle(), table::show(live.clone(), arguments.format));
+    let control = Arc::new(Mutex::new(None));
     let around = job_run::Surroundings {
         plugins: checked.plugins,
         registry: checked.registry,
         runtime: runtime.handle().clone(),
         clock: SystemClock::shared(),
         live: live.clone(),
+        running: Some(serve_control(runtime.handle(), &checked.graph, &live, &control)),
     };
     let ran = job_run::run(&checked.graph, &options, around, stopped);
-    drop(figures);
+    drop((figures, control));
     table::close(&live, arguments.format, ran.is_ok());
     ran
+}
+
+/// Serves control once the job runs, into this slot.
+fn serve_control(
+    runtime: &Handle,
+    graph: &Graph,
+    live: &Arc<Live>,
+    slot: &Arc<Mutex<Option<control::Serving>>>,
+) -> Box<dyn FnOnce(job_run::Running) + Send> {
+    let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
+    Box::new(move |running| {
+        let job_run::Running { deployer, plugins, folder } = running;
+        let controlled = control::Controlled { graph, deployer, store: plugins, live };
+        match control::serve(&runtime, &folder, controlled) {
+            Ok(serving) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving),
+            Err(failed) => tracing::warn!("{failed}; the job runs on, and cannot be swapped"),
+        }
+    })
 }
 
 /// SIGTERM or Ctrl-C: the epoch ends, is committed, and the process exits with 0.

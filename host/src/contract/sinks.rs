@@ -90,6 +90,14 @@ pub async fn sink(rig: &mut dyn SinkRig) -> std::result::Result<(), Broken> {
     Ok(())
 }
 
+/// After this epoch another generation goes on.
+const SWAPPED: u64 = 2;
+
+/// The generation of an epoch.
+fn generation(epoch: u64) -> u64 {
+    1 + u64::from(epoch > SWAPPED)
+}
+
 impl Run<'_> {
     async fn run_to_end(&mut self) -> std::result::Result<Promise, Broken> {
         loop {
@@ -106,7 +114,7 @@ impl Run<'_> {
         let writer = Writer {
             job: "job".into(),
             partition: "p/0".into(),
-            generation: 1,
+            generation: generation(self.manifest.epoch + 1),
             fence: self.fence,
             permit: crate::permit::Permit::unlimited(),
             set_back: None,
@@ -144,10 +152,13 @@ impl Run<'_> {
                 return Ok(false);
             }
         }
-        if epoch == EPOCHS {
+        if epoch == EPOCHS || epoch == SWAPPED {
             sink.close();
         }
         let prepared = sink.prepare(epoch).await.map_err(failed)?;
+        if let Some(token) = prepared.token.as_ref().filter(|token| token.generation != generation(epoch)) {
+            return Err(format!("the token of epoch {epoch} is of generation {}", token.generation));
+        }
         if prepared.token.is_some() || sink.promise() == Promise::ExactlyOnce {
             self.hidden(epoch).await?;
         }
@@ -156,6 +167,12 @@ impl Run<'_> {
         }
         if epoch == EPOCHS && !prepared.held.is_empty() && sink.promise() != Promise::ExactlyOnce {
             return Err("a sink without tokens holds rows back at the end".to_owned());
+        }
+        if epoch == SWAPPED {
+            if !prepared.held.is_empty() {
+                return Err("rows are held back over a change of the generation".to_owned());
+            }
+            sink.go_on(generation(epoch + 1));
         }
         self.manifest.epoch = epoch;
         self.manifest.held = prepared.held;

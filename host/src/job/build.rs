@@ -15,10 +15,11 @@ use super::{
     interface::PluginField,
     live::Live,
     partition::{intake::Input, locality::Locality},
+    swap::{Deployment, Fit},
 };
 use crate::{
     aws::Settings as AwsSettings,
-    checkpoint::epoch::Outlet,
+    checkpoint::{epoch::Outlet, manifest::JobRecord},
     clock::Clock,
     decode::{
         self, Encoding, Format,
@@ -26,7 +27,7 @@ use crate::{
         registry::{Found, Registry},
     },
     error::{Error, Kind, Result},
-    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugins},
+    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugin, Plugins},
     sink::{
         Sink,
         avro::Encoder,
@@ -38,7 +39,7 @@ use crate::{
     source::{Source, Start, file as file_source, kinesis, memory::MemorySource},
     state::codec::KeyCodec,
     transform::{
-        Step, component,
+        LocalPending, Step, component,
         expression::{Expression, Filter, Select},
         relation::Relation,
         stateful::{Port, Stateful},
@@ -71,6 +72,8 @@ pub struct Given {
     pub sinks: BTreeMap<String, MakeSink>,
     /// in place of the plugins with state of these steps
     pub plugins: BTreeMap<String, MakePlugin>,
+    /// in place of those that are swapped in, by digest
+    pub versions: BTreeMap<String, MakePlugin>,
 }
 
 /// What building needs from around it.
@@ -79,8 +82,6 @@ pub struct Builder<'a> {
     pub graph: &'a Graph,
     /// its `memory:` nodes
     pub given: Option<&'a Given>,
-    /// version of the deployed job
-    pub generation: u64,
     /// the engine
     pub plugins: Arc<Plugins>,
     /// the job's registry
@@ -145,8 +146,8 @@ impl Builder<'_> {
         matches!(&self.graph.partitioning, graph::Partitioning::PerShard { hashed_by, .. } if !hashed_by.is_empty())
     }
 
-    /// Builds every node, over these sources.
-    pub async fn build(&self, state_dir: &Path, sources: &[Connected]) -> Result<Built> {
+    /// Builds every node, as it is deployed, over these sources.
+    pub async fn build(&self, deployed: &Deployment, state_dir: &Path, sources: &[Connected]) -> Result<Built> {
         let (mut inputs, mut outlets, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let places = self.places();
         for (index, node) in self.graph.nodes.iter().enumerate() {
@@ -166,7 +167,7 @@ impl Builder<'_> {
                     });
                     Action::Sink(outlets.len() - 1)
                 }
-                step => Action::Step(self.step(node, step).await.map_err(fail)?),
+                step => Action::Step(self.step(deployed, node, step).await.map_err(fail)?),
             };
             let outputs = (0..node.outputs.len()).map(|output| self.readers(index, output, &places)).collect();
             let inputs = node.inputs.iter().filter_map(|edge| places[edge.node]).collect();
@@ -343,7 +344,7 @@ impl Builder<'_> {
         Box::new(file::FileSink::new(options, self.clock.clone()))
     }
 
-    async fn step(&self, node: &graph::Node, kind: &NodeKind) -> Result<Box<dyn Step>> {
+    async fn step(&self, deployed: &Deployment, node: &graph::Node, kind: &NodeKind) -> Result<Box<dyn Step>> {
         let schema = &node.input_schema;
         let compile = |sql: &str| {
             Expression::compile(sql, schema)
@@ -362,27 +363,46 @@ impl Builder<'_> {
                 Box::new(Relation::Select(Select::new(compiled)))
             }
             NodeKind::Transform(plugin) => {
-                let loaded = self.plugins.load(&plugin.path).await?;
-                let instance = loaded.transformer(self.context(node, plugin)).await?;
+                let loaded = self.plugin(deployed, node, plugin).await?;
+                let instance = loaded.transformer(self.context(deployed, node, plugin)).await?;
                 refuse_unused(instance.manifest())?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(component::Component::new(&node.name, instance, wanted, self.clock.clone()))
             }
-            NodeKind::KeyedTransform(transform) => Box::new(self.stateful(node, transform).await?),
-            NodeKind::Window(window) => Box::new(self.window(node, window).await?),
+            NodeKind::KeyedTransform(transform) => Box::new(self.stateful(deployed, node, transform).await?),
+            NodeKind::Window(window) => Box::new(self.window(deployed, node, window).await?),
             NodeKind::Source(_) | NodeKind::Sink(_) => {
                 return Err(Error::new(Kind::Internal, "a source or sink is no step"));
             }
         })
     }
 
-    async fn stateful(&self, node: &graph::Node, transform: &graph::KeyedTransform) -> Result<Stateful> {
+    /// The plugin that is deployed for a step: the job file's, unless another was swapped in.
+    async fn plugin(&self, deployed: &Deployment, node: &graph::Node, plugin: &graph::Plugin) -> Result<Plugin> {
+        match deployed.plugins.get(&node.name) {
+            Some(swapped) => Ok(swapped.clone()),
+            None => self.plugins.load(&plugin.path).await,
+        }
+    }
+
+    fn given_plugin(&self, deployed: &Deployment, step: &str) -> Option<&MakePlugin> {
+        let given = self.given?;
+        let swapped = deployed.record.swapped.get(step);
+        swapped.map_or_else(|| given.plugins.get(step), |digest| given.versions.get(digest))
+    }
+
+    async fn stateful(
+        &self,
+        deployed: &Deployment,
+        node: &graph::Node,
+        transform: &graph::KeyedTransform,
+    ) -> Result<Stateful> {
         let graph::KeyedTransform { key, plugin, input_schemas, .. } = transform;
-        let instance: Box<dyn KeyedPlugin> = match self.given.and_then(|given| given.plugins.get(&node.name)) {
+        let instance: Box<dyn KeyedPlugin> = match self.given_plugin(deployed, &node.name) {
             Some(make) => make(),
             None => {
-                let loaded = self.plugins.load(&plugin.path).await?;
-                Box::new(loaded.stateful(self.context(node, plugin)).await?)
+                let loaded = self.plugin(deployed, node, plugin).await?;
+                Box::new(loaded.stateful(self.context(deployed, node, plugin)).await?)
             }
         };
         refuse_unused(instance.manifest())?;
@@ -403,13 +423,18 @@ impl Builder<'_> {
         Ok(field.map_or(codec.clone(), |field| codec.hashed_by(field)))
     }
 
-    async fn window(&self, node: &graph::Node, window: &graph::Window) -> Result<WindowAggregate> {
+    async fn window(
+        &self,
+        deployed: &Deployment,
+        node: &graph::Node,
+        window: &graph::Window,
+    ) -> Result<WindowAggregate> {
         let schema = &node.input_schema;
         let codec = self.codec(node, schema, &window.key)?;
         let aggregate: Box<dyn Aggregate> = match &window.aggregate {
             graph::Aggregate::Plugin(plugin) => {
-                let loaded = self.plugins.load(&plugin.path).await?;
-                let instance = loaded.aggregator(self.context(node, plugin)).await?;
+                let loaded = self.plugin(deployed, node, plugin).await?;
+                let instance = loaded.aggregator(self.context(deployed, node, plugin)).await?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(window_component::Component::new(instance, codec.clone(), wanted, self.clock.clone())?)
             }
@@ -422,13 +447,31 @@ impl Builder<'_> {
         Ok(WindowAggregate::new(&node.name, codec, windows, micros(window.allowed_lateness), aggregate))
     }
 
-    fn context(&self, node: &graph::Node, plugin: &graph::Plugin) -> Context {
+    fn context(&self, deployed: &Deployment, node: &graph::Node, plugin: &graph::Plugin) -> Context {
         Context {
             config: Arc::from(plugin.config.to_string()),
             job: Arc::from(self.graph.job.as_str()),
             step: Arc::from(node.name.as_str()),
-            generation: self.generation,
+            generation: deployed.record.generation,
         }
+    }
+}
+
+impl Fit for Builder<'_> {
+    fn fit<'a>(
+        &'a self,
+        from: &'a JobRecord,
+        to: &'a Deployment,
+    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>> {
+        Box::pin(async move {
+            let mut steps = Vec::new();
+            for name in to.differs(from) {
+                let Some(node) = self.graph.nodes.iter().find(|node| node.name == name) else { continue };
+                let step = self.step(to, node, &node.kind).await;
+                steps.push((name.to_owned(), step.map_err(|e| e.at(format_args!("`{name}`")))?));
+            }
+            Ok(steps)
+        })
     }
 }
 

@@ -92,6 +92,22 @@ impl Flow {
         Ok(())
     }
 
+    /// Steps that take the place of those of their names, which have handed over their state; they load it as after a claim.
+    pub fn replace(
+        &mut self,
+        steps: Vec<(String, Box<dyn Step>)>,
+        store: &Arc<dyn StateStore>,
+        range: HashRange,
+    ) -> Result<()> {
+        for (name, mut step) in steps {
+            let Some(place) = self.nodes.iter().position(|node| node.name == name) else { continue };
+            let reached = Some(self.watermarks[place]).filter(|reached| *reached != MIN_US);
+            step.restore(store, range, reached).map_err(|e| e.at(format_args!("step {name}")))?;
+            self.nodes[place].action = Action::Step(step);
+        }
+        Ok(())
+    }
+
     /// Output watermarks by step.
     pub fn watermarks(&self) -> impl Iterator<Item = (String, i64)> + '_ {
         self.nodes.iter().zip(&self.watermarks).map(|(node, watermark)| (node.name.clone(), *watermark))

@@ -49,6 +49,12 @@ pub struct Now {
     pub epoch: u64,
     /// raised by every claim: which owner in a row this one is
     pub fence: u64,
+    /// the deployed version of the job that it runs
+    #[serde(default)]
+    pub generation: u64,
+    /// how long it stood still when it last changed to another generation
+    #[serde(default, with = "milliseconds")]
+    pub swap_paused: Duration,
     /// how far event time has come, microseconds since 1970
     #[serde(with = "instant")]
     pub watermark_us: i64,
@@ -71,6 +77,8 @@ impl Default for Now {
         Self {
             epoch: 0,
             fence: 0,
+            generation: 0,
+            swap_paused: Duration::ZERO,
             watermark_us: MIN_US,
             behind_ms: 0,
             open_shards: 0,

@@ -3,8 +3,8 @@
 //! The rule: **raw, then checked.** [`load`] reads the file into raw settings with their places and does not judge them;
 //! [`check()`] finds every mistake at once and makes a [`Graph`], in which nothing is left to doubt. Nothing runs on raw settings.
 //! Only here all stages are named. `flow` is the order of steps, `partition` the loop of an epoch, `worker` the partitions that run side by
-//! side, `live` the figures that people watch, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `testing` the
-//! runner of inline tests.
+//! side, `live` the figures that people watch, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `swap`
+//! a plugin that takes the place of another meanwhile, `testing` the runner of inline tests.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
 pub mod build;
@@ -20,6 +20,7 @@ pub mod live;
 pub mod operate;
 pub mod partition;
 pub mod run;
+pub mod swap;
 pub mod testing;
 pub mod worker;
 

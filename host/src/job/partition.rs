@@ -13,6 +13,7 @@ pub mod figures;
 pub mod intake;
 pub mod letters;
 pub mod locality;
+mod swapping;
 #[cfg(test)]
 mod tests;
 pub mod timing;
@@ -25,6 +26,7 @@ use super::{
     flow::{Flow, Rejected},
     graph::OnError,
     live::{Live, Phases},
+    swap::Swaps,
 };
 use crate::{
     checkpoint::{
@@ -146,6 +148,7 @@ pub struct Partition {
     settings: Settings,
     record: JobRecord,
     flow: Flow,
+    store: Arc<dyn StateStore>,
     outlets: Vec<Outlet>,
     dead_letters: Option<usize>,
     intake: Intake,
@@ -191,6 +194,7 @@ impl Partition {
             settings,
             record,
             flow,
+            store,
             outlets,
             dead_letters,
             intake,
@@ -217,7 +221,7 @@ impl Partition {
 
     /// Runs until it is told to stop, or until everything was read in a bounded run. Everything is committed and published when
     /// this returns without an error; after an error the last commit is what counts.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<Ending> {
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>, mut swaps: Swaps<'_>) -> Result<Ending> {
         loop {
             self.holding.permit.check()?;
             self.holding.permit.pulse();
@@ -239,6 +243,7 @@ impl Partition {
                     durable?;
                     self.publish().await?;
                 }
+                Ok(()) = swaps.deployed.changed() => self.swap(&mut swaps).await?,
                 () = clock::sleep(left) => self.tick().await?,
                 Some((id, reader, event)) = self.intake.next() => {
                     self.handle(id, reader, event?).await?;

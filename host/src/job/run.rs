@@ -22,6 +22,10 @@ use super::{
     graph::{Graph, Node, OnError, Partitioning},
     live::Live,
     partition::Settings,
+    swap::{
+        Deployed, Deployer, Deployment,
+        store::{Nothing, PluginStore},
+    },
     worker::{Worker, fleet::Fleet},
 };
 use crate::{
@@ -73,6 +77,18 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// figures
     pub live: Arc<Live>,
+    /// told once the job runs
+    pub running: Option<Box<dyn FnOnce(Running) + Send>>,
+}
+
+/// A job that runs, for whoever looks after it.
+pub struct Running {
+    /// who deploys
+    pub deployer: Arc<Deployer>,
+    /// plugins by digest
+    pub plugins: PluginStore,
+    /// the worker's own folder
+    pub folder: PathBuf,
 }
 
 /// The digest that says how the job is cut.
@@ -102,7 +118,7 @@ pub fn run_with(
         let words = "a job with `leases` runs until it is stopped: leave --until-caught-up out, or take `leases` out of the job file";
         return Err(Error::new(Kind::Config, words));
     }
-    let (store, letters) = open_state(graph, options)?;
+    let (store, folder) = open_state(graph, options)?;
     let worker = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -110,7 +126,7 @@ pub fn run_with(
     worker.block_on(async {
         let (committer, thread) = Committer::start(store.clone())?;
         let (written, figures) = (committer.written(), around.live.clone());
-        let ended = match place::reach(graph, options, &around, store, committer, letters).await {
+        let ended = match place::reach(graph, options, &around, store, committer, folder).await {
             Ok(place) => work(graph, options, around, given, place, stop).await,
             Err(failed) => Err(failed),
         };
@@ -136,6 +152,8 @@ pub struct Place {
     pub leases: Option<(Tables, keeper::Options)>,
     /// the folder that holds dead letters, where the job names none
     pub letters: PathBuf,
+    /// plugins by digest, and the worker's own folder; none where steps run programs of the process
+    pub plugins: Option<(PluginStore, PathBuf)>,
 }
 
 /// One worker, from the job record to its end, on the executor of the caller.
@@ -154,8 +172,7 @@ pub async fn work(
     let builder = Builder {
         graph,
         given: Some(given),
-        generation,
-        plugins: around.plugins,
+        plugins: around.plugins.clone(),
         registry: around.registry,
         runtime: around.runtime,
         clock: around.clock.clone(),
@@ -166,6 +183,9 @@ pub async fn work(
         memory: None,
     };
     let sources = builder.sources().await?;
+    if let Some((plugins, _)) = &place.plugins {
+        plugins.keep_files(graph).await?;
+    }
     let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
     let mut record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
     if is_new {
@@ -190,10 +210,20 @@ pub async fn work(
         adopt_row: options.adopt_row || graph.is_stateless(),
         on_error: on_error(graph),
     };
-    let Place { store, ledger, leases, letters, .. } = place;
+    let Place { store, ledger, records, leases, letters, plugins } = place;
     let (clock, live) = (around.clock, around.live);
     live.keep_in(&store);
-    let worker = Worker { builder, sources, record, settings, letters, store, ledger, clock, live };
+    let known = Deployment::of(record.clone());
+    let deployed: Arc<dyn Deployed> = match &plugins {
+        Some((store, _)) => Arc::new(store.clone()),
+        None => Arc::new(Nothing),
+    };
+    let deployment = deployed.load(&record, &known).await?;
+    let deployer = Arc::new(Deployer::new(records, deployed, clock.clone(), deployment));
+    if let (Some(running), Some((plugins, folder))) = (around.running, plugins) {
+        running(Running { deployer: deployer.clone(), plugins, folder });
+    }
+    let worker = Worker { builder, sources, deployer, settings, letters, store, ledger, clock, live };
     match leases {
         None => worker.run(stop).await,
         Some((tables, keep)) => {
@@ -204,12 +234,11 @@ pub async fn work(
     }
 }
 
-/// The worker's own copy of the state, and the folder of dead letters. The workers of a fleet that share a machine have a folder each,
+/// The worker's own copy of the state, and its folder. The workers of a fleet that share a machine have a folder each,
 /// the first that is free.
 fn open_state(graph: &Graph, options: &RunOptions) -> Result<(Arc<dyn StateStore>, PathBuf)> {
-    let letters = options.state_dir.clone();
     if graph.leases.is_none() {
-        return Ok((Arc::new(RocksStore::open(&options.state_dir)?), letters));
+        return Ok((Arc::new(RocksStore::open(&options.state_dir)?), options.state_dir.clone()));
     }
     let mut last = None;
     for number in 0..MOST_WORKERS {
@@ -217,7 +246,7 @@ fn open_state(graph: &Graph, options: &RunOptions) -> Result<(Arc<dyn StateStore
         match RocksStore::open(&folder) {
             Ok(store) => {
                 tracing::info!("this worker keeps its copy of the state in {}", folder.display());
-                return Ok((Arc::new(store), letters));
+                return Ok((Arc::new(store), folder));
             }
             Err(_) if RocksStore::check_free(&folder).is_err() => {}
             Err(failed) => return Err(failed),
@@ -258,7 +287,7 @@ fn generation(
             ),
         ));
     }
-    if known.digests == *digests {
+    if digests.iter().all(|(name, digest)| known.runs(name, digest)) && known.digests.len() == digests.len() {
         return Ok(known.generation);
     }
     if options.accept_change {
@@ -268,7 +297,7 @@ fn generation(
     let changed: Vec<String> = names
         .into_iter()
         .filter_map(|name| match (known.digests.get(name), digests.get(name)) {
-            (Some(old), Some(new)) if old == new => None,
+            (Some(_), Some(new)) if known.runs(name, new) => None,
             (Some(_), Some(_)) => Some(format!("{name} has changed")),
             (Some(_), None) => Some(format!("{name} is gone")),
             (None, _) => Some(format!("{name} is new")),
@@ -300,7 +329,7 @@ pub fn digests(graph: &Graph) -> BTreeMap<String, String> {
     let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
     for node in &graph.nodes {
         if let Some(plugin) = node.kind.plugin() {
-            digests.insert(format!("the plugin of step `{}`", node.name), plugin.interface.digest.clone());
+            digests.insert(JobRecord::plugin_of(&node.name), plugin.interface.digest.clone());
         }
     }
     digests
@@ -313,14 +342,7 @@ mod tests {
 
     #[test]
     fn the_state_of_another_job_is_refused_even_where_a_change_is_accepted() {
-        let known = JobRecord {
-            job: "orders".into(),
-            generation: 3,
-            digests: BTreeMap::new(),
-            created_us: 0,
-            starts: BTreeMap::new(),
-            began: BTreeMap::new(),
-        };
+        let known = JobRecord { job: "orders".into(), generation: 3, ..JobRecord::default() };
         let options = RunOptions { accept_change: true, ..RunOptions::default() };
         let changed = BTreeMap::from([("the job file".to_owned(), "d2".to_owned())]);
         assert_eq!(generation(Some(&known), "orders", &changed, &options).unwrap(), 4);

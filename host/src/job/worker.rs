@@ -32,11 +32,12 @@ use super::{
     graph::Partitioning,
     live::Live,
     partition::{Ending, Holding, Partition, Parts, Settings},
+    swap::{Deployer, Swaps},
 };
 use crate::{
     checkpoint::{
         ledger::{Ledger, newest_of_all},
-        manifest::{JobRecord, Manifest},
+        manifest::Manifest,
         reshard,
         row::Row,
     },
@@ -60,8 +61,8 @@ pub struct Worker<'a> {
     pub builder: Builder<'a>,
     /// the job's sources
     pub sources: Vec<Connected>,
-    /// what was deployed
-    pub record: JobRecord,
+    /// what is deployed
+    pub deployer: Arc<Deployer>,
     /// how they run; each gets a name of its own
     pub settings: Settings,
     /// the folder that holds dead letters
@@ -144,9 +145,11 @@ impl Worker<'_> {
                     }
                 }
                 (id, ending) = under.ended() => {
-                    let Some(ending) = ending else { continue };
-                    if ending.map_err(|e| self.place(e, &id))? == Ending::Sealed {
-                        self.sealed(&id, &mut shards).await?;
+                    match ending {
+                        Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
+                        Some(Err(failed)) if self.deployer.failed(&failed).await? => drop(begun.remove(&id)),
+                        Some(Err(failed)) => return Err(self.place(failed, &id)),
+                        Some(Ok(Ending::Finished)) | None => {}
                     }
                 }
             }
@@ -165,8 +168,9 @@ impl Worker<'_> {
         let mut shards = self.known().await?;
         self.take_over(&fleet, &mut shards).await?;
         let mut under = Under::default();
-        fleet.ensure(&self.rows(&shards), &self.record).await;
+        fleet.ensure(&self.rows(&shards), &self.deployer.now().record).await;
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
+        let mut next_look = self.clock.elapsed() + fleet::LOOK;
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
             if stopping {
@@ -202,11 +206,17 @@ impl Worker<'_> {
                 }
                 () = clock::sleep(fleet::POLL) => {}
             }
+            if self.clock.elapsed() >= next_look && !stopping {
+                next_look = self.clock.elapsed() + fleet::LOOK;
+                if let Err(failed) = self.deployer.look().await {
+                    tracing::warn!("what is deployed cannot be looked at: {failed}");
+                }
+            }
             if self.clock.elapsed() >= next_listing && !stopping {
                 next_listing = self.clock.elapsed() + fleet::LISTING;
                 self.list(&mut shards).await;
                 let new = self.unsealed(fleet.unknown(&self.rows(&shards)), &mut shards).await;
-                fleet.ensure(&new, &self.record).await;
+                fleet.ensure(&new, &self.deployer.now().record).await;
             }
         }
     }
@@ -249,7 +259,7 @@ impl Worker<'_> {
                 fleet.give_back(id);
             }
             Some(Ok(Ending::Sealed)) => match self.sealed(id, shards).await {
-                Ok(()) => fleet.seal(id, shards, &self.record),
+                Ok(()) => fleet.seal(id, shards, &self.deployer.now().record),
                 Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),
             },
             Some(Err(failed)) => {
@@ -261,6 +271,9 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
+                    _ if self.deployer.failed(&failed).await.unwrap_or(false) => {
+                        fleet.again(id, &failed, self.clock.elapsed())
+                    }
                     _ => fleet.wait(id, &failed),
                 }
             }
@@ -352,9 +365,12 @@ impl Worker<'_> {
         holding: Holding,
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = Result<Ending>> + use<'s> {
+        let mut deployed = self.deployer.watch();
+        let now = deployed.borrow_and_update().clone();
+        let generation = now.record.generation;
         let (settings, first) = match &self.builder.graph.partitioning {
             Partitioning::One { .. } => {
-                let first = Manifest { generation: self.record.generation, ..Manifest::default() };
+                let first = Manifest { generation, ..Manifest::default() };
                 (Settings { name: ONE.to_owned(), ..self.settings.clone() }, first)
             }
             Partitioning::PerShard { .. } => {
@@ -366,13 +382,13 @@ impl Worker<'_> {
                 };
                 let parents = shards.sealed_parents(&id);
                 let shard = shards.get(&id).map(|known| known.shard.clone());
-                let first = shard.map(|shard| reshard::begin(self.record.generation, &id.0, &shard, &parents));
+                let first = shard.map(|shard| reshard::begin(generation, &id.0, &shard, &parents));
                 (settings, first.unwrap_or_default())
             }
         };
         async move {
             let Built { mut inputs, flow, outlets, dead_letters } =
-                self.builder.build(&self.letters, &self.sources).await?;
+                self.builder.build(&now, &self.letters, &self.sources).await?;
             if settings.one_shard {
                 inputs.retain(|input| input.name == id.0);
                 for input in &mut inputs {
@@ -382,7 +398,8 @@ impl Worker<'_> {
             let (store, ledger) = (self.store.clone(), self.ledger.clone());
             let (clock, live) = (self.clock.clone(), self.live.clone());
             let parts = Parts { inputs, flow, outlets, dead_letters, store, ledger, holding, clock, live };
-            Partition::claim(settings, self.record.clone(), first, parts).await?.run(stop).await
+            let partition = Partition::claim(settings, now.record.clone(), first, parts).await?;
+            partition.run(stop, Swaps { deployed, fit: &self.builder }).await
         }
     }
 }

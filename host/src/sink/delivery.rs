@@ -154,6 +154,13 @@ impl Delivery {
         self
     }
 
+    /// What is taken from now on is of this generation.
+    pub fn go_on(&mut self, generation: u64) {
+        if let Some((writer, _)) = &mut self.identity {
+            writer.generation = generation;
+        }
+    }
+
     /// Forgets what was not delivered and writes as this owner.
     pub fn recover(&mut self, writer: Writer) {
         self.queue.clear();

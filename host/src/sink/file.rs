@@ -270,6 +270,13 @@ impl Sink for FileSink {
         self.last = true;
     }
 
+    fn go_on(&mut self, generation: u64) {
+        self.last = false;
+        if let Some((writer, _)) = &mut self.recovered {
+            writer.generation = generation;
+        }
+    }
+
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         Box::pin(async move {
             // an owner that was stopped for long must not take the folder's record back

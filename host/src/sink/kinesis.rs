@@ -102,6 +102,10 @@ impl Sink for KinesisSink {
         Box::pin(async { self.delivery.flush().await.map(|()| Prepared::default()) })
     }
 
+    fn go_on(&mut self, generation: u64) {
+        self.delivery.go_on(generation);
+    }
+
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         let message = format!("sink `{}` makes no tokens, but there is one of epoch {}", token.sink, token.epoch);
         Box::pin(std::future::ready(Err(Error::new(Kind::State, message))))

@@ -129,6 +129,12 @@ impl Sink for MemorySink {
         Box::pin(std::future::ready(self.stage(epoch)))
     }
 
+    fn go_on(&mut self, generation: u64) {
+        if let Some((writer, _)) = &mut self.writer {
+            writer.generation = generation;
+        }
+    }
+
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         Box::pin(std::future::ready(self.show(token)))
     }

@@ -109,6 +109,9 @@ pub trait Sink: Send {
     /// The next [`Sink::prepare`] is the last one (a bounded run ends, a shard is sealed): it may hold nothing back.
     fn close(&mut self) {}
 
+    /// After the [`Sink::prepare`] that [`Sink::close`] announced, instead of an end: what is written from now on is of this generation.
+    fn go_on(&mut self, generation: u64);
+
     /// Shows what a token promised. Idempotent; called only after the manifest that holds the token is durable, again after a crash.
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>>;
 }

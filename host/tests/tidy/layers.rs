@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "transform::Outputs",
             "transform::RowReject",
             "transform::Step",
+            "transform::wanted",
         ],
     ),
     ("sink", &["source::Pending"]),
@@ -54,9 +55,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
+    ("control", &["job", "plugin"]),
     (
         "cli",
         &[
+            "control",
             "source",
             "decode",
             "transform",

@@ -156,6 +156,12 @@ impl Sink for ExactSink {
         Box::pin(self.stage(epoch))
     }
 
+    fn go_on(&mut self, generation: u64) {
+        if let Some((writer, _)) = &mut self.writer {
+            writer.generation = generation;
+        }
+    }
+
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         let (sink, whole) = (self.name.clone(), token.clone());
         Box::pin(async move {
@@ -238,6 +244,13 @@ impl Sink for SentSink {
             self.delivery.flush().await?;
             Ok(Prepared::default())
         })
+    }
+
+    fn go_on(&mut self, generation: u64) {
+        self.delivery.go_on(generation);
+        if let Some(writer) = &mut *lock(&self.writer) {
+            writer.generation = generation;
+        }
     }
 
     fn commit<'a>(&'a mut self, _: &'a Token) -> Pending<'a, Result<()>> {

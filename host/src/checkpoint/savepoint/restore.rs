@@ -83,8 +83,8 @@ pub async fn plan(objects: &dyn Objects, job: &str, name: &str, known: &BTreeMap
         deployed => {
             let last = last_generation(objects, job).await?;
             let generation = (last + 1).max(saved_record.generation);
-            let JobRecord { digests, .. } = saved_record.clone();
-            JobRecord { generation, digests, ..deployed.unwrap_or(saved_record) }
+            let JobRecord { digests, swapped, .. } = saved_record.clone();
+            JobRecord { generation, digests, swapped, before: None, ..deployed.unwrap_or(saved_record) }
         }
     };
     Ok(Plan { savepoint, partitions, is_another_version, record, is_new_record })

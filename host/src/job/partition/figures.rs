@@ -42,6 +42,7 @@ impl Partition {
             self.intake.lanes.iter().map(|((_, shard), lane)| self.of_shard(shard, lane)).collect();
         self.live.update(&self.settings.name, |now| {
             now.fence = manifest.fence;
+            now.generation = manifest.generation;
             now.state_bytes = state_bytes;
             now.took = self.timing.took;
             now.shards = shards;

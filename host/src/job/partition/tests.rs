@@ -169,6 +169,10 @@ impl Sink for JournalSink {
         self.sink.prepare(epoch)
     }
 
+    fn go_on(&mut self, generation: u64) {
+        self.sink.go_on(generation);
+    }
+
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             self.journal.add(Entry::Failed { sink: self.name, epoch: token.epoch });
@@ -344,15 +348,13 @@ impl World {
         let record = JobRecord {
             job: "job".into(),
             generation: 1,
-            digests: BTreeMap::new(),
-            created_us: 0,
             starts: BTreeMap::from([("in".into(), (Start::TrimHorizon, Vec::new()))]),
-            began: BTreeMap::new(),
+            ..JobRecord::default()
         };
         let first = Manifest { generation: 1, ..Manifest::default() };
         let (_stop, stopped) = watch::channel(false);
         let ended = match Partition::claim(settings, record, first, parts).await {
-            Ok(partition) => partition.run(stopped).await,
+            Ok(partition) => partition.run(stopped, Swaps::none()).await,
             Err(failed) => Err(failed),
         };
         thread.join().unwrap();

@@ -53,14 +53,8 @@ pub async fn record(
     sources: &[Connected],
     clock: &dyn Clock,
 ) -> Result<JobRecord> {
-    let record = known.unwrap_or_else(|| JobRecord {
-        job: job.to_owned(),
-        generation: 0,
-        digests: BTreeMap::new(),
-        created_us: clock.wall_us(),
-        starts: BTreeMap::new(),
-        began: BTreeMap::new(),
-    });
+    let first = || JobRecord { job: job.to_owned(), created_us: clock.wall_us(), ..JobRecord::default() };
+    let record = known.unwrap_or_else(first);
     refuse_made_again(&record, sources)?;
     if record.generation == generation {
         return Ok(record);
@@ -74,7 +68,8 @@ pub async fn record(
             began.insert(source.name.clone(), Began { at_us, stream_made_us });
         }
     }
-    Ok(JobRecord { generation, digests, starts, began, ..record })
+    // what the file says is deployed anew: nothing stands in its place any more
+    Ok(JobRecord { generation, digests, starts, began, swapped: BTreeMap::new(), before: None, ..record })
 }
 
 /// Positions in a stream say nothing about another one of its name.

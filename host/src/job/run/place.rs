@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use super::{Place, RunOptions, Surroundings, Tables};
 use crate::job::{
     graph::{self, Graph, NodeKind, Partitioning, Store},
+    swap::store::PluginStore,
     worker::ONE,
 };
 use crate::{
@@ -30,20 +31,33 @@ pub async fn reach(
     around: &Surroundings,
     store: Arc<dyn StateStore>,
     committer: Committer,
-    letters: PathBuf,
+    folder: PathBuf,
 ) -> Result<Place> {
+    let letters = options.state_dir.clone();
     let Some(remote) = &graph.store else {
         let ledger = Arc::new(LocalLedger::new(store.clone(), committer));
-        return Ok(Place { store, ledger: ledger.clone(), records: ledger, leases: None, letters });
+        let plugins = plugins(graph, around, Arc::new(FolderObjects::open(&folder.join("plugins"))?), folder);
+        return Ok(Place { store, ledger: ledger.clone(), records: ledger, leases: None, letters, plugins });
     };
     let objects = objects(remote, &around.runtime).await?;
+    let plugins = plugins(graph, around, objects.clone(), folder);
     let upkeep = Upkeep::new(graph.job.as_str(), objects.clone(), around.runtime.clone());
     let ledger = Arc::new(RemoteLedger::new(graph.job.as_str(), objects, store.clone(), committer, upkeep));
     let leases = match &graph.leases {
         None => None,
         Some(leases) => Some((tables(graph, leases, options.endpoint.as_deref(), true).await?, keep(leases))),
     };
-    Ok(Place { store, ledger: ledger.clone(), records: ledger, leases, letters })
+    Ok(Place { store, ledger: ledger.clone(), records: ledger, leases, letters, plugins })
+}
+
+fn plugins(
+    graph: &Graph,
+    around: &Surroundings,
+    objects: Arc<dyn Objects>,
+    folder: PathBuf,
+) -> Option<(PluginStore, PathBuf)> {
+    let store = PluginStore::new(&graph.job, objects, around.plugins.clone(), folder.join("plugins"));
+    Some((store, folder))
 }
 
 fn keep(leases: &graph::Leases) -> keeper::Options {

@@ -20,8 +20,10 @@ use super::{
     build::{Builder, Memory},
     graph::{Edge, Graph, Node, NodeKind, SinkKind, Test},
     live::Live,
+    swap::Deployment,
 };
 use crate::{
+    checkpoint::manifest::JobRecord,
     clock::Clock,
     decode::registry::Registry,
     error::{Error, Kind, Result},
@@ -124,7 +126,6 @@ async fn play(graph: &Graph, test: &Test, around: &Surroundings) -> Result<Ended
     let builder = Builder {
         graph: &tapped,
         given: None,
-        generation: 1,
         plugins: around.plugins.clone(),
         registry: around.registry.clone(),
         runtime: around.runtime.clone(),
@@ -135,7 +136,8 @@ async fn play(graph: &Graph, test: &Test, around: &Surroundings) -> Result<Ended
         accept_loss: false,
         memory: Some(&memory),
     };
-    let built = builder.build(&graph.state_dir, &builder.sources().await?).await?;
+    let deployed = Deployment::of(JobRecord { generation: 1, ..JobRecord::default() });
+    let built = builder.build(&deployed, &graph.state_dir, &builder.sources().await?).await?;
     let mut scene = Scene::new(&tapped, built, clock, live).await?;
     for (number, input) in test.input.iter().enumerate() {
         scene.play(input).await.map_err(|e| e.at(format_args!("input {}", number + 1)))?;

@@ -1,0 +1,42 @@
+//! How a partition changes to another deployment: its steps are others from one epoch to the next.
+//!
+//! The rule: nothing is between the two. What the old steps did is durable and published before the new ones see a record, shards stay open
+//! all the while, and the new steps load what the old ones handed over.
+//! Left to others: when (`swap`), the steps (`build`).
+
+use super::{Partition, Swaps};
+use crate::{checkpoint::kill, error::Result, planted};
+
+impl Partition {
+    /// Rules 1 and 2 of `swap`: the epoch ends and is published, then other steps go on from its state.
+    pub(super) async fn swap(&mut self, swaps: &mut Swaps<'_>) -> Result<()> {
+        let to = swaps.deployed.borrow_and_update().clone();
+        let generation = to.record.generation;
+        if generation <= self.record.generation {
+            return Ok(());
+        }
+        let steps = swaps.fit.fit(&self.record, &to).await?;
+        let began = self.clock.elapsed();
+        if !planted::is("swap-within-epoch") {
+            self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
+            self.counted.changed = true;
+            self.end_epoch().await?;
+            if self.epochs.is_pending() {
+                self.epochs.durable().await?;
+                self.publish().await?;
+            }
+        }
+        kill::point("before-swap-in");
+        self.flow.replace(steps, &self.store, self.epochs.manifest().range)?;
+        if !planted::is("swap-without-generation") {
+            self.epochs.go_on(generation);
+        }
+        self.outlets.iter_mut().for_each(|outlet| outlet.sink.go_on(generation));
+        self.record = to.record.clone();
+        let paused = self.clock.elapsed().saturating_sub(began);
+        self.live.update(&self.settings.name, |now| (now.generation, now.swap_paused) = (generation, paused));
+        tracing::info!(partition = self.settings.name, generation, "swapped in {paused:.1?}");
+        kill::point("after-swap-in");
+        Ok(())
+    }
+}

@@ -1,0 +1,245 @@
+//! Hot swap: a plugin is replaced while the job runs.
+//!
+//! The rules:
+//! 1. The **job record is the deployed truth**. A plugin is stored by its digest, then the record of the next generation is made durable, and
+//!    only then does any partition run it (rule 0 of `checkpoint`); whoever starts later runs what the record says.
+//! 2. A partition changes **between two epochs**: all results of an epoch are of one generation, and its manifest says of which.
+//! 3. What does not fit is refused before a record is written (`fit`).
+//! 4. For a while a new generation is **on trial**: a step that fails then takes it back by itself, with a generation of its own. Nothing of
+//!    the epoch that failed was committed.
+//!
+//! Left to others: the change of a partition (`partition`), the steps (`build`), plugins by digest (`store`).
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+pub mod fit;
+pub mod store;
+
+use crate::{
+    checkpoint::{kill, ledger::Records, manifest::JobRecord},
+    clock::Clock,
+    error::{Error, Kind, Result},
+    planted,
+    plugin::Plugin,
+    transform::{LocalPending, Step},
+};
+
+/// What a worker runs.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// the newest record that the worker knows
+    pub record: JobRecord,
+    /// by step: loaded, what runs in place of the job file's plugin
+    pub plugins: BTreeMap<String, Plugin>,
+}
+
+impl Deployment {
+    /// Nothing was swapped.
+    pub fn of(record: JobRecord) -> Self {
+        Self { record, plugins: BTreeMap::new() }
+    }
+
+    /// The steps that run another plugin here than there.
+    pub fn differs<'a>(&'a self, from: &'a JobRecord) -> impl Iterator<Item = &'a str> {
+        let names: std::collections::BTreeSet<&String> =
+            self.record.swapped.keys().chain(from.swapped.keys()).collect();
+        let changed = |name: &&String| self.record.swapped.get(*name) != from.swapped.get(*name);
+        names.into_iter().filter(changed).map(String::as_str)
+    }
+}
+
+/// Makes the steps that another deployment changes.
+pub trait Fit {
+    /// Steps by name, for a partition that ran this record until now. What can fail has failed before, but for the outside.
+    fn fit<'a>(
+        &'a self,
+        from: &'a JobRecord,
+        to: &'a Deployment,
+    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>>;
+}
+
+/// What a partition watches.
+#[derive(Clone)]
+pub struct Swaps<'a> {
+    /// the newest deployment
+    pub deployed: watch::Receiver<Arc<Deployment>>,
+    /// makes its steps
+    pub fit: &'a dyn Fit,
+}
+
+/// Nobody deploys anything.
+struct Never;
+
+impl Fit for Never {
+    fn fit<'a>(
+        &'a self,
+        _: &'a JobRecord,
+        _: &'a Deployment,
+    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+impl Swaps<'static> {
+    /// Nothing is ever swapped: in tests, and where a job is not watched.
+    pub fn none() -> Self {
+        let (_, deployed) = watch::channel(Arc::new(Deployment::of(JobRecord::default())));
+        Self { deployed, fit: &Never }
+    }
+}
+
+/// Gives the deployed plugins of other records.
+pub trait Deployed: Send + Sync {
+    /// Loads what the record says that steps run, but for what is loaded already.
+    fn load<'a>(
+        &'a self,
+        record: &'a JobRecord,
+        known: &'a Deployment,
+    ) -> crate::source::Pending<'a, Result<Deployment>>;
+}
+
+/// A new generation that may be taken back.
+struct Trial {
+    generation: u64,
+    until: Duration,
+}
+
+/// Writes records, and says what is deployed. One for each worker.
+pub struct Deployer {
+    records: Arc<dyn Records>,
+    plugins: Arc<dyn Deployed>,
+    clock: Arc<dyn Clock>,
+    deployed: watch::Sender<Arc<Deployment>>,
+    trial: Mutex<Option<Trial>>,
+    /// one change at a time
+    busy: tokio::sync::Mutex<()>,
+}
+
+impl fmt::Debug for Deployer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Deployer(generation {})", self.now().record.generation)
+    }
+}
+
+impl Deployer {
+    /// A worker that runs this.
+    pub fn new(
+        records: Arc<dyn Records>,
+        plugins: Arc<dyn Deployed>,
+        clock: Arc<dyn Clock>,
+        deployment: Deployment,
+    ) -> Self {
+        let (deployed, _) = watch::channel(Arc::new(deployment));
+        Self { records, plugins, clock, deployed, trial: Mutex::new(None), busy: tokio::sync::Mutex::new(()) }
+    }
+
+    /// What is deployed, as far as this worker knows.
+    pub fn now(&self) -> Arc<Deployment> {
+        self.deployed.borrow().clone()
+    }
+
+    /// Told of every other deployment.
+    pub fn watch(&self) -> watch::Receiver<Arc<Deployment>> {
+        self.deployed.subscribe()
+    }
+
+    /// Deploys a plugin that is stored and fits, for a step; for `trial` it may be taken back by itself. The new generation.
+    pub async fn swap(&self, step: &str, digest: &str, trial: Duration) -> Result<u64> {
+        let _busy = self.begin()?;
+        self.look_now().await?;
+        let now = self.now();
+        let mut swapped = now.record.swapped.clone();
+        swapped.insert(step.to_owned(), digest.to_owned());
+        let before = Some(now.record.swapped.clone());
+        let generation = now.record.generation + 1;
+        self.deploy(JobRecord { generation, swapped, before, ..now.record.clone() }).await?;
+        *self.trial() = Some(Trial { generation, until: self.clock.elapsed().saturating_add(trial) });
+        Ok(generation)
+    }
+
+    /// Deploys again what ran before the last swap. The new generation.
+    pub async fn roll_back(&self) -> Result<u64> {
+        let _busy = self.begin()?;
+        self.look_now().await?;
+        self.back().await
+    }
+
+    /// A step has failed: if what runs is on trial, it is taken back. Whether it was.
+    pub async fn failed(&self, failed: &Error) -> Result<bool> {
+        let _busy = self.busy.lock().await;
+        let generation = self.now().record.generation;
+        let on_trial = self.trial().as_ref().is_some_and(|trial| {
+            trial.generation == generation && self.clock.elapsed() < trial.until && failed.kind() == Kind::Step
+        });
+        if !on_trial || planted::is("swap-never-taken-back") {
+            return Ok(false);
+        }
+        let back = self.back().await?;
+        tracing::error!(
+            "generation {generation} has failed and is taken back, generation {back} runs what was before: {failed}"
+        );
+        Ok(true)
+    }
+
+    async fn back(&self) -> Result<u64> {
+        let now = self.now();
+        let Some(before) = now.record.before.clone() else {
+            let words = "there is nothing to go back to: no plugin was swapped, or it was taken back already";
+            return Err(Error::new(Kind::Config, words));
+        };
+        let generation = now.record.generation + 1;
+        self.deploy(JobRecord { generation, swapped: before, before: None, ..now.record.clone() }).await?;
+        *self.trial() = None;
+        Ok(generation)
+    }
+
+    fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        let words = "another change is under way: ask again when it is done";
+        self.busy.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
+    }
+
+    async fn deploy(&self, record: JobRecord) -> Result<()> {
+        let deployment = self.plugins.load(&record, &self.now()).await?;
+        if planted::is("swap-before-record") {
+            self.deployed.send_replace(Arc::new(deployment.clone()));
+        }
+        kill::point("before-swap");
+        let stands = self.records.deploy(&record).await?;
+        kill::point("after-swap");
+        if stands != record {
+            let words =
+                format!("another worker has deployed generation {} meanwhile: look, then ask again", stands.generation);
+            return Err(Error::new(Kind::Unavailable, words));
+        }
+        self.deployed.send_replace(Arc::new(deployment));
+        Ok(())
+    }
+
+    /// Looks whether another worker has deployed something, and takes that over.
+    pub async fn look(&self) -> Result<()> {
+        let _busy = self.busy.lock().await;
+        self.look_now().await
+    }
+
+    async fn look_now(&self) -> Result<()> {
+        let Some(newest) = self.records.record().await? else { return Ok(()) };
+        let now = self.now();
+        if newest.generation > now.record.generation {
+            let deployment = self.plugins.load(&newest, &now).await?;
+            tracing::info!("generation {} is deployed", newest.generation);
+            self.deployed.send_replace(Arc::new(deployment));
+        }
+        Ok(())
+    }
+
+    fn trial(&self) -> std::sync::MutexGuard<'_, Option<Trial>> {
+        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

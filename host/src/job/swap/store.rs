@@ -1,0 +1,117 @@
+//! Plugins by digest, beside the job's records.
+//!
+//! The rule: what is stored under a digest has that digest, whoever stored it; a plugin is durable before a record names it.
+//! Left to others: what a record means (`swap`).
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::{Deployed, Deployment};
+use crate::{
+    checkpoint::manifest::JobRecord,
+    error::{Error, Kind, Result},
+    job::graph::Graph,
+    objects::Objects,
+    plugin::{Plugin, Plugins},
+    source::Pending,
+};
+
+/// The deployed plugins of one job.
+#[derive(Clone)]
+pub struct PluginStore {
+    job: Arc<str>,
+    objects: Arc<dyn Objects>,
+    plugins: Arc<Plugins>,
+    /// where files are put to be loaded
+    scratch: PathBuf,
+}
+
+impl PluginStore {
+    /// The plugins of this job in these objects; `scratch` is a folder of this worker's own.
+    pub fn new(job: &str, objects: Arc<dyn Objects>, plugins: Arc<Plugins>, scratch: PathBuf) -> Self {
+        Self { job: Arc::from(job), objects, plugins, scratch }
+    }
+
+    fn name(&self, digest: &str) -> String {
+        format!("{}/plugins/{digest}", self.job)
+    }
+
+    /// Stores a component; its digest.
+    pub async fn keep(&self, component: Bytes) -> Result<String> {
+        let digest = digest(&component);
+        // There already, by whoever: what has a name has the digest, or is refused when it is read.
+        self.objects.create(&self.name(&digest), component).await?;
+        Ok(digest)
+    }
+
+    /// Stores the plugins that the job file names, as they were when the job was checked.
+    pub async fn keep_files(&self, graph: &Graph) -> Result<()> {
+        for node in &graph.nodes {
+            let Some(plugin) = node.kind.plugin() else { continue };
+            let (path, digest) = (plugin.path.clone(), &plugin.interface.digest);
+            if self.objects.read(&self.name(digest), Some(0..1)).await?.is_some() {
+                continue;
+            }
+            let failed =
+                |e: std::io::Error| Error::new(Kind::Config, format!("plugin `{}`: {e}", plugin.path.display()));
+            let component = crate::task::blocking(move || std::fs::read(&path)).await.map_err(failed)?;
+            if self.keep(component.into()).await? != *digest {
+                let words =
+                    format!("the file {} was changed while the job started: start it again", plugin.path.display());
+                return Err(Error::new(Kind::Config, words));
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads a stored component.
+    pub async fn load(&self, digest: &str) -> Result<Plugin> {
+        let name = self.name(digest);
+        let found = self.objects.read(&name, None).await?;
+        let place = || format!("the plugin {digest} at {}", self.objects.place());
+        let bytes = found.ok_or_else(|| Error::new(Kind::State, format!("{} is gone: deploy it again", place())))?;
+        if self::digest(&bytes) != digest {
+            return Err(Error::new(Kind::State, format!("{} is damaged: deploy it again", place())));
+        }
+        let path = self.scratch.join(format!("{digest}.wasm"));
+        let (file, scratch) = (path.clone(), self.scratch.clone());
+        let written = crate::task::blocking(move || {
+            std::fs::create_dir_all(&scratch).and_then(|()| std::fs::write(&file, &bytes))
+        });
+        written.await.map_err(|e| Error::new(Kind::State, format!("cannot write {}: {e}", path.display())))?;
+        self.plugins.load(&path).await
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Deployed for PluginStore {
+    fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>> {
+        Box::pin(async move {
+            let mut deployment = Deployment::of(record.clone());
+            for (step, digest) in &record.swapped {
+                let plugin = match known.plugins.values().find(|plugin| plugin.digest() == digest) {
+                    Some(plugin) => plugin.clone(),
+                    None => Self::load(self, digest).await.map_err(|e| e.at(format_args!("step {step}")))?,
+                };
+                deployment.plugins.insert(step.clone(), plugin);
+            }
+            Ok(deployment)
+        })
+    }
+}
+
+/// Where steps run programs of the process instead of plugins: nothing is loaded.
+#[derive(Debug, Default)]
+pub struct Nothing;
+
+impl Deployed for Nothing {
+    fn load<'a>(&'a self, record: &'a JobRecord, _: &'a Deployment) -> Pending<'a, Result<Deployment>> {
+        Box::pin(std::future::ready(Ok(Deployment::of(record.clone()))))
+    }
+}
