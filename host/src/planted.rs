@@ -28,6 +28,13 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("read-from-the-beginning", "a new owner forgets the position"),
     ("failed-commit-forgotten", "a token whose commit failed counts as committed"),
     ("tokens-not-recovered", "a new owner does not commit the tokens of the manifest"),
+    ("swap-before-record", "a partition runs a generation whose record is not durable"),
+    ("swap-within-epoch", "a plugin is swapped in the middle of an epoch"),
+    ("swap-without-generation", "an epoch after a swap is said to be of the generation before it"),
+    ("swap-without-state", "a plugin that is swapped in begins without state"),
+    ("swap-forgotten", "a worker that starts runs what the job file says"),
+    ("swap-not-looked-at", "a worker does not look at what others have deployed"),
+    ("swap-never-taken-back", "a plugin that fails on trial stays"),
     ("unknown-parent-ignored", "a parent that nobody has heard of is not looked for"),
 ];
 

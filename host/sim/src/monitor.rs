@@ -8,7 +8,7 @@ use std::{
 use pelton::{
     checkpoint::{
         ledger::KEPT,
-        manifest::{self, Manifest},
+        manifest::{self, JobRecord, Manifest},
     },
     lease::Lease,
     sink::Token,
@@ -29,6 +29,8 @@ pub struct Monitor {
     sent: BTreeMap<String, u64>,
     /// by lease: when its counter was last raised
     raised: BTreeMap<String, Duration>,
+    /// by generation: what was swapped in at which step
+    swapped: BTreeMap<u64, BTreeMap<String, String>>,
     /// manifests that were made
     pub manifests: u64,
     /// claims among them
@@ -42,7 +44,7 @@ fn partition_of(name: &str) -> Option<&str> {
 impl Monitor {
     /// An object was made.
     pub fn created(&mut self, world: &World, name: &str, bytes: &[u8]) {
-        let Some(partition) = partition_of(name) else { return };
+        let Some(partition) = partition_of(name) else { return self.deployed(world, name, bytes) };
         let next: Manifest = match manifest::decode(name, bytes) {
             Ok(manifest) => manifest,
             Err(failed) => return world.broken(failed.to_string()),
@@ -57,6 +59,13 @@ impl Monitor {
             Some(last) => follows(world, partition, last, &next),
         }
         for token in &next.tokens {
+            if token.epoch == next.epoch && token.generation != next.generation {
+                let (of, by) = (token.generation, next.generation);
+                world.broken(format!(
+                    "{partition}: epoch {} of generation {by} has results of generation {of}",
+                    next.epoch
+                ));
+            }
             if token.epoch > next.epoch {
                 world.broken(format!("{partition}: a token of epoch {} in epoch {}", token.epoch, next.epoch));
             }
@@ -77,6 +86,22 @@ impl Monitor {
             self.durable.insert((partition.to_owned(), next.fence, next.epoch));
         }
         self.newest.insert(partition.to_owned(), next);
+    }
+
+    /// A job record was made.
+    fn deployed(&mut self, world: &World, name: &str, bytes: &[u8]) {
+        if !name.contains("/records/") {
+            return;
+        }
+        match manifest::decode::<JobRecord>(name, bytes) {
+            Ok(record) => drop(self.swapped.insert(record.generation, record.swapped.plugins)),
+            Err(failed) => world.broken(failed.to_string()),
+        }
+    }
+
+    /// What a generation runs at a step: none where no such generation was deployed.
+    pub fn runs(&self, generation: u64, step: &str) -> Option<&str> {
+        Some(self.swapped.get(&generation)?.get(step).map_or("v1", String::as_str))
     }
 
     /// The first manifest of a partition: its parents are sealed.

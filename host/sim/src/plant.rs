@@ -7,13 +7,18 @@ use super::{Arguments, Jobs, Scenario};
 pub fn all(arguments: &Arguments, name: &str) -> anyhow::Result<bool> {
     use pelton::planted;
     let (fleet, alone) = (Jobs::new(arguments.scenario.or(Some(Scenario::Shards)))?, Jobs::new(Some(Scenario::Alone))?);
+    let swapped = Jobs::new(Some(Scenario::Swap))?;
     let chosen: Vec<_> = planted::FAULTS.iter().filter(|(known, _)| name == "all" || *known == name).collect();
     anyhow::ensure!(!chosen.is_empty(), "no planted fault is called `{name}`");
     let mut caught = 0;
     for (fault, what) in &chosen {
         planted::plant(Some(fault));
         // a worker with objects of its own has nothing to sync
-        let jobs = if *fault == "sync-skipped" { &alone } else { &fleet };
+        let jobs = match *fault {
+            "sync-skipped" => &alone,
+            fault if fault.starts_with("swap-") => &swapped,
+            _ => &fleet,
+        };
         let mut seeds = arguments.from..arguments.from + arguments.seeds;
         let found = seeds.find_map(|seed| Some((seed, jobs.run(seed, &arguments.without).broken.into_iter().next()?)));
         planted::plant(None);

@@ -1,6 +1,14 @@
 //! One run: a seed becomes a world, faults, a fleet, a load, and a verdict.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    convert::Infallible,
+    path::PathBuf,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use pelton::{
     checkpoint::{
@@ -15,7 +23,8 @@ use pelton::{
         build::{DEAD_LETTERS, Given, MakePlugin, MakeSink},
         graph::Graph,
         live::Live,
-        run::{Place, RunOptions, Surroundings, work},
+        run::{Place, RunOptions, Running, Surroundings, work},
+        swap::Deployer,
         worker::ONE,
     },
     lease::{LeaseTable, keeper},
@@ -33,7 +42,7 @@ use super::{
     faults::Faults,
     load,
     outside::{
-        keyed::Counter,
+        keyed::{BAD, Counter, VERSIONS},
         network::Caller,
         schemas::SimSchemas,
         services::{SimLeases, SimObjects},
@@ -82,6 +91,13 @@ pub struct Outcome {
 pub const LEASE: Duration = Duration::from_secs(3);
 /// How long a run may take to come to an end once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The step whose plugin is swapped.
+const COUNTS: &str = "counts";
+/// How often, of a million, each time a worker could swap.
+const OFTEN: u64 = 120_000;
+/// Clocks jump by an hour.
+const TRIAL: Duration = Duration::from_secs(86_400);
 
 /// How long a worker may take to end when it is asked to.
 const LAST: Duration = Duration::from_secs(300);
@@ -272,10 +288,43 @@ fn life_of(
             lock(&caller.world.schemas).starts += 1;
             Registry::new(Box::new(SimSchemas(caller.clone())), Patience::default(), clock.clone())
         });
-        let around = Surroundings { plugins, registry, runtime, clock, live: Arc::new(Live::default()), running: None };
-        let ended = work(&graph, &RunOptions::default(), around, &given, place, stop).await;
+        let deployer: Arc<Mutex<Option<Arc<Deployer>>>> = Arc::default();
+        let told = deployer.clone();
+        let running: Box<dyn FnOnce(Running) + Send> =
+            Box::new(move |running: Running| *lock(&told) = Some(running.deployer));
+        let live = Arc::new(Live::default());
+        let around = Surroundings { plugins, registry, runtime, clock, live, running: Some(running) };
+        let options = RunOptions::default();
+        let ended = tokio::select! {
+            biased;
+            ended = work(&graph, &options, around, &given, place, stop) => ended,
+            never = swaps(&caller.world, scenario, &deployer) => match never {},
+        };
         writing.join().await;
         ended
+    }
+}
+
+/// Swaps the plugin of this worker's job now and then, and takes that back now and then.
+async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Option<Arc<Deployer>>>) -> Infallible {
+    loop {
+        sleep(Duration::from_millis(700)).await;
+        let deployer = lock(deployer).clone();
+        let now = scenario == Scenario::Swap && world.happens("swap", OFTEN);
+        let Some(deployer) = deployer.filter(|_| now) else { continue };
+        let runs = deployer.now().record.swapped.plugins.get(COUNTS).cloned();
+        if runs.as_deref() == Some(BAD) {
+            continue;
+        }
+        let chosen = world.dice(|dice| dice.below(VERSIONS.len() as u64 + 1)) as usize;
+        let done = match VERSIONS.get(chosen) {
+            Some(version) => deployer.swap(COUNTS, version, TRIAL).await,
+            None => deployer.roll_back().await,
+        };
+        match done {
+            Ok(generation) => world.note(format!("generation {generation} is deployed")),
+            Err(failed) => world.note(format!("nothing is deployed: {failed}")),
+        }
     }
 }
 
@@ -288,7 +337,7 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
     let (to, runtime) = (caller.clone(), runtime.clone());
     let sent: MakeSink =
         Arc::new(move || Box::new(SentSink::new("sent", to.clone(), runtime.clone())) as Box<dyn Sink>);
-    let counter: MakePlugin = Arc::new(|| Box::new(Counter::new()) as Box<dyn KeyedPlugin>);
+    let counter = |version| -> MakePlugin { Arc::new(move || Box::new(Counter::new(version)) as Box<dyn KeyedPlugin>) };
     Given {
         sources: BTreeMap::from([("events".to_owned(), source)]),
         sinks: BTreeMap::from([
@@ -298,7 +347,7 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
             ("sent".to_owned(), sent),
             (DEAD_LETTERS.to_owned(), exact(DEAD_LETTERS)),
         ]),
-        plugins: BTreeMap::from([("counts".to_owned(), counter)]),
-        versions: BTreeMap::new(),
+        plugins: BTreeMap::from([(COUNTS.to_owned(), counter("v1"))]),
+        versions: VERSIONS.into_iter().map(|version| (version.to_owned(), counter(version))).collect(),
     }
 }

@@ -26,10 +26,13 @@ pub enum Scenario {
     Schemas,
     /// as `shards`, with a plugin over keyed state and timers
     Keyed,
+    /// as `keyed`, with that plugin swapped again and again, at times for one that fails
+    Swap,
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] = [Scenario::Shards, Scenario::One, Scenario::Alone, Scenario::Schemas, Scenario::Keyed];
+pub const ALL: [Scenario; 6] =
+    [Scenario::Shards, Scenario::One, Scenario::Alone, Scenario::Schemas, Scenario::Keyed, Scenario::Swap];
 
 /// What records are.
 const JSON: &str = "json: { fields: { key: text, group: text, n: int64, at: timestamp } }";
@@ -82,14 +85,19 @@ impl Scenario {
     /// The field that windows are keyed by.
     pub fn key(self) -> &'static str {
         match self {
-            Self::Shards | Self::Schemas | Self::Keyed => "key",
+            Self::Shards | Self::Schemas | Self::Keyed | Self::Swap => "key",
             Self::One | Self::Alone => "group",
         }
     }
 
     /// Whether each shard is a partition.
     pub fn is_by_shard(self) -> bool {
-        matches!(self, Self::Shards | Self::Schemas | Self::Keyed)
+        matches!(self, Self::Shards | Self::Schemas | Self::Keyed | Self::Swap)
+    }
+
+    /// Whether it has the step with state.
+    pub fn has_counts(self) -> bool {
+        matches!(self, Self::Keyed | Self::Swap)
     }
 
     /// Whether workers share the work.
@@ -105,7 +113,7 @@ impl Scenario {
         let text = JOB.replace("PARTITION_KEY", partition_key).replace("KEY", self.key());
         let text = text.replace("FORMAT", &format).replace("REGISTRY", registry);
         let plugin = tempfile::NamedTempFile::new()?;
-        let text = if self == Self::Keyed {
+        let text = if self.has_counts() {
             let step = STEP.replace("PLUGIN", &plugin.path().display().to_string());
             text.replace("sinks:\n", &format!("{step}sinks:\n{COUNTS}"))
         } else {

@@ -193,6 +193,16 @@ impl World {
         strikes
     }
 
+    /// Whether something that is no fault happens now, so often of a million; it is counted, and ends with the faults.
+    pub fn happens(&self, what: &'static str, rate: u64) -> bool {
+        let mut noted = lock(&self.noted);
+        let happens = !noted.quiet && noted.dice.chance(rate);
+        if happens {
+            *noted.fired.entry(what).or_default() += 1;
+        }
+        happens
+    }
+
     /// A service is out of reach for a while.
     pub fn outage(&self) {
         let kinds = if self.has_schemas() { 7 } else { 5 };

@@ -84,7 +84,7 @@ impl Epochs {
             let old = claim.lineage.len().saturating_sub(LINEAGE);
             claim.lineage.drain(..old);
         }
-        claim.generation = generation;
+        claim.go_on(generation);
         claim.number += 1;
         claim.fence += 1;
         claim.nonce = random::bits();
@@ -169,7 +169,7 @@ impl Epochs {
     /// Rule 0: epochs from the next on are of this generation, whose record is durable. Nothing is being made durable now.
     pub fn go_on(&mut self, generation: u64) {
         debug_assert!(self.pending.is_none(), "an epoch that is under way is of one generation");
-        self.manifest.generation = self.manifest.generation.max(generation);
+        self.manifest.go_on(generation);
     }
 
     /// Whether an epoch is being made durable.

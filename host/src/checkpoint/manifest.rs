@@ -50,6 +50,9 @@ pub struct Manifest {
     pub nonce: u64,
     /// the deployed version of the job that made it
     pub generation: u64,
+    /// the first epoch of that version
+    #[serde(default)]
+    pub since: u64,
     /// by source, then by shard
     pub shards: BTreeMap<String, BTreeMap<ShardId, ShardProgress>>,
     /// promises of sinks that are not known to be committed, oldest first
@@ -90,6 +93,7 @@ impl Default for Manifest {
             fence: 0,
             nonce: 0,
             generation: 0,
+            since: 0,
             shards: BTreeMap::new(),
             tokens: Vec::new(),
             held: BTreeMap::new(),
@@ -127,6 +131,18 @@ pub struct BlockRef {
 }
 
 impl Manifest {
+    /// Epochs after this one are of this generation.
+    pub fn go_on(&mut self, generation: u64) {
+        if generation > self.generation {
+            (self.generation, self.since) = (generation, self.epoch + 1);
+        }
+    }
+
+    /// Whether an epoch of this generation, or of a later one, is durable.
+    pub fn has_run(&self, generation: u64) -> bool {
+        self.generation > generation || (self.generation == generation && self.epoch >= self.since)
+    }
+
     /// Whether what a store had after this epoch of the owner with this fence is a part of this manifest's past.
     pub fn follows(&self, fence: u64, epoch: u64) -> bool {
         let by_another = self.lineage.iter().any(|(owner, last)| *owner == fence && epoch <= *last);
@@ -163,12 +179,20 @@ pub struct JobRecord {
     /// by source: when it was first read
     #[serde(default)]
     pub began: BTreeMap<String, Began>,
-    /// by step: the digest of the plugin that runs there since a swap; the job file's own where there is none
+    /// plugins that run in place of the job file's
     #[serde(default)]
-    pub swapped: BTreeMap<String, String>,
-    /// what `swapped` was before this generation, where that was a swap
-    #[serde(default)]
+    pub swapped: Swapped,
+}
+
+/// What was swapped in since the job file was deployed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swapped {
+    /// by step: the digest of the plugin that runs there
+    pub plugins: BTreeMap<String, String>,
+    /// what `plugins` was before this generation, where that was a swap
     pub before: Option<BTreeMap<String, String>>,
+    /// until then a step that fails takes the swap back, microseconds since 1970
+    pub trial_until_us: i64,
 }
 
 /// When a source was first read by a job.
@@ -188,7 +212,7 @@ impl JobRecord {
 
     /// Whether what has this digest is what was deployed under the name in `digests`, or swapped in since.
     pub fn runs(&self, name: &str, digest: &str) -> bool {
-        let swapped = self.swapped.iter().any(|(step, other)| other == digest && Self::plugin_of(step) == name);
+        let swapped = self.swapped.plugins.iter().any(|(step, other)| other == digest && Self::plugin_of(step) == name);
         swapped || self.digests.get(name).is_some_and(|known| known == digest)
     }
 

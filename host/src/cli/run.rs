@@ -147,7 +147,8 @@ fn serve_control(
 ) -> Box<dyn FnOnce(job_run::Running) + Send> {
     let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
     Box::new(move |running| {
-        let job_run::Running { deployer, plugins, folder } = running;
+        let job_run::Running { deployer, plugins } = running;
+        let Some((plugins, folder)) = plugins else { return };
         let controlled = control::Controlled { graph, deployer, store: plugins, live };
         match control::serve(&runtime, &folder, controlled) {
             Ok(serving) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving),

@@ -28,9 +28,9 @@ use crate::{
     job::{
         graph::Graph,
         live::Live,
-        swap::{Deployer, fit, store::PluginStore},
+        swap::{Deployer, store::PluginStore},
     },
-    plugin::{Limits, Plugin},
+    plugin::Limits,
     task::{self, Task},
 };
 
@@ -161,44 +161,6 @@ impl IntoResponse for Error {
     }
 }
 
-impl Controlled {
-    fn plugin_of(&self, step: &str) -> Result<&crate::job::graph::Plugin> {
-        let node = self.graph.nodes.iter().find(|node| node.name == step);
-        let plugin = node.and_then(|node| node.kind.plugin());
-        plugin.ok_or_else(|| {
-            let with = self.graph.nodes.iter().filter(|node| node.kind.plugin().is_some());
-            let with: Vec<&str> = with.map(|node| node.name.as_str()).collect();
-            let has =
-                if with.is_empty() { "no step with one".to_owned() } else { format!("the steps {}", with.join(", ")) };
-            Error::new(Kind::Config, format!("`{step}` is no step with a plugin: the job has {has}"))
-        })
-    }
-
-    /// Refuses what does not fit in place of what runs.
-    async fn check(&self, step: &str, new: &Plugin) -> Result<()> {
-        let plugin = self.plugin_of(step)?;
-        let config = plugin.config.to_string();
-        let now = self.deployer.now();
-        let old = match now.plugins.get(step) {
-            Some(swapped) => swapped.clone(),
-            None => self.store.load(&plugin.interface.digest).await?,
-        };
-        let (old_says, new_says) = (old.describe(&config).await?, new.describe(&config).await?);
-        let wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
-        if wrong.is_empty() {
-            return Ok(());
-        }
-        let words = format!(
-            "the plugin `{}` does not fit in place of `{}` at step `{step}` while the job runs: {}. Stop the job, and run it with the new plugin in \
-             its job file",
-            new_says.name,
-            old_says.name,
-            wrong.join("; ")
-        );
-        Err(Error::new(Kind::Config, words))
-    }
-}
-
 async fn job(State(controlled): State<Arc<Controlled>>) -> Result<Json<Job>> {
     let now = controlled.deployer.now();
     let of_file = |node: &crate::job::graph::Node| {
@@ -206,7 +168,7 @@ async fn job(State(controlled): State<Arc<Controlled>>) -> Result<Json<Job>> {
         Some((node.name.clone(), digest))
     };
     let mut plugins: std::collections::BTreeMap<_, _> = controlled.graph.nodes.iter().filter_map(of_file).collect();
-    plugins.extend(now.record.swapped.clone());
+    plugins.extend(now.record.swapped.plugins.clone());
     let shown = |now: crate::job::live::Now| Partition {
         generation: now.generation,
         epoch: now.epoch,
@@ -222,12 +184,10 @@ async fn swap(
     Query(wanted): Query<Swap>,
     component: Bytes,
 ) -> Result<Json<Changed>> {
-    controlled.plugin_of(&step)?;
+    controlled.store.plugin_of(&step)?;
     let digest = controlled.store.keep(component).await?;
-    let new = controlled.store.load(&digest).await?;
-    controlled.check(&step, &new).await?;
     if wanted.check {
-        let generation = controlled.deployer.now().record.generation + 1;
+        let generation = controlled.deployer.check_swap(&step, &digest).await?;
         return Ok(Json(Changed { generation, digest: Some(digest), checked: true }));
     }
     let trial = wanted.trial_s.map_or(TRIAL, Duration::from_secs);

@@ -387,7 +387,7 @@ impl Builder<'_> {
 
     fn given_plugin(&self, deployed: &Deployment, step: &str) -> Option<&MakePlugin> {
         let given = self.given?;
-        let swapped = deployed.record.swapped.get(step);
+        let swapped = deployed.record.swapped.plugins.get(step);
         swapped.map_or_else(|| given.plugins.get(step), |digest| given.versions.get(digest))
     }
 

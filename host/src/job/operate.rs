@@ -212,7 +212,7 @@ impl Operator<'_> {
             return Err(Error::new(Kind::Config, words));
         };
         let to = place::objects(store, &self.runtime).await?;
-        let new = JobRecord { job: other.graph.job.clone(), digests, swapped: BTreeMap::new(), before: None, ..record };
+        let new = JobRecord { job: other.graph.job.clone(), digests, swapped: Swapped::default(), ..record };
         savepoint::branch(&*objects, &self.graph.job, name, &*to, &new).await
     }
 

@@ -32,12 +32,13 @@ use crate::{
     checkpoint::{
         committer::Committer,
         ledger::{Ledger, Records},
-        manifest::JobRecord,
+        manifest::{JobRecord, Swapped},
     },
     clock::Clock,
     decode::registry::Registry,
     error::{Error, Kind, Result},
     lease::{LeaseTable, keeper},
+    planted,
     plugin::Plugins,
     state::{StateStore, rocksdb::RocksStore},
 };
@@ -85,10 +86,8 @@ pub struct Surroundings {
 pub struct Running {
     /// who deploys
     pub deployer: Arc<Deployer>,
-    /// plugins by digest
-    pub plugins: PluginStore,
-    /// the worker's own folder
-    pub folder: PathBuf,
+    /// plugins by digest, and the worker's own folder; none where steps run programs of the process
+    pub plugins: Option<(PluginStore, PathBuf)>,
 }
 
 /// The digest that says how the job is cut.
@@ -184,7 +183,7 @@ pub async fn work(
     };
     let sources = builder.sources().await?;
     if let Some((plugins, _)) = &place.plugins {
-        plugins.keep_files(graph).await?;
+        plugins.keep_files().await?;
     }
     let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
     let mut record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
@@ -218,10 +217,13 @@ pub async fn work(
         Some((store, _)) => Arc::new(store.clone()),
         None => Arc::new(Nothing),
     };
-    let deployment = deployed.load(&record, &known).await?;
-    let deployer = Arc::new(Deployer::new(records, deployed, clock.clone(), deployment));
-    if let (Some(running), Some((plugins, folder))) = (around.running, plugins) {
-        running(Running { deployer: deployer.clone(), plugins, folder });
+    let mut deployment = deployed.load(&record, &known).await?;
+    if planted::is("swap-forgotten") {
+        deployment.record.swapped = Swapped::default();
+    }
+    let deployer = Arc::new(Deployer::new((records, ledger.clone()), deployed, clock.clone(), deployment));
+    if let Some(running) = around.running {
+        running(Running { deployer: deployer.clone(), plugins });
     }
     let worker = Worker { builder, sources, deployer, settings, letters, store, ledger, clock, live };
     match leases {

@@ -171,6 +171,7 @@ impl Worker<'_> {
         fleet.ensure(&self.rows(&shards), &self.deployer.now().record).await;
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
         let mut next_look = self.clock.elapsed() + fleet::LOOK;
+        let mut generation = self.deployer.now().record.generation;
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
             if stopping {
@@ -210,6 +211,10 @@ impl Worker<'_> {
                 next_look = self.clock.elapsed() + fleet::LOOK;
                 if let Err(failed) = self.deployer.look().await {
                     tracing::warn!("what is deployed cannot be looked at: {failed}");
+                }
+                let newest = self.deployer.now().record.generation;
+                if std::mem::replace(&mut generation, newest) < newest {
+                    fleet.unstick();
                 }
             }
             if self.clock.elapsed() >= next_listing && !stopping {

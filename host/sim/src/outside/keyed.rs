@@ -24,7 +24,13 @@ pub const QUIET_MS: i64 = 3_000;
 /// What a checked job knows of it.
 pub fn interface() -> PluginInterface {
     let field = |path: &str, kind| PluginField { path: path.into(), kind, optional: false };
-    let made = [("key", JobKind::Text), ("what", JobKind::Text), ("count", JobKind::Int64), ("total", JobKind::Int64)];
+    let made = [
+        ("key", JobKind::Text),
+        ("what", JobKind::Text),
+        ("count", JobKind::Int64),
+        ("total", JobKind::Int64),
+        ("by", JobKind::Text),
+    ];
     PluginInterface {
         world: World::StatefulTransformer,
         name: "counter".into(),
@@ -36,16 +42,27 @@ pub fn interface() -> PluginInterface {
     }
 }
 
+/// What can be swapped in: names, which stand for digests. What the job file names is the first.
+pub const VERSIONS: [&str; 3] = ["v1", "v2", BAD];
+
+/// This one fails whatever it is given.
+pub const BAD: &str = "bad";
+
 /// A copy of it.
-pub struct Counter(Manifest);
+pub struct Counter {
+    manifest: Manifest,
+    version: &'static str,
+}
 
 impl Counter {
-    /// It begins with nothing; all it knows is state.
-    pub fn new() -> Self {
+    /// It begins with nothing; all it knows is state. Versions write their state in forms of their own, and read each other's.
+    pub fn new(version: &'static str) -> Self {
+        let schema_version = if version == "v1" { 1 } else { 2 };
         let field = |path: &str, kind| Field { path: path.into(), kind, optional: false, doc: String::new() };
-        let kinds = [FieldKind::Text, FieldKind::Text, FieldKind::Int64, FieldKind::Int64];
-        let fields = ["key", "what", "count", "total"].into_iter().zip(kinds).map(|(path, kind)| field(path, kind));
-        Self(Manifest {
+        let kinds = [FieldKind::Text, FieldKind::Text, FieldKind::Int64, FieldKind::Int64, FieldKind::Text];
+        let fields =
+            ["key", "what", "count", "total", "by"].into_iter().zip(kinds).map(|(path, kind)| field(path, kind));
+        let manifest = Manifest {
             name: "counter".into(),
             version: "1".into(),
             doc: String::new(),
@@ -68,12 +85,13 @@ impl Counter {
                 name: "counts".into(),
                 prefetch: false,
                 schema: None,
-                schema_version: 1,
-                migrates_from: Vec::new(),
+                schema_version,
+                migrates_from: vec![3 - schema_version],
                 ttl_ms: None,
             }],
             connectors: Vec::new(),
-        })
+        };
+        Self { manifest, version }
     }
 }
 
@@ -84,6 +102,7 @@ fn schema() -> SchemaRef {
         field("what", DataType::Utf8),
         field("count", DataType::Int64),
         field("total", DataType::Int64),
+        field("by", DataType::Utf8),
     ]))
 }
 
@@ -96,13 +115,14 @@ struct Rows {
 }
 
 impl Rows {
-    fn done(self, what: &str, timers: TimerOps) -> Result<Bisected, Failure> {
+    fn done(self, what: &str, by: &str, timers: TimerOps) -> Result<Bisected, Failure> {
         let rows = self.key.len();
         let columns: Vec<arrow::array::ArrayRef> = vec![
             Arc::new(StringArray::from(self.key)),
             Arc::new(StringArray::from(vec![what; rows])),
             Arc::new(Int64Array::from(self.count)),
             Arc::new(Int64Array::from(self.total)),
+            Arc::new(StringArray::from(vec![by; rows])),
         ];
         let fields = RecordBatch::try_new(schema(), columns).map_err(|e| Failure::Fatal(e.to_string()))?;
         let source = (0..rows as u32).collect();
@@ -112,8 +132,22 @@ impl Rows {
     }
 }
 
+/// State as a version writes it: the second says which it is in front.
+fn written(version: &str, state: (i64, i64)) -> Vec<u8> {
+    let head = if version == "v1" { &[][..] } else { b"2" };
+    [head, &state.0.to_be_bytes(), &state.1.to_be_bytes()].concat()
+}
+
+/// State of a version; nothing where it is of another one.
+fn read(version: &str, bytes: &[u8]) -> Option<(i64, i64)> {
+    let bytes = if version == "v1" { bytes } else { bytes.strip_prefix(b"2")? };
+    let (count, total) = bytes.split_at_checked(8)?;
+    Some((i64::from_be_bytes(count.try_into().ok()?), i64::from_be_bytes(total.try_into().ok()?)))
+}
+
 /// The key of a row, and the count and total it has after `change`.
 fn changed(
+    version: &str,
     keyed: &Keyed,
     row: usize,
     change: impl FnOnce((i64, i64)) -> (i64, i64),
@@ -124,12 +158,11 @@ fn changed(
     let place = Place { table: 0, key, sub_key: b"" };
     let mut state = keyed.state.lock().unwrap_or_else(PoisonError::into_inner);
     let before = state.get(place).map_err(state_failed)?;
-    let number = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().unwrap_or_default());
-    let before = before.map_or((0, 0), |bytes| (number(&bytes[..8]), number(&bytes[8..])));
+    let strange = || Failure::Fatal("it reads state of another version".to_owned());
+    let before = before.map_or(Ok((0, 0)), |bytes| read(version, &bytes).ok_or_else(strange))?;
     let after = change(before);
     if after != before {
-        let bytes = [after.0.to_be_bytes(), after.1.to_be_bytes()].concat();
-        state.put(place, Some(&bytes)).map_err(state_failed)?;
+        state.put(place, Some(&written(version, after))).map_err(state_failed)?;
     }
     Ok((name, after))
 }
@@ -142,12 +175,12 @@ fn keep(keyed: &Keyed) {
     keyed.state.lock().unwrap_or_else(PoisonError::into_inner).keep();
 }
 
-fn process(batch: &Batch, keyed: &Keyed) -> Result<Bisected, Failure> {
+fn process(version: &str, batch: &Batch, keyed: &Keyed) -> Result<Bisected, Failure> {
     begin(keyed);
     let numbers = batch.fields.column(0).as_primitive::<Int64Type>().values().to_vec();
     let mut rows = Rows::default();
     for (row, n) in numbers.iter().enumerate() {
-        let (key, (count, total)) = changed(keyed, row, |(count, total)| (count + 1, total + n))?;
+        let (key, (count, total)) = changed(version, keyed, row, |(count, total)| (count + 1, total + n))?;
         rows.key.push(key);
         rows.count.push(count);
         rows.total.push(total);
@@ -160,33 +193,38 @@ fn process(batch: &Batch, keyed: &Keyed) -> Result<Bisected, Failure> {
         set: vec![true; batch.len()],
     };
     keep(keyed);
-    rows.done("row", timers)
+    rows.done("row", version, timers)
 }
 
-fn fire(due: &Due, keyed: &Keyed) -> Result<Bisected, Failure> {
+fn fire(version: &str, due: &Due, keyed: &Keyed) -> Result<Bisected, Failure> {
     begin(keyed);
     let mut rows = Rows::default();
     for row in 0..due.at_ms.len() {
-        let (key, (count, total)) = changed(keyed, row, |state| state)?;
+        let (key, (count, total)) = changed(version, keyed, row, |state| state)?;
         rows.key.push(key);
         rows.count.push(count);
         rows.total.push(total);
     }
     keep(keyed);
-    rows.done("quiet", TimerOps::default())
+    rows.done("quiet", version, TimerOps::default())
 }
 
 impl KeyedPlugin for Counter {
     fn manifest(&self) -> &Manifest {
-        &self.0
+        &self.manifest
     }
 
     fn process<'a>(&'a mut self, _: &'a Call, _: u32, batch: &'a Batch, keyed: &'a Keyed) -> Calling<'a, Bisected> {
-        Box::pin(async { process(batch, keyed) })
+        Box::pin(async {
+            match self.version {
+                BAD => Err(Failure::Fatal("it fails".to_owned())),
+                version => process(version, batch, keyed),
+            }
+        })
     }
 
     fn fire<'a>(&'a mut self, _: &'a Call, due: &'a Due, keyed: &'a Keyed) -> Calling<'a, Bisected> {
-        Box::pin(async { fire(due, keyed) })
+        Box::pin(async { fire(self.version, due, keyed) })
     }
 
     fn migrate<'a>(
@@ -196,6 +234,8 @@ impl KeyedPlugin for Counter {
         _: u32,
         values: &'a [Outdated],
     ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
-        Box::pin(async { Ok(values.iter().map(|value| Some(value.value.clone())).collect()) })
+        let other = if self.version == "v1" { "v2" } else { "v1" };
+        let migrated = |value: &Outdated| Some(written(self.version, read(other, &value.value)?));
+        Box::pin(async move { Ok(values.iter().map(migrated).collect()) })
     }
 }

@@ -97,6 +97,17 @@ impl ExactSink {
     }
 }
 
+/// Rows say by which version of the plugin they were made: it must be the one that their generation runs.
+fn of_another(world: &World, token: &Token, rows: &[Row]) -> Option<String> {
+    let monitor = lock(&world.monitor);
+    let runs = monitor.runs(token.generation, "counts").unwrap_or("what was never deployed");
+    rows.iter().find_map(|(_, row)| {
+        let row: Value = serde_json::from_slice(row).ok()?;
+        let by = row["by"].as_str().filter(|by| *by != runs && world.has_monitor())?;
+        Some(format!("generation {} runs {runs}, and a row was made by {by}", token.generation))
+    })
+}
+
 /// Shows what a token promised, and says what is wrong with that.
 fn show(world: &World, sink: &str, token: &Token) -> Result<()> {
     let partition = token.staged["partition"].as_str().unwrap_or_default().to_owned();
@@ -117,6 +128,9 @@ fn show(world: &World, sink: &str, token: &Token) -> Result<()> {
         world.broken(format!("{sink}: what owner {fence} promised for epoch {} of {partition} is gone", token.epoch));
         return Ok(());
     };
+    if let Some(wrong) = of_another(world, token, &rows) {
+        world.broken(format!("{sink}: epoch {} of {partition}: {wrong}", token.epoch));
+    }
     shown.exact.entry(sink.to_owned()).or_default().extend(rows);
     shown.committed.insert((sink.to_owned(), partition, token.epoch), fence);
     Ok(())

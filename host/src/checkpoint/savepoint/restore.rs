@@ -84,7 +84,7 @@ pub async fn plan(objects: &dyn Objects, job: &str, name: &str, known: &BTreeMap
             let last = last_generation(objects, job).await?;
             let generation = (last + 1).max(saved_record.generation);
             let JobRecord { digests, swapped, .. } = saved_record.clone();
-            JobRecord { generation, digests, swapped, before: None, ..deployed.unwrap_or(saved_record) }
+            JobRecord { generation, digests, swapped, ..deployed.unwrap_or(saved_record) }
         }
     };
     Ok(Plan { savepoint, partitions, is_another_version, record, is_new_record })

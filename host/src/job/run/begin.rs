@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::Place;
 use crate::{
     checkpoint::{
-        manifest::{Began, JobRecord},
+        manifest::{Began, JobRecord, Swapped},
         row,
     },
     clock::Clock,
@@ -69,7 +69,7 @@ pub async fn record(
         }
     }
     // what the file says is deployed anew: nothing stands in its place any more
-    Ok(JobRecord { generation, digests, starts, began, swapped: BTreeMap::new(), before: None, ..record })
+    Ok(JobRecord { generation, digests, starts, began, swapped: Swapped::default(), ..record })
 }
 
 /// Positions in a stream say nothing about another one of its name.

@@ -56,7 +56,7 @@ fn plugins(
     objects: Arc<dyn Objects>,
     folder: PathBuf,
 ) -> Option<(PluginStore, PathBuf)> {
-    let store = PluginStore::new(&graph.job, objects, around.plugins.clone(), folder.join("plugins"));
+    let store = PluginStore::new(Arc::new(graph.clone()), objects, around.plugins.clone(), folder.join("plugins"));
     Some((store, folder))
 }
 

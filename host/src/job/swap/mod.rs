@@ -10,12 +10,7 @@
 //!
 //! Left to others: the change of a partition (`partition`), the steps (`build`), plugins by digest (`store`).
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -23,11 +18,16 @@ pub mod fit;
 pub mod store;
 
 use crate::{
-    checkpoint::{kill, ledger::Records, manifest::JobRecord},
+    checkpoint::{
+        kill,
+        ledger::{Ledger, Records, newest_of_all},
+        manifest::{JobRecord, Swapped},
+    },
     clock::Clock,
     error::{Error, Kind, Result},
     planted,
     plugin::Plugin,
+    source::Pending,
     transform::{LocalPending, Step},
 };
 
@@ -49,8 +49,8 @@ impl Deployment {
     /// The steps that run another plugin here than there.
     pub fn differs<'a>(&'a self, from: &'a JobRecord) -> impl Iterator<Item = &'a str> {
         let names: std::collections::BTreeSet<&String> =
-            self.record.swapped.keys().chain(from.swapped.keys()).collect();
-        let changed = |name: &&String| self.record.swapped.get(*name) != from.swapped.get(*name);
+            self.record.swapped.plugins.keys().chain(from.swapped.plugins.keys()).collect();
+        let changed = |name: &&String| self.record.swapped.plugins.get(*name) != from.swapped.plugins.get(*name);
         names.into_iter().filter(changed).map(String::as_str)
     }
 }
@@ -105,19 +105,13 @@ pub trait Deployed: Send + Sync {
     ) -> crate::source::Pending<'a, Result<Deployment>>;
 }
 
-/// A new generation that may be taken back.
-struct Trial {
-    generation: u64,
-    until: Duration,
-}
-
 /// Writes records, and says what is deployed. One for each worker.
 pub struct Deployer {
     records: Arc<dyn Records>,
+    ledger: Arc<dyn Ledger>,
     plugins: Arc<dyn Deployed>,
     clock: Arc<dyn Clock>,
     deployed: watch::Sender<Arc<Deployment>>,
-    trial: Mutex<Option<Trial>>,
     /// one change at a time
     busy: tokio::sync::Mutex<()>,
 }
@@ -131,13 +125,13 @@ impl fmt::Debug for Deployer {
 impl Deployer {
     /// A worker that runs this.
     pub fn new(
-        records: Arc<dyn Records>,
+        (records, ledger): (Arc<dyn Records>, Arc<dyn Ledger>),
         plugins: Arc<dyn Deployed>,
         clock: Arc<dyn Clock>,
         deployment: Deployment,
     ) -> Self {
         let (deployed, _) = watch::channel(Arc::new(deployment));
-        Self { records, plugins, clock, deployed, trial: Mutex::new(None), busy: tokio::sync::Mutex::new(()) }
+        Self { records, ledger, plugins, clock, deployed, busy: tokio::sync::Mutex::new(()) }
     }
 
     /// What is deployed, as far as this worker knows.
@@ -155,13 +149,20 @@ impl Deployer {
         let _busy = self.begin()?;
         self.look_now().await?;
         let now = self.now();
-        let mut swapped = now.record.swapped.clone();
-        swapped.insert(step.to_owned(), digest.to_owned());
-        let before = Some(now.record.swapped.clone());
-        let generation = now.record.generation + 1;
-        self.deploy(JobRecord { generation, swapped, before, ..now.record.clone() }).await?;
-        *self.trial() = Some(Trial { generation, until: self.clock.elapsed().saturating_add(trial) });
-        Ok(generation)
+        let trial_us = i64::try_from(trial.as_micros()).unwrap_or(i64::MAX);
+        let trial_until_us = self.clock.wall_us().saturating_add(trial_us);
+        self.deploy(&now.record, Swapped { trial_until_us, ..with(&now.record.swapped, step, digest) }).await
+    }
+
+    /// Whether a plugin that is stored would fit; the generation that it would have.
+    pub async fn check_swap(&self, step: &str, digest: &str) -> Result<u64> {
+        let _busy = self.begin()?;
+        self.look_now().await?;
+        let now = self.now();
+        let (generation, swapped) = (now.record.generation + 1, with(&now.record.swapped, step, digest));
+        let record = JobRecord { generation, swapped, ..now.record.clone() };
+        let deployment = self.plugins.load(&record, &now).await?;
+        self.plugins.check(&now, &deployment).await.map(|()| generation)
     }
 
     /// Deploys again what ran before the last swap. The new generation.
@@ -171,33 +172,47 @@ impl Deployer {
         self.back().await
     }
 
-    /// A step has failed: if what runs is on trial, it is taken back. Whether it was.
+    /// A step has failed: if what runs is on trial, it is taken back. Whether something else runs now, by this worker or another.
     pub async fn failed(&self, failed: &Error) -> Result<bool> {
+        if failed.kind() != Kind::Step || planted::is("swap-never-taken-back") {
+            return Ok(false);
+        }
         let _busy = self.busy.lock().await;
-        let generation = self.now().record.generation;
-        let on_trial = self.trial().as_ref().is_some_and(|trial| {
-            trial.generation == generation && self.clock.elapsed() < trial.until && failed.kind() == Kind::Step
-        });
-        if !on_trial || planted::is("swap-never-taken-back") {
+        let known = self.now().record.generation;
+        self.look_now().await?;
+        let now = self.now();
+        if now.record.generation > known {
+            return Ok(true);
+        }
+        let Swapped { before, trial_until_us, .. } = &now.record.swapped;
+        if before.is_none() || self.clock.wall_us() >= *trial_until_us {
             return Ok(false);
         }
         let back = self.back().await?;
         tracing::error!(
-            "generation {generation} has failed and is taken back, generation {back} runs what was before: {failed}"
+            "generation {known} has failed and is taken back, generation {back} runs what was before: {failed}"
         );
         Ok(true)
     }
 
     async fn back(&self) -> Result<u64> {
         let now = self.now();
-        let Some(before) = now.record.before.clone() else {
+        let Some(before) = now.record.swapped.before.clone() else {
             let words = "there is nothing to go back to: no plugin was swapped, or it was taken back already";
             return Err(Error::new(Kind::Config, words));
         };
-        let generation = now.record.generation + 1;
-        self.deploy(JobRecord { generation, swapped: before, before: None, ..now.record.clone() }).await?;
-        *self.trial() = None;
-        Ok(generation)
+        self.deploy(&now.record, Swapped { plugins: before, ..Swapped::default() }).await
+    }
+
+    /// Rule 3. What runs may be taken back whatever it stores, as long as nothing of it is durable.
+    async fn check(&self, from: &Deployment, to: &Deployment) -> Result<()> {
+        let Err(refused) = self.plugins.check(from, to).await else { return Ok(()) };
+        let goes_back = from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
+        if goes_back && !self.has_run(from.record.generation).await? { Ok(()) } else { Err(refused) }
+    }
+
+    async fn has_run(&self, generation: u64) -> Result<bool> {
+        Ok(newest_of_all(&*self.ledger).await?.iter().any(|(_, manifest)| manifest.has_run(generation)))
     }
 
     fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
@@ -205,8 +220,11 @@ impl Deployer {
         self.busy.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
     }
 
-    async fn deploy(&self, record: JobRecord) -> Result<()> {
-        let deployment = self.plugins.load(&record, &self.now()).await?;
+    async fn deploy(&self, from: &JobRecord, swapped: Swapped) -> Result<u64> {
+        let (generation, now) = (from.generation + 1, self.now());
+        let record = JobRecord { generation, swapped, ..from.clone() };
+        let deployment = self.plugins.load(&record, &now).await?;
+        self.check(&now, &deployment).await?;
         if planted::is("swap-before-record") {
             self.deployed.send_replace(Arc::new(deployment.clone()));
         }
@@ -219,11 +237,14 @@ impl Deployer {
             return Err(Error::new(Kind::Unavailable, words));
         }
         self.deployed.send_replace(Arc::new(deployment));
-        Ok(())
+        Ok(generation)
     }
 
     /// Looks whether another worker has deployed something, and takes that over.
     pub async fn look(&self) -> Result<()> {
+        if planted::is("swap-not-looked-at") {
+            return Ok(());
+        }
         let _busy = self.busy.lock().await;
         self.look_now().await
     }
@@ -238,8 +259,11 @@ impl Deployer {
         }
         Ok(())
     }
+}
 
-    fn trial(&self) -> std::sync::MutexGuard<'_, Option<Trial>> {
-        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// What is swapped in with one more.
+fn with(now: &Swapped, step: &str, digest: &str) -> Swapped {
+    let mut plugins = now.plugins.clone();
+    plugins.insert(step.to_owned(), digest.to_owned());
+    Swapped { plugins, before: Some(now.plugins.clone()), trial_until_us: 0 }
 }

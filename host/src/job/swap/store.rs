@@ -8,11 +8,11 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Deployed, Deployment};
+use super::{Deployed, Deployment, fit};
 use crate::{
     checkpoint::manifest::JobRecord,
     error::{Error, Kind, Result},
-    job::graph::Graph,
+    job::graph::{self, Graph},
     objects::Objects,
     plugin::{Plugin, Plugins},
     source::Pending,
@@ -21,7 +21,7 @@ use crate::{
 /// The deployed plugins of one job.
 #[derive(Clone)]
 pub struct PluginStore {
-    job: Arc<str>,
+    graph: Arc<Graph>,
     objects: Arc<dyn Objects>,
     plugins: Arc<Plugins>,
     /// where files are put to be loaded
@@ -30,12 +30,12 @@ pub struct PluginStore {
 
 impl PluginStore {
     /// The plugins of this job in these objects; `scratch` is a folder of this worker's own.
-    pub fn new(job: &str, objects: Arc<dyn Objects>, plugins: Arc<Plugins>, scratch: PathBuf) -> Self {
-        Self { job: Arc::from(job), objects, plugins, scratch }
+    pub fn new(graph: Arc<Graph>, objects: Arc<dyn Objects>, plugins: Arc<Plugins>, scratch: PathBuf) -> Self {
+        Self { graph, objects, plugins, scratch }
     }
 
     fn name(&self, digest: &str) -> String {
-        format!("{}/plugins/{digest}", self.job)
+        format!("{}/plugins/{digest}", self.graph.job)
     }
 
     /// Stores a component; its digest.
@@ -47,8 +47,8 @@ impl PluginStore {
     }
 
     /// Stores the plugins that the job file names, as they were when the job was checked.
-    pub async fn keep_files(&self, graph: &Graph) -> Result<()> {
-        for node in &graph.nodes {
+    pub async fn keep_files(&self) -> Result<()> {
+        for node in &self.graph.nodes {
             let Some(plugin) = node.kind.plugin() else { continue };
             let (path, digest) = (plugin.path.clone(), &plugin.interface.digest);
             if self.objects.read(&self.name(digest), Some(0..1)).await?.is_some() {
@@ -85,6 +85,49 @@ impl PluginStore {
     }
 }
 
+impl PluginStore {
+    /// The plugin of a step in the job file.
+    pub fn plugin_of(&self, step: &str) -> Result<&graph::Plugin> {
+        let node = self.graph.nodes.iter().find(|node| node.name == step);
+        let plugin = node.and_then(|node| node.kind.plugin());
+        plugin.ok_or_else(|| {
+            let with = self.graph.nodes.iter().filter(|node| node.kind.plugin().is_some());
+            let with: Vec<&str> = with.map(|node| node.name.as_str()).collect();
+            let has = match with.as_slice() {
+                [] => "no step with one".to_owned(),
+                steps => format!("the steps {}", steps.join(", ")),
+            };
+            Error::new(Kind::Config, format!("`{step}` is no step with a plugin: the job has {has}"))
+        })
+    }
+
+    /// What runs at a step.
+    async fn running(&self, step: &str, deployment: &Deployment) -> Result<Plugin> {
+        match deployment.plugins.get(step) {
+            Some(swapped) => Ok(swapped.clone()),
+            None => Self::load(self, &self.plugin_of(step)?.interface.digest).await,
+        }
+    }
+
+    async fn fits(&self, step: &str, from: &Deployment, to: &Deployment) -> Result<()> {
+        let config = self.plugin_of(step)?.config.to_string();
+        let (old, new) = (self.running(step, from).await?, self.running(step, to).await?);
+        let (old_says, new_says) = (old.describe(&config).await?, new.describe(&config).await?);
+        let wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        let words = format!(
+            "the plugin `{}` does not fit in place of `{}` at step `{step}` while the job runs: {}. Stop the job, and run it with the new \
+             plugin in its job file",
+            new_says.name,
+            old_says.name,
+            wrong.join("; ")
+        );
+        Err(Error::new(Kind::Config, words))
+    }
+}
+
 /// SHA-256 in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -94,7 +137,7 @@ impl Deployed for PluginStore {
     fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>> {
         Box::pin(async move {
             let mut deployment = Deployment::of(record.clone());
-            for (step, digest) in &record.swapped {
+            for (step, digest) in &record.swapped.plugins {
                 let plugin = match known.plugins.values().find(|plugin| plugin.digest() == digest) {
                     Some(plugin) => plugin.clone(),
                     None => Self::load(self, digest).await.map_err(|e| e.at(format_args!("step {step}")))?,
@@ -102,6 +145,15 @@ impl Deployed for PluginStore {
                 deployment.plugins.insert(step.clone(), plugin);
             }
             Ok(deployment)
+        })
+    }
+
+    fn check<'a>(&'a self, from: &'a Deployment, to: &'a Deployment) -> Pending<'a, Result<()>> {
+        Box::pin(async move {
+            for step in to.differs(&from.record) {
+                self.fits(step, from, to).await?;
+            }
+            Ok(())
         })
     }
 }
@@ -113,5 +165,9 @@ pub struct Nothing;
 impl Deployed for Nothing {
     fn load<'a>(&'a self, record: &'a JobRecord, _: &'a Deployment) -> Pending<'a, Result<Deployment>> {
         Box::pin(std::future::ready(Ok(Deployment::of(record.clone()))))
+    }
+
+    fn check<'a>(&'a self, _: &'a Deployment, _: &'a Deployment) -> Pending<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -264,10 +264,15 @@ impl Fleet {
         if let Some(place) = self.places.get_mut(id) {
             tracing::error!(
                 partition = name(id),
-                "it waits until somebody mends this and starts the worker again: {failed}"
+                "it waits until somebody mends this and starts the worker again, or deploys another plugin: {failed}"
             );
             place.stuck = Some(failed.to_string());
         }
+    }
+
+    /// Another version of the job is deployed: what waits for somebody to mend it may be tried with that.
+    pub fn unstick(&mut self) {
+        self.places.values_mut().for_each(|place| place.stuck = None);
     }
 
     fn held(&self) -> BTreeMap<Id, Held> {

@@ -120,8 +120,11 @@ impl Log {
         self.sink.enabled()
     }
 
-    /// Writes a line, or counts it as left out.
+    /// Writes a line, or counts it as left out. What a guest calls an error may be why it traps next.
     pub(in crate::plugin) fn write(&self, level: Level, message: &str, fields: &str) {
+        if level == Level::Error {
+            self.remember(message);
+        }
         if level < self.sink.enabled() {
             return;
         }
@@ -141,17 +144,21 @@ impl Log {
     /// Writes a line of stderr, and keeps it for the message of a trap.
     pub(in crate::plugin) fn stderr(&self, line: &str) {
         if !line.is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE") {
-            self.with(|state| {
-                state.last_words.push_back(clean(line));
-                if state.last_words.len() > LAST_WORDS {
-                    state.last_words.pop_front();
-                }
-            });
+            self.remember(line);
             self.write(Level::Warn, line, "");
         }
     }
 
-    /// What the guest wrote last to stderr since this was last asked.
+    fn remember(&self, line: &str) {
+        self.with(|state| {
+            state.last_words.push_back(clean(line));
+            if state.last_words.len() > LAST_WORDS {
+                state.last_words.pop_front();
+            }
+        });
+    }
+
+    /// What the guest wrote last to stderr, or logged as an error, since this was last asked.
     pub(in crate::plugin) fn last_words(&self) -> Option<String> {
         let words: Vec<String> = self.with(|state| state.last_words.drain(..).collect());
         (!words.is_empty()).then(|| cut(&words.join(" "), LONGEST).to_owned())
@@ -264,6 +271,9 @@ mod tests {
         assert!(kept.0.lock().unwrap().is_empty());
         ["", "panicked at x", "note: run with `RUST_BACKTRACE=1`"].iter().for_each(|line| log.stderr(line));
         assert_eq!(log.last_words().as_deref(), Some("panicked at x"));
+        log.write(Level::Warn, "careful", "");
+        log.write(Level::Error, "TypeError: x is undefined", "");
+        assert_eq!(log.last_words().as_deref(), Some("TypeError: x is undefined"));
         assert_eq!(log.last_words(), None);
     }
 }
