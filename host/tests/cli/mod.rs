@@ -11,6 +11,7 @@ mod languages;
 mod letters;
 mod new;
 mod run;
+mod swap;
 
 /// The command, in a folder, with a clean environment for what it prints.
 fn pelton(folder: &Path, arguments: &[&str]) -> Command {

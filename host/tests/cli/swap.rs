@@ -1,0 +1,149 @@
+//! `pelton swap` and `pelton rollback`, against a job that runs: nothing is lost or repeated, and what was deployed runs after a restart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use super::{bad, good, pelton};
+use crate::service::{Service, service};
+
+const JOB: &str = "
+pelton: v1
+job: swapped
+sources:
+  clicks:
+    kinesis: { stream: clicks, start: trim_horizon }
+    format: { json: { fields: { op: text, name: text } } }
+steps:
+  copy:
+    from: clicks
+    transform: { plugin: plugin.wasm }
+sinks:
+  out: { from: copy, file: { path: out, roll: { every: 100ms } } }
+checkpoint: { every: 200ms }
+";
+
+fn guests() -> PathBuf {
+    PathBuf::from(std::env::var_os("PELTON_GUESTS").expect("the plugins are built by `cargo xtask test`"))
+}
+
+/// The same component with a note in it: another digest, the same behaviour.
+fn noted(component: &[u8], note: &str) -> Vec<u8> {
+    let mut noted = component.to_vec();
+    let length = u8::try_from(note.len()).unwrap();
+    noted.extend([0, length + 1, length]);
+    noted.extend(note.bytes());
+    noted
+}
+
+/// A running job.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Path, endpoint: &str) -> Self {
+        let mut command = pelton(folder, &["run", "job.yaml", "--endpoint", endpoint]);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn end(mut self) {
+        let id = i32::try_from(self.0.id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
+            .unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn put(service: &Service, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        let record = format!(r#"{{"op":"copy","name":"{number}"}}"#);
+        let put = service.client.put_record().stream_name("clicks").partition_key(number.to_string());
+        put.data(record.into_bytes().into()).send().await.unwrap();
+    }
+}
+
+fn names(folder: &Path) -> Vec<u32> {
+    let Ok(files) = fs::read_dir(folder.join("out")) else { return Vec::new() };
+    let files = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    let texts: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let name = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        row["name"].as_str().unwrap().parse().unwrap()
+    };
+    let mut names: Vec<u32> = texts.lines().map(name).collect();
+    names.sort_unstable();
+    names
+}
+
+async fn wait_for(what: &str, is: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what} did not come to be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
+    let service = service(Duration::from_secs(300), false, 2).await;
+    let endpoint = format!("http://{}", service.emulator.addr());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
+    fs::write(folder.join("job.yaml"), JOB).unwrap();
+    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
+    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
+    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let socket = folder.join(".pelton/swapped/control.sock");
+    assert!(bad(folder, &["swap", "job.yaml", "copy", "second.wasm"], 69).contains("no job runs"));
+
+    let running = Running::start(folder, &endpoint);
+    put(&service, 0..100).await;
+    wait_for("the socket", || socket.exists()).await;
+    wait_for("the first rows", || !names(folder).is_empty()).await;
+    let checked = good(folder, &["swap", "job.yaml", "copy", "second.wasm", "--check"]);
+    assert!(checked.contains("it fits: it would run as generation 2"), "{checked}");
+    let said = good(folder, &["swap", "job.yaml", "copy", "second.wasm"]);
+    assert!(said.contains("generation 2 runs") && said.contains("stood still for"), "{said}");
+    put(&service, 100..200).await;
+    // the file of the job may be written over: what runs is kept by its digest
+    fs::copy(folder.join("third.wasm"), folder.join("plugin.wasm")).unwrap();
+    assert!(good(folder, &["swap", "job.yaml", "copy", "plugin.wasm"]).contains("generation 3 runs"));
+    put(&service, 200..300).await;
+    assert!(good(folder, &["rollback", "job.yaml"]).contains("generation 4 runs"));
+    assert!(bad(folder, &["rollback", "job.yaml"], 78).contains("nothing to go back to"));
+
+    let aggregator = guests().join("conformance/rust/aggregator.wasm");
+    let refused = bad(folder, &["swap", "job.yaml", "copy", aggregator.to_str().unwrap()], 78);
+    assert!(refused.contains("is of the world aggregator, and what runs is of transformer"), "{refused}");
+    let refused = bad(folder, &["swap", "job.yaml", "clicks", "second.wasm"], 78);
+    assert!(refused.contains("`clicks` is no step with a plugin: the job has the steps copy"), "{refused}");
+    fs::write(folder.join("text.wasm"), "no component").unwrap();
+    let refused = bad(folder, &["swap", "job.yaml", "copy", "text.wasm"], 78);
+    assert!(refused.contains("is not WebAssembly"), "{refused}");
+    wait_for("every row", || names(folder).len() >= 300).await;
+    running.end();
+    assert_eq!(names(folder), (0..300).collect::<Vec<_>>());
+
+    // what was deployed runs on, whether the file is what it was or what was swapped in meanwhile
+    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
+    let running = Running::start(folder, &endpoint);
+    put(&service, 300..310).await;
+    wait_for("the rows after the restart", || names(folder).len() >= 310).await;
+    let said = good(folder, &["swap", "job.yaml", "copy", "third.wasm", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["changed"]["generation"], 5);
+    running.end();
+    assert_eq!(names(folder), (0..310).collect::<Vec<_>>());
+}
