@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Pages whose blocks marked `sh` are checked.
-const PAGES: &[&str] = &["README.md", "docs/guide", "examples", "plugins", "host/src/cli/new/templates"];
+const PAGES: &[&str] = &["README.md", "docs/guide", "examples", "plugins", "host/src/cli/new/templates", "sdk"];
 
 fn pages(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {

@@ -5,7 +5,7 @@
 
 use crate::Results;
 use crate::sum::Sum;
-use pelton_sdk::accumulator::{Accumulator, Fixed};
+use pelton_sdk::accumulator::{Accumulator, Part};
 
 #[derive(Clone, Debug, Default)]
 pub struct Floats {
@@ -92,10 +92,10 @@ impl Accumulator for Floats {
     fn decode(mut bytes: &[u8]) -> Result<Self, String> {
         let from = &mut bytes;
         let head = Head {
-            count: Fixed::take(from)?,
-            min: Fixed::take(from)?,
-            max: Fixed::take(from)?,
-            special: Fixed::take(from)?,
+            count: Part::take(from)?,
+            min: Part::take(from)?,
+            max: Part::take(from)?,
+            special: Part::take(from)?,
         };
         Ok(Self { head, sum: Sum::decode(from)? })
     }

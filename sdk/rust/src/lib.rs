@@ -109,7 +109,6 @@ pub mod prelude {
     pub use crate::out::{Nothing, Out, Output, Reject};
     pub use crate::rows::{ArrivalTime, EventTime, Fields, PartitionKey, Payload, Position, Row, Rows};
     pub use crate::state::key::{Key, KeyBytes};
-    pub use crate::state::stored::Stored;
     pub use crate::state::table::{Map, Table, Tables};
     pub use crate::state::timers::{TimeDomain, Timer, Timers};
     pub use crate::transform::Transformer;

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use pelton_sdk::prelude::*;
 use pelton_sdk::testing;
 use pelton_sdk::worlds::keyed::{RunsKeyed, TypedKeyed};
 use pelton_sdk::worlds::stateful::{RunsStateful, TypedStateful};
+use pelton_sdk::{prelude::*, state::stored::Stored};
 
 #[derive(Fields)]
 struct Order<'a> {

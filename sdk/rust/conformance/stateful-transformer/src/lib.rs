@@ -5,8 +5,8 @@
 //! Left to others: the cases.
 
 use pelton_sdk::bindings::types::{Batch, Context, DueTimers, Manifest, Processed};
-use pelton_sdk::prelude::*;
 use pelton_sdk::worlds::stateful::{RunsStateful, TypedStateful};
+use pelton_sdk::{prelude::*, state::stored::Stored};
 use std::marker::PhantomData;
 
 #[derive(Fields)]
