@@ -167,8 +167,6 @@ impl Sink for Counted {
         Box::pin(std::future::ready(Ok(Prepared::default())))
     }
 
-    fn go_on(&mut self, _: u64) {}
-
     fn commit<'a>(&'a mut self, _: &'a Token) -> Pending<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }

@@ -58,8 +58,12 @@ impl Monitor {
             None => self.first(world, partition, &next),
             Some(last) => follows(world, partition, last, &next),
         }
+        if !self.swapped.contains_key(&next.generation) {
+            world.broken(format!("{partition}: generation {} runs before it is deployed", next.generation));
+        }
+        let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
         for token in &next.tokens {
-            if token.epoch == next.epoch && token.generation != next.generation {
+            if !is_claim && token.epoch == next.epoch && token.generation != next.generation {
                 let (of, by) = (token.generation, next.generation);
                 world.broken(format!(
                     "{partition}: epoch {} of generation {by} has results of generation {of}",
@@ -80,7 +84,6 @@ impl Monitor {
                 ));
             }
         }
-        let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
         self.claims += u64::from(is_claim);
         if !is_claim {
             self.durable.insert((partition.to_owned(), next.fence, next.epoch));

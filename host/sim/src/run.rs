@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use pelton::{
     checkpoint::{
         committer::Committer,
         ledger::{LocalLedger, RemoteLedger},
+        manifest::Swapped,
         upkeep::Upkeep,
     },
     clock::Clock,
@@ -288,10 +289,10 @@ fn life_of(
             lock(&caller.world.schemas).starts += 1;
             Registry::new(Box::new(SimSchemas(caller.clone())), Patience::default(), clock.clone())
         });
-        let deployer: Arc<Mutex<Option<Arc<Deployer>>>> = Arc::default();
+        let deployer: Arc<Mutex<Weak<Deployer>>> = Arc::default();
         let told = deployer.clone();
         let running: Box<dyn FnOnce(Running) + Send> =
-            Box::new(move |running: Running| *lock(&told) = Some(running.deployer));
+            Box::new(move |running: Running| *lock(&told) = running.deployer);
         let live = Arc::new(Live::default());
         let around = Surroundings { plugins, registry, runtime, clock, live, running: Some(running) };
         let options = RunOptions::default();
@@ -306,14 +307,19 @@ fn life_of(
 }
 
 /// Swaps the plugin of this worker's job now and then, and takes that back now and then.
-async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Option<Arc<Deployer>>>) -> Infallible {
+async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer>>) -> Infallible {
     loop {
         sleep(Duration::from_millis(700)).await;
-        let deployer = lock(deployer).clone();
+        let deployer = lock(deployer).upgrade();
         let now = scenario == Scenario::Swap && world.happens("swap", OFTEN);
         let Some(deployer) = deployer.filter(|_| now) else { continue };
-        let runs = deployer.now().record.swapped.plugins.get(COUNTS).cloned();
-        if runs.as_deref() == Some(BAD) {
+        if deployer.look().await.is_err() {
+            continue;
+        }
+        // Nobody deploys over what is about to be taken back, or goes back to it.
+        let Swapped { plugins, before, .. } = deployer.now().record.swapped.clone();
+        let is_bad = |plugins: &BTreeMap<String, String>| plugins.values().any(|plugin| plugin == BAD);
+        if is_bad(&plugins) || before.as_ref().is_some_and(is_bad) {
             continue;
         }
         let chosen = world.dice(|dice| dice.below(VERSIONS.len() as u64 + 1)) as usize;

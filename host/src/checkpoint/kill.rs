@@ -34,6 +34,9 @@ pub const SEAL_POINTS: &[&str] = &["before-seal", "after-seal"];
 /// Places that only a partition whose state is in a remote store passes.
 pub const REMOTE_POINTS: &[&str] = &["after-block", "before-manifest", "after-manifest"];
 
+/// Places that are passed when a plugin is swapped: around the record of the new generation, and around the change of a partition.
+pub const SWAP_POINTS: &[&str] = &["before-swap", "after-swap", "before-swap-in", "after-swap-in"];
+
 struct Armed {
     name: String,
     left: AtomicU64,
@@ -64,7 +67,7 @@ pub fn watch(watch: Option<Watch>) {
 /// Passes a place; the process ends here at once, as with SIGKILL, if a test has armed it.
 pub fn point(name: &'static str) {
     debug_assert!(
-        [POINTS, SEAL_POINTS, REMOTE_POINTS].iter().any(|list| list.contains(&name)),
+        [POINTS, SEAL_POINTS, REMOTE_POINTS, SWAP_POINTS].iter().any(|list| list.contains(&name)),
         "{name} is not in the list of kill points"
     );
     if let Some(watch) = WATCH.with_borrow(Clone::clone) {

@@ -6,7 +6,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -42,7 +42,7 @@ pub struct Controlled {
     /// the checked job
     pub graph: Arc<Graph>,
     /// who deploys
-    pub deployer: Arc<Deployer>,
+    pub deployer: Weak<Deployer>,
     /// plugins by digest
     pub store: PluginStore,
     /// figures
@@ -161,8 +161,14 @@ impl IntoResponse for Error {
     }
 }
 
+impl Controlled {
+    fn deployer(&self) -> Result<Arc<Deployer>> {
+        self.deployer.upgrade().ok_or_else(|| Error::new(Kind::Unavailable, "the job is ending"))
+    }
+}
+
 async fn job(State(controlled): State<Arc<Controlled>>) -> Result<Json<Job>> {
-    let now = controlled.deployer.now();
+    let now = controlled.deployer()?.now();
     let of_file = |node: &crate::job::graph::Node| {
         let digest = node.kind.plugin()?.interface.digest.clone();
         Some((node.name.clone(), digest))
@@ -187,15 +193,15 @@ async fn swap(
     controlled.store.plugin_of(&step)?;
     let digest = controlled.store.keep(component).await?;
     if wanted.check {
-        let generation = controlled.deployer.check_swap(&step, &digest).await?;
+        let generation = controlled.deployer()?.check_swap(&step, &digest).await?;
         return Ok(Json(Changed { generation, digest: Some(digest), checked: true }));
     }
     let trial = wanted.trial_s.map_or(TRIAL, Duration::from_secs);
-    let generation = controlled.deployer.swap(&step, &digest, trial).await?;
+    let generation = controlled.deployer()?.swap(&step, &digest, trial).await?;
     Ok(Json(Changed { generation, digest: Some(digest), checked: false }))
 }
 
 async fn roll_back(State(controlled): State<Arc<Controlled>>) -> Result<Json<Changed>> {
-    let generation = controlled.deployer.roll_back().await?;
+    let generation = controlled.deployer()?.roll_back().await?;
     Ok(Json(Changed { generation, digest: None, checked: false }))
 }

@@ -15,7 +15,7 @@ use super::{
     interface::PluginField,
     live::Live,
     partition::{intake::Input, locality::Locality},
-    swap::{Deployment, Fit},
+    swap::{Deployment, Fit, Steps},
 };
 use crate::{
     aws::Settings as AwsSettings,
@@ -458,11 +458,7 @@ impl Builder<'_> {
 }
 
 impl Fit for Builder<'_> {
-    fn fit<'a>(
-        &'a self,
-        from: &'a JobRecord,
-        to: &'a Deployment,
-    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>> {
+    fn fit<'a>(&'a self, from: &'a JobRecord, to: &'a Deployment) -> LocalPending<'a, Result<Steps>> {
         Box::pin(async move {
             let mut steps = Vec::new();
             for name in to.differs(from) {

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::live::Live;
+use super::{live::Live, swap::Steps};
 use crate::{
     checkpoint::epoch::Outlet,
     error::Result,
@@ -94,12 +94,7 @@ impl Flow {
     }
 
     /// Steps that take the place of those of their names, which have handed over their state; they load it as after a claim.
-    pub fn replace(
-        &mut self,
-        steps: Vec<(String, Box<dyn Step>)>,
-        store: &Arc<dyn StateStore>,
-        range: HashRange,
-    ) -> Result<()> {
+    pub fn replace(&mut self, steps: Steps, store: &Arc<dyn StateStore>, range: HashRange) -> Result<()> {
         for (name, mut step) in steps {
             let Some(place) = self.nodes.iter().position(|node| node.name == name) else { continue };
             let reached = Some(self.watermarks[place]).filter(|reached| *reached != MIN_US);

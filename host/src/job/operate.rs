@@ -21,7 +21,7 @@ use super::{
 use crate::{
     checkpoint::{
         look::Shelf,
-        manifest::JobRecord,
+        manifest::{JobRecord, Swapped},
         savepoint::{self, Plan, Restored, Savepoint},
     },
     error::{Error, Kind, Result},

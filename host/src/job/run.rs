@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Weak, atomic::Ordering::Relaxed},
 };
 
 use tokio::{runtime::Handle, sync::watch};
@@ -84,8 +84,8 @@ pub struct Surroundings {
 
 /// A job that runs, for whoever looks after it.
 pub struct Running {
-    /// who deploys
-    pub deployer: Arc<Deployer>,
+    /// who deploys; gone when the job ends, which waits for whoever holds it
+    pub deployer: Weak<Deployer>,
     /// plugins by digest, and the worker's own folder; none where steps run programs of the process
     pub plugins: Option<(PluginStore, PathBuf)>,
 }
@@ -212,18 +212,10 @@ pub async fn work(
     let Place { store, ledger, records, leases, letters, plugins } = place;
     let (clock, live) = (around.clock, around.live);
     live.keep_in(&store);
-    let known = Deployment::of(record.clone());
-    let deployed: Arc<dyn Deployed> = match &plugins {
-        Some((store, _)) => Arc::new(store.clone()),
-        None => Arc::new(Nothing),
-    };
-    let mut deployment = deployed.load(&record, &known).await?;
-    if planted::is("swap-forgotten") {
-        deployment.record.swapped = Swapped::default();
-    }
-    let deployer = Arc::new(Deployer::new((records, ledger.clone()), deployed, clock.clone(), deployment));
+    let outside = (records, ledger.clone());
+    let deployer = deployer(record, outside, plugins.as_ref().map(|(store, _)| store), clock.clone()).await?;
     if let Some(running) = around.running {
-        running(Running { deployer: deployer.clone(), plugins });
+        running(Running { deployer: Arc::downgrade(&deployer), plugins });
     }
     let worker = Worker { builder, sources, deployer, settings, letters, store, ledger, clock, live };
     match leases {
@@ -234,6 +226,25 @@ pub async fn work(
             worker.run_in(fleet, stop).await
         }
     }
+}
+
+/// Who deploys from now on, with everything loaded that this record says.
+async fn deployer(
+    record: JobRecord,
+    outside: (Arc<dyn Records>, Arc<dyn Ledger>),
+    plugins: Option<&PluginStore>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<Deployer>> {
+    let plugins: Arc<dyn Deployed> = match plugins {
+        Some(store) => Arc::new(store.clone()),
+        None => Arc::new(Nothing),
+    };
+    let known = Deployment::of(record.clone());
+    let mut deployment = plugins.load(&record, &known).await?;
+    if planted::is("swap-forgotten") {
+        deployment.record.swapped = Swapped::default();
+    }
+    Ok(Arc::new(Deployer::new(outside, plugins, clock, deployment)))
 }
 
 /// The worker's own copy of the state, and its folder. The workers of a fleet that share a machine have a folder each,

@@ -276,10 +276,12 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
-                    _ if self.deployer.failed(&failed).await.unwrap_or(false) => {
-                        fleet.again(id, &failed, self.clock.elapsed())
-                    }
-                    _ => fleet.wait(id, &failed),
+                    _ => match self.deployer.failed(&failed).await {
+                        Ok(false) => fleet.wait(id, &failed),
+                        Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
+                        // whether it is taken back is not known yet: it fails again, and is asked for again
+                        Err(away) => fleet.again(id, &away, self.clock.elapsed()),
+                    },
                 }
             }
         }

@@ -110,7 +110,7 @@ pub trait Sink: Send {
     fn close(&mut self) {}
 
     /// After the [`Sink::prepare`] that [`Sink::close`] announced, instead of an end: what is written from now on is of this generation.
-    fn go_on(&mut self, generation: u64);
+    fn go_on(&mut self, _generation: u64) {}
 
     /// Shows what a token promised. Idempotent; called only after the manifest that holds the token is durable, again after a crash.
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>>;

@@ -68,8 +68,6 @@ impl Sink for StdoutSink {
         Box::pin(std::future::ready(Ok(Prepared::default())))
     }
 
-    fn go_on(&mut self, _generation: u64) {}
-
     fn commit<'a>(&'a mut self, token: &'a Token) -> Pending<'a, Result<()>> {
         let message = format!("sink `{}` makes no tokens, but there is one of epoch {}", token.sink, token.epoch);
         Box::pin(std::future::ready(Err(Error::new(Kind::State, message))))

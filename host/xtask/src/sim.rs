@@ -4,8 +4,8 @@ use std::process::Command;
 
 use crate::run;
 
-/// Seeds in the tests: of the plain campaign, of those that are run twice, and for each planted fault.
-const SEEDS: (&str, &str, &str) = ("200", "12", "200");
+/// Seeds in the tests: of the plain campaign, of those that are run twice, for each planted fault, and of swaps.
+const SEEDS: (&str, &str, &str, &str) = ("200", "12", "200", "100");
 
 fn built(name: &str) -> std::path::PathBuf {
     run::target().join("debug").join(name)
@@ -29,6 +29,7 @@ pub fn in_tests() -> Result<(), String> {
     run::show(run::cargo(&["build", "--workspace", "--bins"]))?;
     simulate("pelton-sim", &["--seeds", SEEDS.0])?;
     simulate("pelton-sim", &["--seeds", SEEDS.1, "--from", "5000", "--twice"])?;
+    simulate("pelton-sim", &["--scenario", "swap", "--seeds", SEEDS.3])?;
     simulate("pelton-sim-planted", &["--seeds", SEEDS.2, "--planted"])
 }
 

@@ -97,6 +97,7 @@ fn record(job: &str, file: &str) -> JobRecord {
         created_us: 7,
         starts: BTreeMap::new(),
         began: BTreeMap::new(),
+        ..JobRecord::default()
     }
 }
 

@@ -21,10 +21,10 @@ impl Partition {
             self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
             self.counted.changed = true;
             self.end_epoch().await?;
-            if self.epochs.is_pending() {
-                self.epochs.durable().await?;
-                self.publish().await?;
-            }
+        }
+        if self.epochs.is_pending() {
+            self.epochs.durable().await?;
+            self.publish().await?;
         }
         kill::point("before-swap-in");
         self.flow.replace(steps, &self.store, self.epochs.manifest().range)?;

@@ -354,7 +354,7 @@ impl World {
         let first = Manifest { generation: 1, ..Manifest::default() };
         let (_stop, stopped) = watch::channel(false);
         let ended = match Partition::claim(settings, record, first, parts).await {
-            Ok(partition) => partition.run(stopped, Swaps::none()).await,
+            Ok(partition) => partition.run(stopped, crate::job::swap::Swaps::none()).await,
             Err(failed) => Err(failed),
         };
         thread.join().unwrap();

@@ -55,14 +55,13 @@ impl Deployment {
     }
 }
 
+/// Steps by name.
+pub type Steps = Vec<(String, Box<dyn Step>)>;
+
 /// Makes the steps that another deployment changes.
 pub trait Fit {
     /// Steps by name, for a partition that ran this record until now. What can fail has failed before, but for the outside.
-    fn fit<'a>(
-        &'a self,
-        from: &'a JobRecord,
-        to: &'a Deployment,
-    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>>;
+    fn fit<'a>(&'a self, from: &'a JobRecord, to: &'a Deployment) -> LocalPending<'a, Result<Steps>>;
 }
 
 /// What a partition watches.
@@ -78,11 +77,7 @@ pub struct Swaps<'a> {
 struct Never;
 
 impl Fit for Never {
-    fn fit<'a>(
-        &'a self,
-        _: &'a JobRecord,
-        _: &'a Deployment,
-    ) -> LocalPending<'a, Result<Vec<(String, Box<dyn Step>)>>> {
+    fn fit<'a>(&'a self, _: &'a JobRecord, _: &'a Deployment) -> LocalPending<'a, Result<Steps>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 }
@@ -98,11 +93,10 @@ impl Swaps<'static> {
 /// Gives the deployed plugins of other records.
 pub trait Deployed: Send + Sync {
     /// Loads what the record says that steps run, but for what is loaded already.
-    fn load<'a>(
-        &'a self,
-        record: &'a JobRecord,
-        known: &'a Deployment,
-    ) -> crate::source::Pending<'a, Result<Deployment>>;
+    fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>>;
+
+    /// Refuses a deployment whose plugins do not fit in place of those that run, `Kind::Config`.
+    fn check<'a>(&'a self, from: &'a Deployment, to: &'a Deployment) -> Pending<'a, Result<()>>;
 }
 
 /// Writes records, and says what is deployed. One for each worker.

@@ -51,7 +51,7 @@ impl Worker<'_> {
                 match self.ledger.newest(&name(&id)).await? {
                     Some(manifest) if manifest.sealed.is_none() => {
                         let end = self.end(&id, &manifest).await?;
-                        fleet.make(&id, &shard, end, &self.record).await?;
+                        fleet.make(&id, &shard, end, &self.deployer.now().record).await?;
                     }
                     sealed => sealed.iter().for_each(|manifest| shards.learn(manifest)),
                 }

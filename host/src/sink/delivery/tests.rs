@@ -162,6 +162,10 @@ impl Sink for Plain {
         Box::pin(async { self.0.flush().await.map(|()| Prepared::default()) })
     }
 
+    fn go_on(&mut self, generation: u64) {
+        self.0.go_on(generation);
+    }
+
     fn commit<'a>(&'a mut self, _token: &'a Token) -> Pending<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
