@@ -147,8 +147,14 @@ impl Worker<'_> {
                 (id, ending) = under.ended() => {
                     match ending {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
-                        Some(Err(failed)) if self.deployer.failed(&failed).await? => drop(begun.remove(&id)),
-                        Some(Err(failed)) => return Err(self.place(failed, &id)),
+                        Some(Err(failed)) => match self.deployer.failed(&failed).await {
+                            Ok(true) => drop(begun.remove(&id)),
+                            Ok(false) => return Err(self.place(failed, &id)),
+                            Err(not_back) => {
+                                tracing::error!("what runs is on trial, and cannot be taken back: {not_back}");
+                                return Err(self.place(failed, &id));
+                            }
+                        },
                         Some(Ok(Ending::Finished)) | None => {}
                     }
                 }
@@ -170,8 +176,7 @@ impl Worker<'_> {
         let mut under = Under::default();
         fleet.ensure(&self.rows(&shards), &self.deployer.now().record).await;
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
-        let mut next_look = self.clock.elapsed() + fleet::LOOK;
-        let mut generation = self.deployer.now().record.generation;
+        let mut deployed = self.deployer.watch();
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
             if stopping {
@@ -205,17 +210,8 @@ impl Worker<'_> {
                         return Err(failed);
                     }
                 }
+                Ok(()) = deployed.changed() => fleet.unstick(),
                 () = clock::sleep(fleet::POLL) => {}
-            }
-            if self.clock.elapsed() >= next_look && !stopping {
-                next_look = self.clock.elapsed() + fleet::LOOK;
-                if let Err(failed) = self.deployer.look().await {
-                    tracing::warn!("what is deployed cannot be looked at: {failed}");
-                }
-                let newest = self.deployer.now().record.generation;
-                if std::mem::replace(&mut generation, newest) < newest {
-                    fleet.unstick();
-                }
             }
             if self.clock.elapsed() >= next_listing && !stopping {
                 next_listing = self.clock.elapsed() + fleet::LISTING;
@@ -280,7 +276,10 @@ impl Worker<'_> {
                         Ok(false) => fleet.wait(id, &failed),
                         Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
                         // whether it is taken back is not known yet: it fails again, and is asked for again
-                        Err(away) => fleet.again(id, &away, self.clock.elapsed()),
+                        Err(away) if matches!(away.kind(), Kind::Unavailable | Kind::Fenced) => {
+                            fleet.again(id, &away, self.clock.elapsed());
+                        }
+                        Err(not_back) => fleet.wait(id, &not_back.at(format_args!("{failed}; it is not taken back"))),
                     },
                 }
             }

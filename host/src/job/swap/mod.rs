@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
 pub mod fit;
 pub mod store;
@@ -23,11 +23,12 @@ use crate::{
         ledger::{Ledger, Records, newest_of_all},
         manifest::{JobRecord, Swapped},
     },
-    clock::Clock,
+    clock::{self, Clock},
     error::{Error, Kind, Result},
     planted,
     plugin::Plugin,
     source::Pending,
+    task::{self, Task},
     transform::{LocalPending, Step},
 };
 
@@ -106,8 +107,27 @@ pub struct Deployer {
     plugins: Arc<dyn Deployed>,
     clock: Arc<dyn Clock>,
     deployed: watch::Sender<Arc<Deployment>>,
-    /// one change at a time
+    /// held by whoever changes something on somebody's behalf: one at a time, the next is told so
+    changing: tokio::sync::Mutex<()>,
+    /// held while the record is read or written
     busy: tokio::sync::Mutex<()>,
+}
+
+/// How often a worker looks whether another has deployed something.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Looks again and again, beside the partitions, until dropped. A record that this worker wrote without learning of it is found too.
+pub fn keep_looking(deployer: &Arc<Deployer>, runtime: &Handle) -> Task<()> {
+    let deployer = Arc::downgrade(deployer);
+    task::spawn(runtime, async move {
+        loop {
+            clock::sleep(LOOK).await;
+            let Some(deployer) = deployer.upgrade() else { return };
+            if let Err(failed) = deployer.look().await {
+                tracing::warn!("what is deployed cannot be looked at: {failed}");
+            }
+        }
+    })
 }
 
 impl fmt::Debug for Deployer {
@@ -125,7 +145,8 @@ impl Deployer {
         deployment: Deployment,
     ) -> Self {
         let (deployed, _) = watch::channel(Arc::new(deployment));
-        Self { records, ledger, plugins, clock, deployed, busy: tokio::sync::Mutex::new(()) }
+        let (changing, busy) = Default::default();
+        Self { records, ledger, plugins, clock, deployed, changing, busy }
     }
 
     /// What is deployed, as far as this worker knows.
@@ -140,7 +161,8 @@ impl Deployer {
 
     /// Deploys a plugin that is stored and fits, for a step; for `trial` it may be taken back by itself. The new generation.
     pub async fn swap(&self, step: &str, digest: &str, trial: Duration) -> Result<u64> {
-        let _busy = self.begin()?;
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
         let trial_us = i64::try_from(trial.as_micros()).unwrap_or(i64::MAX);
@@ -150,7 +172,8 @@ impl Deployer {
 
     /// Whether a plugin that is stored would fit; the generation that it would have.
     pub async fn check_swap(&self, step: &str, digest: &str) -> Result<u64> {
-        let _busy = self.begin()?;
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
         let (generation, swapped) = (now.record.generation + 1, with(&now.record.swapped, step, digest));
@@ -161,7 +184,8 @@ impl Deployer {
 
     /// Deploys again what ran before the last swap. The new generation.
     pub async fn roll_back(&self) -> Result<u64> {
-        let _busy = self.begin()?;
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
         self.back().await
     }
@@ -211,7 +235,7 @@ impl Deployer {
 
     fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let words = "another change is under way: ask again when it is done";
-        self.busy.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
+        self.changing.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
     }
 
     async fn deploy(&self, from: &JobRecord, swapped: Swapped) -> Result<u64> {
