@@ -147,7 +147,8 @@ impl Worker<'_> {
                 (id, ending) = under.ended() => {
                     match ending {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
-                        Some(Err(failed)) => match self.deployer.failed(&failed).await {
+                        Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
+                        Some(Err(failed)) => match self.deployer.failed(&self.partition(&id), &failed).await {
                             Ok(true) => drop(begun.remove(&id)),
                             Ok(false) => return Err(self.place(failed, &id)),
                             Err(not_back) => {
@@ -159,6 +160,14 @@ impl Worker<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// The name of a partition.
+    fn partition(&self, id: &Id) -> String {
+        match self.builder.graph.partitioning {
+            Partitioning::One { .. } => ONE.to_owned(),
+            Partitioning::PerShard { .. } => name(id),
         }
     }
 
@@ -251,7 +260,8 @@ impl Worker<'_> {
         shards: &mut Shards,
     ) -> Result<()> {
         match ending {
-            None => {}
+            // taken back: its place is kept, and it begins again there
+            None | Some(Ok(Ending::TakenBack)) => {}
             Some(Ok(Ending::Finished)) => {
                 // the last figures of a worker that leaves are shown to the end
                 if !fleet.is_leaving() {
@@ -272,7 +282,7 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
-                    _ => match self.deployer.failed(&failed).await {
+                    _ => match self.deployer.failed(&self.partition(id), &failed).await {
                         Ok(false) => fleet.wait(id, &failed),
                         Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
                         // whether it is taken back is not known yet: it fails again, and is asked for again
@@ -372,7 +382,7 @@ impl Worker<'_> {
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = Result<Ending>> + use<'s> {
         let mut deployed = self.deployer.watch();
-        let now = deployed.borrow_and_update().clone();
+        let now = deployed.borrow_and_update().seen_by(&self.partition(&id));
         let generation = now.record.generation;
         let (settings, first) = match &self.builder.graph.partitioning {
             Partitioning::One { .. } => {
@@ -405,7 +415,7 @@ impl Worker<'_> {
             let (clock, live) = (self.clock.clone(), self.live.clone());
             let parts = Parts { inputs, flow, outlets, dead_letters, store, ledger, holding, clock, live };
             let partition = Partition::claim(settings, now.record.clone(), first, parts).await?;
-            partition.run(stop, Swaps { deployed, fit: &self.builder }).await
+            partition.run(stop, Swaps { deployed, fit: &self.builder, deployer: Some(&self.deployer) }).await
         }
     }
 }
