@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+mod authors_loop;
 mod inline_tests;
 mod languages;
 mod letters;
