@@ -7,7 +7,7 @@ use std::{
 };
 
 mod inline_tests;
-mod languages;
+pub(crate) mod languages;
 mod letters;
 mod new;
 mod run;
