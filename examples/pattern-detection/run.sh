@@ -27,7 +27,7 @@ running="$running $job"
 rows() { find "out/$1" -name '*.jsonl' -exec cat {} + 2> out/none > "out/$1.jsonl" || true; }
 # Waits until there are so many rows: has alerts 2.
 has() {
-  for _ in $(seq 300); do
+  for _ in $(seq 600); do
     rows "$1"
     if [ "$(wc -l < "out/$1.jsonl")" -ge "$2" ]; then return; fi
     kill -0 $job || break
