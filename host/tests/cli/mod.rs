@@ -8,7 +8,7 @@ use std::{
 
 mod authors_loop;
 mod inline_tests;
-mod languages;
+pub(crate) mod languages;
 mod letters;
 mod new;
 mod run;
