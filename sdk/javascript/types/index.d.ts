@@ -75,7 +75,7 @@ export type Row<F extends Fields> = { readonly [N in keyof F]: Read<F[N]> } & {
   readonly batch: Call;
   /** The name of the input that it came by. */
   readonly input: string;
-  /** This record cannot be processed. What was emitted for it before counts all the same. */
+  /** This record cannot be processed. What is emitted for it, before or after, does not count. */
   reject(code: string, message: string): void;
   toObject(): { [N in keyof F]: Read<F[N]> };
 };

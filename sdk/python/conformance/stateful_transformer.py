@@ -80,8 +80,8 @@ class Conformance(Stateful):
         op = getattr(self, f"op_{row.op}", None)
         if op is None:
             raise Reject("unknown_op", row.op)
-        for what, text, number in op(row, key) or ():
-            out.emit(row, Told(key.key, what, text, number))
+        for told in op(row, key) or ():
+            out.emit(row, Told(key.key, *told))
 
     def fire(self, timer: Timer, key: Bare, out: Out[Told]) -> None:
         out.emit(timer, Told(key.key, "fired", timer.tag, timer.at_ms))
@@ -129,6 +129,11 @@ class Conformance(Stateful):
     def op_reject(self, row: Left, key: Bare) -> None:
         key.values.put(self.kept(row.text))
         raise Reject("refused", f"{row.name} is refused")
+
+    def op_late(self, row: Left, key: Bare) -> Any:
+        yield "late", None, None
+        self.op_timer(row, key)
+        self.op_reject(row, key)
 
     def op_trap(self, row: Left, key: Bare) -> None:
         key.values.put(self.kept(row.text))
