@@ -173,6 +173,8 @@ export interface Versioned<A extends Shape> {
   /** By version: what it wrote, version byte included, as a value of now. */
   migrate?: Record<number, (bytes: Uint8Array) => Shaped<A>>;
 }
+/** For `migrate`: what a version with these fields wrote, read, and made a value of now by `turn`. */
+export function older<O extends Shape, V>(fields: O, turn: (old: Shaped<O>) => V): (bytes: Uint8Array) => V;
 export interface ByHand<V> {
   version: number;
   empty(): V;
