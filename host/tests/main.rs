@@ -17,6 +17,7 @@ mod kinesis_source;
 mod leases;
 mod objects;
 mod plugin;
+mod plugin_spec;
 mod savepoint;
 mod schema_examples;
 mod schemas;
