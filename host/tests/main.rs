@@ -18,6 +18,7 @@ mod leases;
 mod objects;
 mod plugin;
 mod plugin_examples;
+mod plugin_spec;
 mod savepoint;
 mod schema_examples;
 mod schemas;

@@ -1,7 +1,7 @@
 /* What a plugin says of itself, and the rows it gives.
  *
  * The rule: a row has exactly the fields that its output declares, in their order and of their kinds; a plugin that breaks this is stopped at once, with
- * the output's name, and not by the host later.
+ * the output's name, and not by the host later. A record that is refused gives no rows, whenever they were emitted.
  * Left to others: memory (rt.c). */
 #include <pelton/pelton.h>
 
@@ -131,6 +131,7 @@ pelton_out *pelton_begin(uint32_t expected) {
             r->columns[f].kind = outputs[i].fields.at[f].kind;
             if (has_cells(r->columns[f].kind)) cells_begin(&r->columns[f]);
         }
+        r->partition_key.kind = r->payload.kind = PELTON_BINARY;
         if (outputs[i].sets & PELTON_PARTITION_KEY) cells_begin(&r->partition_key);
         if (outputs[i].sets & PELTON_PAYLOAD) cells_begin(&r->payload);
     }
@@ -314,6 +315,73 @@ pelton_cells pelton_built(pelton_builder *b) {
     return (pelton_cells){{b->data, b->bytes}, {offsets, b->count + 1}};
 }
 
+/* ---- Refused records ---- */
+
+/* Moves the cell `from` of a column to the place `to`, which is not behind it. */
+static void move_cell(column *c, uint32_t from, uint32_t to) {
+    if (has_cells(c->kind)) {
+        uint32_t *offsets = (uint32_t *)c->offsets.at;
+        uint32_t start = offsets[from], length = offsets[from + 1] - start;
+        memmove(c->data.at + offsets[to], c->data.at + start, length);
+        offsets[to + 1] = offsets[to] + length;
+    } else {
+        uint32_t width = c->data.length / c->count;
+        memmove(c->data.at + to * width, c->data.at + from * width, width);
+    }
+    if (from < c->nulls.length) c->nulls.at[to] = c->nulls.at[from];
+    else if (to < c->nulls.length) c->nulls.at[to] = 0;
+}
+
+static void cut(column *c, uint32_t count) {
+    if (has_cells(c->kind)) {
+        c->offsets.length = (count + 1) * 4;
+        c->data.length = ((uint32_t *)c->offsets.at)[count];
+    } else if (c->count) {
+        c->data.length = c->data.length / c->count * count;
+    }
+    if (c->nulls.length > count) c->nulls.length = count;
+    c->count = count;
+}
+
+static void move_row(rows *r, const pelton_output_info *info, uint32_t from, uint32_t to) {
+    ((uint32_t *)r->source.at)[to] = ((uint32_t *)r->source.at)[from];
+    for (uint32_t f = 0; f < info->fields.length; f++) move_cell(&r->columns[f], from, to);
+    if (info->sets & PELTON_PARTITION_KEY) move_cell(&r->partition_key, from, to);
+    if (info->sets & PELTON_PAYLOAD) move_cell(&r->payload, from, to);
+    if (info->sets & PELTON_EVENT_TIME) ((int64_t *)r->event_us.at)[to] = ((int64_t *)r->event_us.at)[from];
+    if (info->sets & PELTON_OPERATION) r->operation.at[to] = r->operation.at[from];
+}
+
+static void cut_rows(rows *r, const pelton_output_info *info, uint32_t count) {
+    r->count = count;
+    r->source.length = count * 4;
+    for (uint32_t f = 0; f < info->fields.length; f++) cut(&r->columns[f], count);
+    if (info->sets & PELTON_PARTITION_KEY) cut(&r->partition_key, count);
+    if (info->sets & PELTON_PAYLOAD) cut(&r->payload, count);
+    if (info->sets & PELTON_EVENT_TIME) r->event_us.length = count * 8;
+    if (info->sets & PELTON_OPERATION) r->operation.length = count;
+}
+
+/* Takes back the rows of records that were refused. */
+static void take_back(pelton_out *out) {
+    const pelton_errors *errors = &out->errors;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < errors->length; i++) last = errors->at[i].index > last ? errors->at[i].index : last;
+    uint8_t *refused = pelton_alloc(last + 1);
+    for (uint32_t i = 0; i < errors->length; i++) refused[errors->at[i].index] = 1;
+    for (uint32_t o = 0; o < manifest->outputs.length; o++) {
+        rows *r = &out->outputs[o];
+        uint32_t kept = 0;
+        for (uint32_t row = 0; row < r->count; row++) {
+            uint32_t source = ((uint32_t *)r->source.at)[row];
+            if (source <= last && refused[source]) continue;
+            if (kept != row) move_row(r, &outputs[o], row, kept);
+            kept++;
+        }
+        if (kept < r->count) cut_rows(r, &outputs[o], kept);
+    }
+}
+
 /* ---- The result ---- */
 
 static pelton_cells cells(const column *c) {
@@ -356,6 +424,7 @@ pelton_result *pelton_finish(pelton_out *out) {
         return result;
     }
     close_row(out);
+    if (out->errors.length) take_back(out);
     pelton_emitteds *emitted = &result->processed.emitted;
     emitted->at = pelton_alloc(manifest->outputs.length * sizeof *emitted->at);
     for (uint32_t i = 0; i < manifest->outputs.length; i++)

@@ -1,7 +1,7 @@
 // What a plugin gives: rows of its outputs, refused records, timers.
 //
-// The rule: a row belongs to the record at hand, so that nobody counts indices; the rows of a record that is refused are taken back. Columns keep
-// their memory from call to call.
+// The rule: a row belongs to the record at hand, so that nobody counts indices; the rows of a record that is refused are taken back, its timers stay:
+// they belong to the key. Columns keep their memory from call to call.
 // Left to others: which records (the packages of worlds).
 
 package pelton
@@ -83,7 +83,6 @@ func (e *emitter) truncate(count int) {
 // Session is the results of the call at hand.
 type Session struct {
 	source    uint32
-	timers    int
 	emitters  []*emitter
 	processed Processed
 }
@@ -111,11 +110,9 @@ func (s *Session) Start() {
 }
 
 // At says which record, group or timer is at hand.
-func (s *Session) At(source int) {
-	s.source, s.timers = uint32(source), len(s.processed.Timers.Key)
-}
+func (s *Session) At(source int) { s.source = uint32(source) }
 
-// Settle deals with what the plugin's method returned: a refused record leaves nothing but its error; a failure comes back.
+// Settle deals with what the plugin's method returned: a refused record gives its error and no rows; a failure comes back.
 func (s *Session) Settle(err error) error {
 	if err == nil {
 		return nil
@@ -129,7 +126,7 @@ func (s *Session) Settle(err error) error {
 	return nil
 }
 
-// TakeBack takes back the rows and timers of what is at hand.
+// TakeBack takes back the rows of what is at hand.
 func (s *Session) TakeBack() {
 	for _, e := range s.emitters {
 		count := len(e.rows.Source)
@@ -139,11 +136,6 @@ func (s *Session) TakeBack() {
 		if count < len(e.rows.Source) {
 			e.truncate(count)
 		}
-	}
-	t := &s.processed.Timers
-	if len(t.Key) > s.timers {
-		t.Key, t.Domain, t.AtMs, t.Set = t.Key[:s.timers], t.Domain[:s.timers], t.AtMs[:s.timers], t.Set[:s.timers]
-		t.Tag.truncate(s.timers)
 	}
 }
 

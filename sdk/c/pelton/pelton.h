@@ -199,6 +199,7 @@ typedef struct {
 /* Zeroed, and there until the call is over; taken in plugin_init it stays. */
 void *pelton_alloc(size_t bytes);
 void *memcpy(void *to, const void *from, size_t bytes);
+void *memmove(void *to, const void *from, size_t bytes);
 void *memset(void *to, int byte, size_t bytes);
 int memcmp(const void *a, const void *b, size_t bytes);
 size_t strlen(const char *text);

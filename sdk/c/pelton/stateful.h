@@ -1,15 +1,13 @@
 /* The world `stateful-transformer`: several inputs, tables by key, timers. Include it in one file of the plugin.
  *
  * The rule: keys are numbers within a call; reads, writes and timers count when the call returns.
- * Left to others: migration (migrate.h). */
+ * Left to others: migration (migrate.h), the export of plugin_process (transform.h). */
 #ifndef PELTON_STATEFUL_H
 #define PELTON_STATEFUL_H
 
 #include <pelton/migrate.h>
-#include <pelton/pelton.h>
+#include <pelton/transform.h>
 
-/* in->input says by which input the records came; in->key_index.at[row] is a record's key. */
-void plugin_process(const pelton_batch *in, pelton_out *out);
 /* Timers of the plugin's that are due; due->key.at[timer] is the key. */
 void plugin_fire(const pelton_due *due, pelton_out *out);
 
@@ -64,18 +62,6 @@ static inline pelton_entries pelton_scan(uint32_t table, uint32_t key, pelton_te
     return answer;
 }
 static inline pelton_text pelton_after(pelton_text sub_key) { return pelton_concat(sub_key, (pelton_text){"", 1}); }
-
-PELTON_EXPORT("pelton:plugin/transform@0.1.0#process")
-pelton_result *pelton_export_process(const pelton_batch *in) {
-    pelton_out *out = pelton_begin(in->count);
-    plugin_process(in, out);
-    return pelton_finish(out);
-}
-PELTON_EXPORT("cabi_post_pelton:plugin/transform@0.1.0#process")
-void pelton_post_process(void *result) {
-    (void)result;
-    pelton_release();
-}
 
 PELTON_EXPORT("pelton:plugin/on-timers@0.1.0#fire")
 pelton_result *pelton_export_fire(const pelton_due *due) {

@@ -94,20 +94,8 @@ type Columns interface {
 // `Migrate(version uint32, old []byte) (A, error)`, which reads what an older version wrote, without its version byte.
 func New[A, I any](info pelton.Info, plugin Plugin[A, I]) Columns {
 	binding := pelton.Bind(info, plugin)
-	codec, err := pelton.CodecOf[A](info.StateVersion)
-	binding.Mistake(err)
-	r := &rows[A, I]{Binding: binding, plugin: plugin, codec: codec, rows: pelton.AddInput[I](binding, "in"), record: new(I)}
-	table := pelton.Table{Name: "accumulator", SchemaVersion: max(info.StateVersion, 1)}
-	if migrator, is := plugin.(interface {
-		Migrate(uint32, []byte) (A, error)
-	}); is && codec != nil {
-		codec.Migrate = migrator.Migrate
-		for version := uint32(1); version < table.SchemaVersion; version++ {
-			table.MigratesFrom = append(table.MigratesFrom, version)
-		}
-	}
-	binding.Tables = append(binding.Tables, table)
-	return r
+	codec := pelton.Versioned[A](binding, "accumulator", plugin)
+	return &rows[A, I]{Binding: binding, plugin: plugin, codec: codec, rows: pelton.AddInput[I](binding, "in"), record: new(I)}
 }
 
 // Register makes it the plugin of this program.
@@ -230,10 +218,4 @@ func (r *rows[A, I]) Finish(closing *Closing) (*pelton.Processed, error) {
 }
 
 // Migrate reads an older accumulator and writes it as this version does.
-func (r *rows[A, I]) Migrate(version uint32, old []byte) ([]byte, error) {
-	var accumulator A
-	if err := r.codec.Decode(old, &accumulator); err != nil {
-		return nil, err
-	}
-	return r.codec.Encode(nil, &accumulator), nil
-}
+func (r *rows[A, I]) Migrate(_ uint32, old []byte) ([]byte, error) { return r.codec.Renew(old) }

@@ -83,20 +83,8 @@ type Columns interface {
 // `Migrate(version uint32, old []byte) (S, error)`, which reads what an older version wrote, without its version byte.
 func New[S, I any](info pelton.Info, plugin Plugin[S, I]) Columns {
 	binding := pelton.Bind(info, plugin)
-	codec, err := pelton.CodecOf[S](info.StateVersion)
-	binding.Mistake(err)
-	r := &rows[S, I]{Binding: binding, plugin: plugin, codec: codec, rows: pelton.AddInput[I](binding, "in"), record: new(I)}
-	table := pelton.Table{Name: "state", SchemaVersion: max(info.StateVersion, 1)}
-	if migrator, is := plugin.(interface {
-		Migrate(uint32, []byte) (S, error)
-	}); is && codec != nil {
-		codec.Migrate = migrator.Migrate
-		for version := uint32(1); version < table.SchemaVersion; version++ {
-			table.MigratesFrom = append(table.MigratesFrom, version)
-		}
-	}
-	binding.Tables = append(binding.Tables, table)
-	return r
+	codec := pelton.Versioned[S](binding, "state", plugin)
+	return &rows[S, I]{Binding: binding, plugin: plugin, codec: codec, rows: pelton.AddInput[I](binding, "in"), record: new(I)}
 }
 
 // Register makes it the plugin of this program.
@@ -204,10 +192,4 @@ func (r *rows[S, I]) Fire(due *pelton.DueTimers, states *pelton.Bytes) (*pelton.
 }
 
 // Migrate reads an older state and writes it as this version does.
-func (r *rows[S, I]) Migrate(version uint32, old []byte) ([]byte, error) {
-	var state S
-	if err := r.codec.Decode(old, &state); err != nil {
-		return nil, err
-	}
-	return r.codec.Encode(nil, &state), nil
-}
+func (r *rows[S, I]) Migrate(_ uint32, old []byte) ([]byte, error) { return r.codec.Renew(old) }

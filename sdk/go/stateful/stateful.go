@@ -12,7 +12,7 @@
 //		stateful.Register(pelton.Info{Name: "seen"}, &Plugin{}, stateful.Input("clicks", (*Plugin).Click))
 //	}
 //
-// The rule: reads, writes and timers are of the key at hand; they count when the call returns. A write before a refusal stays; rows and timers of a
+// The rule: reads, writes and timers are of the key at hand; they count when the call returns. A write or a timer before a refusal stays; rows of a
 // refused record are taken back. A method `Fire(key *stateful.Key, timer *stateful.Timer) error` gets the timers.
 // Left to others: bytes (internal/wire), the host's store (internal/store), tables (table.go).
 package stateful

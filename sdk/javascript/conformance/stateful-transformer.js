@@ -29,6 +29,11 @@ const OPS = {
     key.values.put(row.text);
     throw new Reject('refused', `${row.name} is refused`);
   },
+  late(row, key, emit) {
+    emit('late', {});
+    OPS.timer(row, key);
+    OPS.reject(row, key);
+  },
   trap(row, key) {
     key.values.put(row.text);
     throw new Error('the record asks for a trap');

@@ -50,6 +50,11 @@ const OPS = {
     out.other.emit(row, { name: row.name, nth: -1, time: row.time });
   },
   reject: (row) => row.reject('refused', `${row.name} is refused`),
+  late(row, out, config) {
+    OPS.both(row, out, config);
+    OPS.reject(row);
+    OPS.both(row, out, config);
+  },
   bounds: (row, out) => out.emit(row, BOUNDS),
   nulls: (row, out) => out.emit(row, { op: 'nulls' }),
   who: (row, out) => out.emit(row, { op: 'who', name: row.key, big: row.place.subSequence }),

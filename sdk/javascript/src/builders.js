@@ -87,6 +87,14 @@ class Builder {
     if (this.cells.length > length) this.cells.length = length;
   }
 
+  /** Leaves the cells of these rows, in their order. */
+  keep(rows) {
+    this.cells = rows.map((row) => this.cells[row]);
+    if (this.nulls === null) return;
+    const nulls = new Set(this.nulls);
+    this.nulls = [...rows.keys()].filter((at) => nulls.has(rows[at]));
+  }
+
   finish() {
     const wire = this.kind.wire;
     return { values: { tag: wire, val: WIRES[wire](this.cells) }, null: this.#mask() };

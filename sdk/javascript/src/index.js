@@ -9,6 +9,7 @@ export { Fatal, Reject, Retry } from './failures.js';
 export { Decimal } from './decimal.js';
 export { log, metrics } from './host.js';
 export { decode as fromUtf8, encode as toUtf8 } from './text.js';
+export { older } from './shape.js';
 export { table } from './state.js';
 export { transformer } from './worlds/transformer.js';
 export { aggregator } from './worlds/aggregator.js';

@@ -1,6 +1,7 @@
 // Where the results of one call are collected: rows for each output, records that are refused, timers.
 //
-// The rule: a row is taken whole or not at all; what was not emitted and not rejected is dropped.
+// The rule: a row is taken whole or not at all; what was not emitted and not rejected is dropped; a record that is refused gives no rows, whenever
+// they were emitted.
 // Left to others: cells (`builders.js`).
 
 import { builderOf, longs, operations } from './builders.js';
@@ -8,7 +9,7 @@ import { binary, int64, members, text } from './kinds.js';
 import { ABSENT, bytesColumn, column as textColumn } from './text.js';
 
 const NONE = new Uint8Array(0);
-const RESERVED = ['emit', 'emitColumns', 'reject', 'forget', 'finish', 'timers', 'outputs', 'errors'];
+const RESERVED = ['emit', 'emitColumns', 'reject', 'finish', 'timers', 'outputs', 'errors'];
 
 /** Identity columns that an output may set: the kind that checks them. */
 const SET = { partitionKey: text, eventTime: int64, payload: binary, operation: text };
@@ -72,11 +73,12 @@ class Output {
     for (const builder of this.builders) builder.truncate(length);
   }
 
-  /** Takes back the rows of a record whose rows are the last. */
-  forget(index) {
-    let length = this.source.length;
-    while (length > 0 && this.source[length - 1] === index) length--;
-    this.truncate(length);
+  /** Takes back the rows of records that were refused. */
+  takeBack(refused) {
+    const kept = [...this.source.keys()].filter((row) => !refused.has(this.source[row]));
+    if (kept.length === this.source.length) return;
+    this.source = kept.map((row) => this.source[row]);
+    for (const builder of this.builders) builder.keep(kept);
   }
 
   finish(output) {
@@ -114,17 +116,15 @@ class Out {
     this.errors.push({ index: row.index, code: String(code), message: String(message) });
   }
 
-  /** Takes back what was emitted for a record whose rows are the last. */
-  forget(index) {
-    for (const output of this.outputs) output.forget(index);
-  }
-
   finish() {
     const emitted = [];
+    const errors = once(this.errors);
+    const refused = new Set(errors.map(({ index }) => index));
     this.outputs.forEach((output, index) => {
+      if (refused.size > 0) output.takeBack(refused);
       if (output.source.length > 0) emitted.push(output.finish(index));
     });
-    return { emitted, errors: once(this.errors), timers: this.timers === null ? noTimers() : this.timers.finish() };
+    return { emitted, errors, timers: this.timers === null ? noTimers() : this.timers.finish() };
   }
 }
 

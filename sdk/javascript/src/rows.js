@@ -29,7 +29,7 @@ export function rowClass(declared, what) {
       this._out = null;
     }
 
-    /** This record cannot be processed. What was emitted for it before counts all the same. */
+    /** This record cannot be processed. What is emitted for it, before or after, does not count. */
     reject(code, message) {
       this._out.reject(this, code, message);
     }
@@ -115,7 +115,6 @@ export function guarded(out, row, each) {
     each();
   } catch (error) {
     if (!(error instanceof Reject)) throw error;
-    out.forget(row.index);
     out.reject(row, error.code, error.message);
   }
 }

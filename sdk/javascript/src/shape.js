@@ -61,7 +61,7 @@ export function shapeOf(declared, what) {
   const whole = isWhole(declared) ? declared : { fields: declared };
   const version = whole.version ?? 1;
   if (!Number.isInteger(version) || version < 1 || version > 255) throw new TypeError(`the version of ${what} is ${describe(version)}, expected 1 to 255`);
-  const body = whole.encode ? byHand(whole) : ofFields(whole.fields, what);
+  const body = whole.encode ? byHand(whole) : ofFields(whole.fields);
   const migrations = whole.migrate ?? {};
   return {
     version,
@@ -88,6 +88,16 @@ export function shapeOf(declared, what) {
   };
 }
 
+/** For `migrate`: what a version with these fields wrote, read, and made a value of now by `turn`. */
+export function older(fields, turn) {
+  const body = ofFields(fields);
+  return (bytes) => {
+    const from = new Reader(bytes, 'a value of an older version');
+    from.at = 1;
+    return turn(body.read(from));
+  };
+}
+
 function isWhole(declared) {
   return Object.values(declared).some((member) => typeof member === 'function') || 'fields' in declared && !(declared.fields instanceof Kind);
 }
@@ -102,7 +112,7 @@ function byHand({ empty, encode, decode }) {
   };
 }
 
-function ofFields(fields, what) {
+function ofFields(fields) {
   const names = Object.keys(fields);
   const codecs = names.map((name) => codec(fields[name]));
   return {

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aggregator, bigint, boolean, float64, int32, int64, json, keyed, list, optional, text } from '@pelton/sdk';
+import { aggregator, bigint, boolean, float64, int32, int64, json, keyed, list, older, optional, text } from '@pelton/sdk';
 import { describe, run } from '@pelton/sdk/testing';
 import aggregated from '../conformance/aggregator.js';
 import enriched from '../conformance/enricher.js';
@@ -122,6 +122,9 @@ test('a shape gives back what it was given, and refuses other versions', () => {
   assert.throws(() => shape.decode(Uint8Array.of(2, 0)), /it has version 2, this plugin reads version 3/);
   assert.throws(() => shape.decode(Uint8Array.of(3, 0)), /it is too short/);
   assert.throws(() => shape.decode(Uint8Array.of(...shape.encode(shape.empty()), 9)), /it has 1 bytes too many/);
+  const next = shapeOf({ version: 4, fields: { n: int64 }, migrate: { 3: older({ n: int64, f: optional(float64), names: list(text), extra: json }, ({ n }) => ({ n: n + 1 })) } }, 'it');
+  assert.deepEqual(next.decode(next.migrate(3, shape.encode({ n: 6, f: 0.5, names: ['x'], extra: 1 }))), { n: 7 });
+  assert.throws(() => next.migrate(3, Uint8Array.of(3, 0)), /a value of an older version is too short/);
   assert.throws(() => shape.migrate(1, new Uint8Array(0)), /no migration of it from version 1 to version 3/);
 });
 

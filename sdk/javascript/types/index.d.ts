@@ -75,7 +75,7 @@ export type Row<F extends Fields> = { readonly [N in keyof F]: Read<F[N]> } & {
   readonly batch: Call;
   /** The name of the input that it came by. */
   readonly input: string;
-  /** This record cannot be processed. What was emitted for it before counts all the same. */
+  /** This record cannot be processed. What is emitted for it, before or after, does not count. */
   reject(code: string, message: string): void;
   toObject(): { [N in keyof F]: Read<F[N]> };
 };
@@ -173,6 +173,8 @@ export interface Versioned<A extends Shape> {
   /** By version: what it wrote, version byte included, as a value of now. */
   migrate?: Record<number, (bytes: Uint8Array) => Shaped<A>>;
 }
+/** For `migrate`: what a version with these fields wrote, read, and made a value of now by `turn`. */
+export function older<O extends Shape, V>(fields: O, turn: (old: Shaped<O>) => V): (bytes: Uint8Array) => V;
 export interface ByHand<V> {
   version: number;
   empty(): V;

@@ -8,18 +8,19 @@ from typing import Any, Literal
 from pelton_sdk import Accumulator, Config, Entries, Input, Key, Out, Output, Reject, Stateful, Timer, Value, plugin, table
 
 
-class Left(Input):
+class Asked(Input):
     op: str
     name: str | None
     value: int | None
     text: str | None
 
 
-class Right(Input):
-    op: str
-    name: str | None
-    value: int | None
-    text: str | None
+class Left(Asked):
+    pass
+
+
+class Right(Asked):
+    pass
 
 
 class Told(Output):
@@ -80,56 +81,61 @@ class Conformance(Stateful):
         op = getattr(self, f"op_{row.op}", None)
         if op is None:
             raise Reject("unknown_op", row.op)
-        for what, text, number in op(row, key) or ():
-            out.emit(row, Told(key.key, what, text, number))
+        for told in op(row, key) or ():
+            out.emit(row, Told(key.key, *told))
 
     def fire(self, timer: Timer, key: Bare, out: Out[Told]) -> None:
         out.emit(timer, Told(key.key, "fired", timer.tag, timer.at_ms))
         if timer.tag == "again" and key.values.get() is not None:
             key.timers.event_time("again", timer.at_ms + 1000)
 
-    def op_put(self, row: Left, key: Bare) -> None:
+    def op_put(self, row: Asked, key: Bare) -> None:
         key.values.put(self.kept(row.text))
 
-    def op_get(self, row: Left, key: Bare) -> Any:
+    def op_get(self, row: Asked, key: Bare) -> Any:
         value = key.values.get()
         yield "get", getattr(value, "text", value), None
 
-    def op_delete(self, row: Left, key: Bare) -> None:
+    def op_delete(self, row: Asked, key: Bare) -> None:
         key.values.delete()
 
-    def op_push(self, row: Left, key: Bare) -> None:
+    def op_push(self, row: Asked, key: Bare) -> None:
         key.lists.put(row.name, row.text)
 
-    def op_pull(self, row: Left, key: Bare) -> Any:
+    def op_pull(self, row: Asked, key: Bare) -> Any:
         yield "pull", key.lists.get(row.name), None
 
-    def op_remove(self, row: Left, key: Bare) -> None:
+    def op_remove(self, row: Asked, key: Bare) -> None:
         key.lists.delete(row.name)
 
-    def op_scan(self, row: Left, key: Bare) -> Any:
+    def op_scan(self, row: Asked, key: Bare) -> Any:
         for name, value in key.lists.scan(start=row.name, page=row.value or 100):
             yield name, value, None
 
-    def op_many(self, row: Left, key: Bare) -> Any:
+    def op_many(self, row: Asked, key: Bare) -> Any:
         yield "many", None, sum(value is not None for value in key.values.all())
 
-    def op_timer(self, row: Left, key: Bare) -> None:
+    def op_timer(self, row: Asked, key: Bare) -> None:
         key.timers.event_time(row.name, row.value)
 
-    def op_clock(self, row: Left, key: Bare) -> None:
+    def op_clock(self, row: Asked, key: Bare) -> None:
         key.timers.processing_time(row.name, row.value)
 
-    def op_cancel(self, row: Left, key: Bare) -> None:
+    def op_cancel(self, row: Asked, key: Bare) -> None:
         key.timers.cancel(row.name)
 
-    def op_side(self, row: Left | Right, key: Bare) -> Any:
+    def op_side(self, row: Asked, key: Bare) -> Any:
         yield "left" if isinstance(row, Left) else "right", None, None
 
-    def op_reject(self, row: Left, key: Bare) -> None:
+    def op_reject(self, row: Asked, key: Bare) -> None:
         key.values.put(self.kept(row.text))
         raise Reject("refused", f"{row.name} is refused")
 
-    def op_trap(self, row: Left, key: Bare) -> None:
+    def op_late(self, row: Asked, key: Bare) -> Any:
+        yield "late", None, None
+        self.op_timer(row, key)
+        self.op_reject(row, key)
+
+    def op_trap(self, row: Asked, key: Bare) -> None:
         key.values.put(self.kept(row.text))
         raise RuntimeError("the record asks for a trap")

@@ -122,6 +122,11 @@ class Conformance(Transformer):
     def op_reject(self, row: Asked, out: Out[Copied | Other]) -> None:
         out.reject(row, "refused", f"{'null' if row.name is None else row.name} is refused")
 
+    def op_late(self, row: Asked, out: Out[Copied | Other]) -> None:
+        self.op_both(row, out)
+        self.op_reject(row, out)
+        self.op_both(row, out)
+
     def op_bounds(self, row: Asked, out: Out[Copied | Other]) -> None:
         out.emit(row, BOUNDS)
 

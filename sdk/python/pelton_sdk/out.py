@@ -1,6 +1,7 @@
 """Where the results of one call are collected: rows for each output, records that are refused, timers.
 
-The rule: what was not emitted and not rejected is dropped. Rows become columns when the call ends.
+The rule: what was not emitted and not rejected is dropped; a record that is refused gives no rows, whenever they were emitted. Rows become columns
+when the call ends.
 Left to others: columns (`write.py`).
 """
 
@@ -28,9 +29,9 @@ class Sink:
         self.source: list[int] = []
         self.rows: list[tuple[Any, ...]] = []
 
-    def cut(self, length: int) -> None:
-        del self.source[length:]
-        del self.rows[length:]
+    def take_back(self, refused: set[int]) -> None:
+        kept = [(source, row) for source, row in zip(self.source, self.rows) if source not in refused]
+        self.source, self.rows = [source for source, _ in kept], [row for _, row in kept]
 
     def finish(self) -> Any:
         columns = list(map(list, zip(*self.rows))) if self.names else []
@@ -90,19 +91,17 @@ class Out(Generic[O]):
             raise ValueError(f"{len(sources)} sources for columns of another length")
 
     def reject(self, source: Any, code: str, message: str) -> None:
-        """This record cannot be processed. What was emitted for it before counts all the same."""
+        """This record cannot be processed. What is emitted for it, before or after, does not count."""
         self.errors.append(t.RecordError(source._index, str(code), str(message)))
 
-    def mark(self) -> list[int]:
-        return [len(sink.source) for sink in self.sinks]
-
-    def back(self, mark: list[int]) -> None:
-        for sink, length in zip(self.sinks, mark):
-            sink.cut(length)
-
     def finish(self) -> Any:
+        errors = once(self.errors)
+        if errors:
+            refused = {error.index for error in errors}
+            for sink in self.sinks:
+                sink.take_back(refused)
         emitted = [sink.finish() for sink in self.sinks if sink.source]
-        return t.Processed(emitted, once(self.errors), (self.timers or Timers()).finish())
+        return t.Processed(emitted, errors, (self.timers or Timers()).finish())
 
 
 def once(errors: list[Any]) -> list[Any]:

@@ -52,12 +52,10 @@ class Timer:
 
 
 def guarded(out: Out[Any], source: Any, call: Any, *arguments: Any) -> None:
-    """Runs the author's method; a Reject refuses the record and forgets what it emitted."""
-    mark = out.mark()
+    """Runs the author's method; a Reject refuses the record."""
     try:
         call(*arguments)
     except Reject as reject:
-        out.back(mark)
         out.reject(source, reject.code, reject.message)
 
 
@@ -83,11 +81,9 @@ def transform(instance: Instance, batch: Any) -> Any:
         return out.finish()
     process = instance.plugin.process
     for row in readable(rows, out):
-        mark = out.mark()
         try:
             process(row, out)
         except Reject as reject:
-            out.back(mark)
             out.reject(row, reject.code, reject.message)
     return out.finish()
 
@@ -268,12 +264,11 @@ def complete(instance: Instance, batch: Any, responses: list[Any]) -> Any:
     for response in responses:
         answers.setdefault(response.row, []).append(Answer(response))
     for row in readable(rows, out):
-        ask.row, asked, mark = row._index, len(ask.requests), out.mark()
+        ask.row, asked = row._index, len(ask.requests)
         try:
             given = keys(instance, key, batch, row._index)
             instance.plugin.complete(row, answers.get(row._index, []), out, ask, *given)
         except Reject as reject:
-            out.back(mark)
             del ask.requests[asked:]
             out.reject(row, reject.code, reject.message)
     return interface("enrich").Completed(out.finish(), ask.requests)

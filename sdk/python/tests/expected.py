@@ -63,6 +63,11 @@ TRANSFORMER = [
     Case("a config", [{"op": "copy", "ratio": 1.5, "name": "x"}], [out("copy", ratio=3.0, name="px")], '{"factor": 2, "prefix": "p"}'),
     Case("none, many, both", [{"op": "drop"}, {"op": "split", "big": 2, "name": "n", "_event_time": 7}, {"op": "both", "name": "n", "_event_time": 9}], [other(0, 7), other(1, 1000007), out("both", name="n"), other(-1, 9)]),
     Case("refusals", [{"op": "reject", "name": "x"}, {"op": "reject"}, {"op": "zap"}], [refused(0, "x is refused"), refused(1, "null is refused"), refused(2, "zap", "unknown_op")]),
+    Case(
+        "a refused record gives no rows",
+        [{"op": "both", "_event_time": 1, **FULL}, {"op": "late", **FULL}, {"op": "both", "name": "n", "_event_time": 2}, {"op": "late", "big": 7}, {"op": "copy", **FULL, "small": 4}],
+        [out("both", **FULL), other(-1, 1, FULL["name"]), refused(1, f"{FULL['name']} is refused"), out("both", name="n"), other(-1, 2), refused(3, "null is refused"), out("copy", **{**FULL, "small": 4})],
+    ),
     Case("nulls, and who", [{"op": "nulls"}, {"op": "who", "_partition_key": "kä"}], [out("nulls"), out("who", name="kä", big=0)]),
     Case("a negative factor", [], None, '{"factor": -1}', fails="factor is negative"),
     Case("fatal", [{"op": "fatal", "name": "no way"}], fails="no way"),
@@ -97,6 +102,7 @@ STATEFUL = [
     Case("sides", [{"key": "a", "op": "side"}, {"key": "a", "op": "side", "_input": "right"}], [told("a", "left"), told("a", "right")]),
     Case("many", [{"key": "a", "op": "put", "text": "x"}, {"_watermark": 1}, {"key": "a", "op": "many"}], [told("a", "many", None, 1)]),
     Case("a put stays where the record is refused", [{"key": "a", "op": "reject", "name": "r", "text": "x"}, {"key": "a", "op": "get"}], [refused(0, "r is refused"), told("a", "get", "x")]),
+    Case("a timer stays where the record is refused, a row does not", [{"key": "a", "op": "late", "name": "t", "value": 5, "text": "x"}, {"key": "a", "op": "get"}, {"_watermark": 5}], [refused(0, "t is refused"), told("a", "get", "x"), told("a", "fired", "t", 5)]),
     Case("version 2 of a value", [{"key": "a", "op": "put", "text": "x"}, {"key": "a", "op": "get"}], [told("a", "get", "x")], '{"version": 2}'),
     Case("a trap", [{"key": "a", "op": "trap", "text": "x"}], fails="the record asks for a trap"),
 ]

@@ -70,6 +70,7 @@ pub mod cell;
 pub mod rows;
 
 pub mod out;
+mod refused;
 pub mod value;
 
 // What a plugin is.

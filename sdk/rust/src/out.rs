@@ -1,9 +1,10 @@
 //! Results as an author makes them: a struct a record, stored as columns.
 //!
 //! `#[derive(Output)]` writes the implementation, for a struct (one output) or an enum of structs (one output a variant). A record that
-//! is neither emitted nor rejected is dropped: that is how a filter is written.
+//! is neither emitted nor rejected is dropped: that is how a filter is written. One that is rejected gives no rows, whenever they were emitted.
 
 use crate::bindings::types::{self, Emitted, Failure, RecordError};
+use crate::refused;
 use crate::rows::Row;
 use crate::value::BytesBuilder;
 
@@ -71,7 +72,7 @@ impl<O: Output> Out<O> {
         value.push(source, &mut self.columns);
     }
 
-    /// `row` cannot be processed. What was emitted for it before counts all the same.
+    /// `row` cannot be processed. What is emitted for it, before or after, does not count.
     pub fn reject<F>(&mut self, row: &Row<F>, code: impl Into<String>, message: impl Into<String>) {
         self.reject_at(row.index(), Reject::new(code, message));
     }
@@ -123,7 +124,10 @@ pub fn absent() -> types::BytesColumn {
 }
 
 /// Results without timers, which only stateful plugins set.
-pub fn processed(emitted: Vec<Emitted>, errors: Vec<RecordError>) -> types::Processed {
+pub fn processed(mut emitted: Vec<Emitted>, errors: Vec<RecordError>) -> types::Processed {
+    if !errors.is_empty() {
+        refused::take_back(&mut emitted, &errors);
+    }
     let none =
         types::TimerOps { key: Vec::new(), tag: absent(), domain: Vec::new(), at_ms: Vec::new(), set: Vec::new() };
     types::Processed { emitted, errors, timers: none }

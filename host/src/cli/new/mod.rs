@@ -75,7 +75,7 @@ impl Language {
         match self {
             Self::Rust => "cargo test",
             Self::Js | Self::Ts => "npm install",
-            Self::Python => "python -m unittest",
+            Self::Python => "python3 -m unittest",
             Self::Go | Self::C => "pelton build",
         }
     }

@@ -116,7 +116,11 @@ static void one(const pelton_batch *in, uint32_t row, pelton_out *out) {
         pelton_cancel_timer(out, key, name, false);
     } else if (pelton_is(op, "side")) {
         emit(&in->keys, key, row, pelton_str(in->input == 0 ? "left" : "right"), NULL, NULL, out);
-    } else if (pelton_is(op, "reject")) {
+    } else if (pelton_is(op, "reject") || pelton_is(op, "late")) {
+        if (pelton_is(op, "late")) {
+            emit(&in->keys, key, row, op, NULL, NULL, out);
+            pelton_set_timer(out, key, name, false, value);
+        }
         put(key, text);
         pelton_text who = pelton_is_null(in, NAME, row) ? pelton_str("null") : name;
         pelton_reject(out, row, pelton_str("refused"), pelton_concat(who, pelton_str(" is refused")));

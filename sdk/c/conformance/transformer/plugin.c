@@ -90,6 +90,11 @@ static void who(const pelton_batch *in, uint32_t row, pelton_out *out) {
     }
 }
 
+static void both(const pelton_batch *in, uint32_t row, pelton_out *out) {
+    copy(in, row, out);
+    other(in, row, -1, in->event_us.at[row], out);
+}
+
 static void one(const pelton_batch *in, uint32_t row, pelton_out *out) {
     pelton_text op = pelton_get_text(in, OP, row), name = pelton_get_text(in, NAME, row);
     bool is_null = pelton_is_null(in, NAME, row);
@@ -98,13 +103,14 @@ static void one(const pelton_batch *in, uint32_t row, pelton_out *out) {
     } else if (pelton_is(op, "copy")) {
         copy(in, row, out);
     } else if (pelton_is(op, "both")) {
-        copy(in, row, out);
-        other(in, row, -1, event_us, out);
+        both(in, row, out);
     } else if (pelton_is(op, "split")) {
         int64_t count = pelton_is_null(in, BIG, row) ? 0 : pelton_int64(in, BIG, row);
         for (int64_t nth = 0; nth < count; nth++) other(in, row, nth, event_us + nth * 1000000, out);
-    } else if (pelton_is(op, "reject")) {
+    } else if (pelton_is(op, "reject") || pelton_is(op, "late")) {
+        if (pelton_is(op, "late")) both(in, row, out);
         pelton_reject(out, row, pelton_str("refused"), pelton_concat(is_null ? pelton_str("null") : name, pelton_str(" is refused")));
+        if (pelton_is(op, "late")) both(in, row, out);
     } else if (pelton_is(op, "bounds")) {
         bounds(row, out);
     } else if (pelton_is(op, "nulls")) {

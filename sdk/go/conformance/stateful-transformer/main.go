@@ -102,6 +102,11 @@ func (p *Plugin) process(key *stateful.Key, r *Record, side string) error {
 	case "reject":
 		p.put(key, r.Text.V)
 		return pelton.Reject("refused", "%s is refused", r.Name.Or("null"))
+	case "late":
+		p.Out.Emit(Row{Key: key.Text(0), What: "late"})
+		p.put(key, r.Text.V)
+		key.SetTimer(r.Name.V, at)
+		return pelton.Reject("refused", "%s is refused", r.Name.Or("null"))
 	case "trap":
 		p.put(key, r.Text.V)
 		panic("told to trap")

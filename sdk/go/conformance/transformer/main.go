@@ -80,13 +80,15 @@ func (p *Plugin) Process(r *Record) error {
 	case "copy":
 		p.copy(r)
 	case "both":
-		p.copy(r)
-		p.Other.Emit(Part{r.Name, -1, r.Time})
+		p.both(r)
 	case "split":
 		for nth := range r.Big.V {
 			p.Other.Emit(Part{r.Name, nth, r.Time + pelton.EventTime(nth*1_000_000)})
 		}
 	case "reject":
+		return pelton.Reject("refused", "%s is refused", r.Name.Or("null"))
+	case "late":
+		p.both(r)
 		return pelton.Reject("refused", "%s is refused", r.Name.Or("null"))
 	case "bounds":
 		p.Out.Emit(bounds())
@@ -107,6 +109,11 @@ func (p *Plugin) Process(r *Record) error {
 		return pelton.Reject("unknown_op", "%s", r.Op)
 	}
 	return nil
+}
+
+func (p *Plugin) both(r *Record) {
+	p.copy(r)
+	p.Other.Emit(Part{r.Name, -1, r.Time})
 }
 
 func (p *Plugin) copy(r *Record) {

@@ -53,14 +53,13 @@ export function withTimers(outputs) {
   return out;
 }
 
-/** Runs `each`; whoever throws a Reject refuses that row, and what it emitted before is forgotten. */
+/** Runs `each`; whoever throws a Reject refuses that row. */
 export function refusing(out, row, index, each) {
   try {
     each();
   } catch (error) {
     if (!(error instanceof Reject)) throw error;
     row.index = index;
-    out.forget(index);
     out.reject(row, error.code, error.message);
   }
 }

@@ -41,7 +41,6 @@ export function each({ process, batch: whole }, row, batch, input, out, self) {
     } catch (error) {
       if (!(error instanceof Reject)) throw error;
       row.index = index;
-      out.forget(index);
       out.reject(row, error.code, error.message);
     }
   }

@@ -2,7 +2,7 @@
 //
 // The rule: each `@ts-expect-error` is a mistake that the compiler must find.
 
-import { aggregator, bigint, enricher, eventTime, float64, int64, json, keyed, list, optional, Reject, stateful, table, text, transformer } from '@pelton/sdk';
+import { aggregator, bigint, enricher, eventTime, float64, int64, json, keyed, list, older, optional, Reject, stateful, table, text, transformer } from '@pelton/sdk';
 import { run } from '@pelton/sdk/testing';
 
 const sales = transformer({
@@ -81,9 +81,11 @@ stateful({
   key: { user: text },
   inputs: { left: { id: text }, right: { id: text } },
   output: { id: text },
-  tables: { last: table({ value: text }), all: table({ value: text, subKey: text }) },
+  tables: { last: table({ value: text }), all: table({ value: text, subKey: text }), sums: table({ value: { version: 2, fields: { cents: int64 }, migrate: { 1: older({ euros: int64 }, ({ euros }) => ({ cents: euros * 100 })) } } }) },
   process(row, key, out) {
     const last: string | null = key.last.get();
+    const cents: number | undefined = key.sums.get()?.cents;
+    if (cents !== undefined) key.sums.put({ cents });
     key.last.put(row.id);
     // @ts-expect-error text is kept
     key.last.put(1);

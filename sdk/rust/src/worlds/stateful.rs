@@ -1,7 +1,7 @@
 //! Stateful transformers: records in, records out, over tables by key and timers.
 //!
-//! The rule: a table is read and written while the call runs, and counts when it returns ok, records that were rejected in it included. A call
-//! that fails leaves nothing, and is repeated in parts.
+//! The rule: a table is read and written while the call runs, and counts when it returns ok, records that were rejected in it included: of
+//! those only the rows are taken back. A call that fails leaves nothing, and is repeated in parts.
 //! Left to others: tables (`state::table`), timers (`state::timers`).
 
 use crate::bindings::types::{

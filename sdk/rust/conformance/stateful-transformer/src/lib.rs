@@ -168,6 +168,12 @@ fn one<'a, V: Text>(
             key.values.put(V::of(text));
             out.reject(row, "refused", format!("{} is refused", asked.name.unwrap_or("null")));
         }
+        "late" => {
+            tell("late", None);
+            key.values.put(V::of(text));
+            key.timers.set(TimeDomain::EventTime, name, asked.value.unwrap_or(0));
+            out.reject(row, "refused", format!("{} is refused", asked.name.unwrap_or("null")));
+        }
         "trap" => {
             key.values.put(V::of(text));
             panic!("the record asks for a trap");

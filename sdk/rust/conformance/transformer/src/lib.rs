@@ -111,11 +111,13 @@ impl Conformance {
                     out.emit(row, Made::Other(Nth { name: row.name, nth, time }));
                 }
             }
-            "both" => {
-                self.copy(row, out);
-                out.emit(row, Made::Other(Nth { name: row.name, nth: -1, time: row.time.0 }));
-            }
+            "both" => self.both(row, out),
             "reject" => out.reject(row, "refused", format!("{name} is refused")),
+            "late" => {
+                self.both(row, out);
+                out.reject(row, "refused", format!("{name} is refused"));
+                self.both(row, out);
+            }
             "bounds" => bounds(row, out),
             "nulls" => out.emit(row, Made::Out(Copied { op: "nulls", ..Copied::default() })),
             "who" => {
@@ -133,6 +135,11 @@ impl Conformance {
             other => out.reject(row, "unknown_op", other),
         }
         Ok(())
+    }
+
+    fn both<'a>(&self, row: &Row<Asked<'a>>, out: &mut Out<Made<'a>>) {
+        self.copy(row, out);
+        out.emit(row, Made::Other(Nth { name: row.name, nth: -1, time: row.time.0 }));
     }
 
     fn copy<'a>(&self, row: &Row<Asked<'a>>, out: &mut Out<Made<'a>>) {
