@@ -24,7 +24,6 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-mod aggregator;
 mod bindings;
 mod bisect;
 mod cache;
@@ -36,23 +35,24 @@ mod lift;
 mod limits;
 mod lower;
 mod package;
-mod stateful;
-mod transformer;
+mod worlds;
 
-pub use aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
+pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
 pub use bisect::{Bisected, Rejected};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
     state::{KeyedState, Page, Place, SharedState},
 };
+pub use worlds::enricher::{Connect, EnricherInstance, Outcome, Request};
 pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
-pub use stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
-pub use transformer::TransformerInstance;
+pub use worlds::stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
+pub use worlds::transformer::TransformerInstance;
+pub use worlds::BatchPlugin;
 
 /// Where an instance works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +167,13 @@ impl Plugin {
         }
         let manifest = self.manifest(&context).await?;
         Ok(StatefulInstance::new(self.instance(context), manifest, self.world()))
+    }
+
+    /// A copy that asks others by these connectors. It starts at the first call.
+    pub async fn enricher(&self, context: Context, connect: Arc<dyn Connect>) -> Result<EnricherInstance> {
+        self.expect(World::Enricher, &context)?;
+        let manifest = self.manifest(&context).await?;
+        Ok(EnricherInstance::new(self.instance(context), manifest, connect))
     }
 
     /// A copy that aggregates windows. It starts at the first call, or with [`AggregatorInstance::start`].
