@@ -32,12 +32,8 @@ impl Resolve for Guarded {
 
 /// An address in the URL itself is never looked up.
 pub fn refuse_literal(url: &Url, private: bool) -> Result<(), String> {
-    let ip = match url.host() {
-        Some(url::Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(url::Host::Ipv6(ip)) => IpAddr::V6(ip),
-        Some(url::Host::Domain(_)) => return Ok(()),
-        None => return Err(format!("`{url}` names no host")),
-    };
+    let host = url.host_str().ok_or_else(|| format!("`{url}` names no host"))?;
+    let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return Ok(()) };
     match refused(ip, private) {
         None => Ok(()),
         Some(why) => Err(format!("{ip} {why}")),
