@@ -21,13 +21,14 @@ use crate::{
     aws::Settings as AwsSettings,
     checkpoint::{epoch::Outlet, manifest::JobRecord},
     clock::Clock,
+    connector::{self, Connectors},
     decode::{
         self, Encoding, Format,
         avro::write_head,
         registry::{Found, Registry},
     },
     error::{Error, Kind, Result},
-    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugin, Plugins},
+    plugin::{BatchPlugin, Connect, Context, Identity, KeyedPlugin, Manifest, Plugin, Plugins, World},
     sink::{
         Sink,
         avro::Encoder,
@@ -364,7 +365,11 @@ impl Builder<'_> {
             }
             NodeKind::Transform(plugin) => {
                 let loaded = self.plugin(deployed, node, plugin).await?;
-                let instance = loaded.transformer(self.context(deployed, node, plugin)).await?;
+                let context = self.context(deployed, node, plugin);
+                let instance: Box<dyn BatchPlugin> = match loaded.world() {
+                    World::Enricher => Box::new(loaded.enricher(context, self.connect(plugin)?).await?),
+                    _ => Box::new(loaded.transformer(context).await?),
+                };
                 refuse_unused(instance.manifest())?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(component::Component::new(&node.name, instance, wanted, self.clock.clone()))
@@ -383,6 +388,16 @@ impl Builder<'_> {
             Some(swapped) => Ok(swapped.clone()),
             None => self.plugins.load(&plugin.path).await,
         }
+    }
+
+    /// What an enricher asks: nothing outside in a test.
+    fn connect(&self, plugin: &graph::Plugin) -> Result<Arc<dyn Connect>> {
+        if self.memory.is_some() {
+            return Ok(Arc::new(Connectors::new([])?));
+        }
+        let named = plugin.interface.connectors.iter().filter_map(|name| self.graph.connectors.get_key_value(name));
+        let settings = named.map(|(name, connector)| Ok((name.clone(), settings(name, connector)?)));
+        Ok(Arc::new(Connectors::new(settings.collect::<Result<Vec<_>>>()?)?))
     }
 
     fn given_plugin(&self, deployed: &Deployment, step: &str) -> Option<&MakePlugin> {
@@ -469,6 +484,28 @@ impl Fit for Builder<'_> {
             Ok(steps)
         })
     }
+}
+
+fn settings(name: &str, connector: &graph::Connector) -> Result<connector::Settings> {
+    let refuse = |what: String| Error::new(Kind::Config, format!("connector `{name}`: {what}"));
+    let mut headers = http::HeaderMap::new();
+    for (header, secret) in &connector.headers {
+        let named = http::HeaderName::from_bytes(header.as_bytes()).map_err(|e| refuse(format!("`{header}`: {e}")))?;
+        let mut value = http::HeaderValue::from_str(secret.expose())
+            .map_err(|e| refuse(format!("the value of `{header}`: {e}")))?;
+        value.set_sensitive(true);
+        headers.insert(named, value);
+    }
+    let graph::Connector { url, timeout, retries, capacity, private, .. } = connector;
+    let url = reqwest::Url::parse(url).map_err(|e| refuse(format!("`{url}`: {e}")))?;
+    Ok(connector::Settings {
+        url,
+        headers,
+        timeout: *timeout,
+        retries: *retries,
+        capacity: *capacity,
+        private: *private,
+    })
 }
 
 /// What an output sets beside its event time would be lost on the way to the sinks.

@@ -31,6 +31,9 @@ pub struct Graph {
     pub job: String,
     /// where Avro schemas come from
     pub registry: Option<Registry>,
+    /// what enrichers ask, by name
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connectors: BTreeMap<String, Connector>,
     /// an input of a node stands before the node
     pub nodes: Vec<Node>,
     /// length of an epoch
@@ -88,6 +91,25 @@ pub enum Partitioning {
     PerShard { reason: String, hashed_by: BTreeMap<String, String> },
     /// some step is not
     One { reason: String },
+}
+
+/// A service over HTTP that enrichers ask.
+#[derive(Clone, Debug, Serialize)]
+pub struct Connector {
+    /// what stands in front of every path
+    pub url: String,
+    /// sent with every request: no part of what is deployed
+    #[serde(skip)]
+    pub headers: Vec<(String, Secret)>,
+    /// of one attempt
+    #[serde(serialize_with = "micros")]
+    pub timeout: Duration,
+    /// attempts after the first
+    pub retries: u32,
+    /// requests under way at a time
+    pub capacity: usize,
+    /// addresses of private networks and of this machine are dialled
+    pub private: bool,
 }
 
 /// A schema registry, and the ones behind it.

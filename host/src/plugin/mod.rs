@@ -37,22 +37,22 @@ mod lower;
 mod package;
 mod worlds;
 
-pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
 pub use bisect::{Bisected, Rejected};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
     state::{KeyedState, Page, Place, SharedState},
 };
-pub use worlds::enricher::{Connect, EnricherInstance, Outcome, Request};
 pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
+pub use worlds::BatchPlugin;
+pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
+pub use worlds::enricher::{Connect, EnricherInstance, Outcome, Request};
 pub use worlds::stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
 pub use worlds::transformer::TransformerInstance;
-pub use worlds::BatchPlugin;
 
 /// Where an instance works.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,6 +27,8 @@ pub struct Job {
     pub job: Option<At<String>>,
     /// Where Avro schemas come from.
     pub registry: Option<At<Registry>>,
+    /// What enrichers may ask, by the names that they use.
+    pub connectors: Option<At<Named<Connector>>>,
     /// Where records come from, by name.
     #[schemars(required)]
     pub sources: Option<At<Named<Source>>>,
@@ -46,6 +48,41 @@ pub struct Job {
     /// Inline tests, run by `pelton test`.
     pub tests: Option<At<Vec<At<Test>>>>,
 }
+
+/// A service that enrichers ask.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Connector {
+    /// Over HTTP.
+    #[schemars(required)]
+    pub http: Option<At<HttpConnector>>,
+}
+
+/// A service over HTTP. Redirects are not followed.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct HttpConnector {
+    /// What stands in front of every path that a plugin asks for.
+    #[schemars(required)]
+    pub url: Option<At<String>>,
+    /// Sent with every request: credentials stay here.
+    pub headers: Option<At<Named<Secret>>>,
+    /// How long one attempt may take. Default: `2s`.
+    pub timeout: Option<At<String>>,
+    /// Attempts after the first. Default: 2.
+    pub retries: Option<At<i64>>,
+    /// Requests under way at a time, for each partition. Default: 32.
+    pub capacity: Option<At<i64>>,
+    /// Whether addresses of private networks and of this machine are dialled. Default: false.
+    pub private: Option<At<bool>>,
+}
+
+/// A name or a text with its place.
+pub type AtText = At<String>;
+/// A number with its place.
+pub type AtNumber = At<i64>;
+/// A connector with its place.
+pub type AtConnector = At<Connector>;
 
 /// A source: exactly one of `kinesis`, `file`, `memory`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

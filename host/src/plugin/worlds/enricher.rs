@@ -132,8 +132,11 @@ impl EnricherInstance {
         let rows = lower::Rows::new(batch, range, &input.identity, &input.fields)?;
         let (fields, shards) = (rows.fields(), rows.shards());
         let headers: Vec<Vec<enrich::HeaderParam<'_>>> = answers.iter().map(|(_, outcome)| head(outcome)).collect();
-        let responses: Vec<enrich::Response<'_>> =
-            answers.iter().zip(&headers).map(|((request, outcome), headers)| response(request, outcome, headers)).collect();
+        let responses: Vec<enrich::Response<'_>> = answers
+            .iter()
+            .zip(&headers)
+            .map(|((request, outcome), headers)| response(request, outcome, headers))
+            .collect();
         let mut running = self.instance.begin(call, budget, None).await?;
         let (enrich, store) = running.enrich();
         let answer = enrich.call_complete(store, rows.param(call, &fields, &shards), &responses).await;
@@ -179,7 +182,10 @@ fn check(request: enrich::RequestResult, records: usize, connectors: &[&str]) ->
     }
     let plain = |byte: u8| byte.is_ascii_graphic();
     if !path.starts_with('/') || path.starts_with("//") || !path.bytes().all(plain) {
-        return Err(format!("`{}` is no path: it begins with one `/`, and other bytes are percent-encoded", clean(&path)));
+        return Err(format!(
+            "`{}` is no path: it begins with one `/`, and other bytes are percent-encoded",
+            clean(&path)
+        ));
     }
     let sizes = headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
     if headers.len() > MOST_HEADERS || path.len() + sizes + body.len() + cookie.len() > MOST_BYTES {
@@ -217,7 +223,11 @@ impl BatchPlugin for EnricherInstance {
         &self.manifest
     }
 
-    fn process<'a>(&'a mut self, call: &'a Call, batch: &'a Batch) -> Pin<Box<dyn Future<Output = Result<Bisected, Failure>> + 'a>> {
+    fn process<'a>(
+        &'a mut self,
+        call: &'a Call,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Result<Bisected, Failure>> + 'a>> {
         Box::pin(self.process_or_bisect(call, batch))
     }
 }

@@ -69,7 +69,11 @@ impl BatchPlugin for TransformerInstance {
         &self.manifest
     }
 
-    fn process<'a>(&'a mut self, call: &'a Call, batch: &'a Batch) -> Pin<Box<dyn Future<Output = Result<Bisected, Failure>> + 'a>> {
+    fn process<'a>(
+        &'a mut self,
+        call: &'a Call,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Result<Bisected, Failure>> + 'a>> {
         Box::pin(self.process_or_bisect(call, batch))
     }
 }
