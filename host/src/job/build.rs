@@ -491,7 +491,7 @@ fn settings(name: &str, connector: &graph::Connector) -> Result<connector::Setti
     let mut headers = http::HeaderMap::new();
     for (header, secret) in &connector.headers {
         let named = http::HeaderName::from_bytes(header.as_bytes()).map_err(|e| refuse(format!("`{header}`: {e}")))?;
-        let mut value = http::HeaderValue::from_str(secret.expose())
+        let mut value = http::HeaderValue::from_str(secret.reveal())
             .map_err(|e| refuse(format!("the value of `{header}`: {e}")))?;
         value.set_sensitive(true);
         headers.insert(named, value);

@@ -12,6 +12,7 @@ pub use super::schemas::{
 };
 use super::{
     read::{At, Named, OneOrMore},
+    Secret,
     schemas::sink_format_schema,
 };
 
