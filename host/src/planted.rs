@@ -28,7 +28,6 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("read-from-the-beginning", "a new owner forgets the position"),
     ("failed-commit-forgotten", "a token whose commit failed counts as committed"),
     ("tokens-not-recovered", "a new owner does not commit the tokens of the manifest"),
-    ("swap-before-record", "a partition runs a generation whose record is not durable"),
     ("swap-within-epoch", "a plugin is swapped in the middle of an epoch"),
     ("swap-without-generation", "an epoch after a swap is said to be of the generation before it"),
     ("swap-without-state", "a plugin that is swapped in begins without state"),

@@ -155,6 +155,16 @@ pub struct Place {
     pub plugins: Option<(PluginStore, PathBuf)>,
 }
 
+impl Place {
+    /// Rule 1 of `swap`: what the job file names is stored before a record says that it runs.
+    async fn keep_plugins(&self) -> Result<()> {
+        match &self.plugins {
+            Some((plugins, _)) => plugins.keep_files().await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// One worker, from the job record to its end, on the executor of the caller.
 pub async fn work(
     graph: &Graph,
@@ -182,9 +192,7 @@ pub async fn work(
         memory: None,
     };
     let sources = builder.sources().await?;
-    if let Some((plugins, _)) = &place.plugins {
-        plugins.keep_files().await?;
-    }
+    place.keep_plugins().await?;
     let is_new = known.as_ref().is_none_or(|known| known.generation != generation);
     let mut record = begin::record(&graph.job, known, generation, digests, &sources, &*around.clock).await?;
     if is_new {

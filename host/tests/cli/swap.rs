@@ -89,7 +89,7 @@ async fn wait_for(what: &str, is: impl Fn() -> bool) {
         if is() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pelton::clock::sleep(Duration::from_millis(50)).await;
     }
     panic!("{what} did not come to be");
 }

@@ -219,9 +219,6 @@ impl Deployer {
         let record = JobRecord { generation, swapped, ..from.clone() };
         let deployment = self.plugins.load(&record, &now).await?;
         self.check(&now, &deployment).await?;
-        if planted::is("swap-before-record") {
-            self.deployed.send_replace(Arc::new(deployment.clone()));
-        }
         kill::point("before-swap");
         let stands = self.records.deploy(&record).await?;
         kill::point("after-swap");

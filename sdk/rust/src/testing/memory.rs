@@ -18,6 +18,9 @@ type Values = BTreeMap<Vec<u8>, Vec<u8>>;
 /// A timer: its time, key and tag, in the order in which they fire.
 pub type Due = (i64, Vec<u8>, Vec<u8>);
 
+/// Key and tag of a timer.
+type Name = (Vec<u8>, Vec<u8>);
+
 /// What a plugin remembers.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -25,7 +28,7 @@ pub struct Memory {
     /// keys of the call
     keys: Vec<Vec<u8>>,
     /// by domain: event time, processing time
-    timers: [BTreeMap<(Vec<u8>, Vec<u8>), i64>; 2],
+    timers: [BTreeMap<Name, i64>; 2],
 }
 
 thread_local! {
