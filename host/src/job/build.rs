@@ -367,7 +367,7 @@ impl Builder<'_> {
                 let loaded = self.plugin(deployed, node, plugin).await?;
                 let context = self.context(deployed, node, plugin);
                 let instance: Box<dyn BatchPlugin> = match loaded.world() {
-                    World::Enricher => Box::new(loaded.enricher(context, self.connect(plugin)?).await?),
+                    World::Enricher => Box::new(loaded.enricher(context, self.services(plugin)?).await?),
                     _ => Box::new(loaded.transformer(context).await?),
                 };
                 refuse_unused(instance.manifest())?;
@@ -391,7 +391,7 @@ impl Builder<'_> {
     }
 
     /// What an enricher asks: nothing outside in a test.
-    fn connect(&self, plugin: &graph::Plugin) -> Result<Arc<dyn Connect>> {
+    fn services(&self, plugin: &graph::Plugin) -> Result<Arc<dyn Connect>> {
         if self.memory.is_some() {
             return Ok(Arc::new(Connectors::new([])?));
         }

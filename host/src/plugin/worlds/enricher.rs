@@ -147,7 +147,7 @@ impl EnricherInstance {
         Ok((processed, self.checked(completed.further, records)?))
     }
 
-    fn checked(&mut self, requests: Vec<enrich::RequestResult>, records: usize) -> Result<Vec<Request>, Failure> {
+    fn checked(&mut self, requests: Vec<enrich::Request>, records: usize) -> Result<Vec<Request>, Failure> {
         let most = records * MOST_REQUESTS;
         if requests.len() > most {
             let what = format!("it asks {} times for {records} records, {most} is the most", requests.len());
@@ -168,8 +168,8 @@ impl EnricherInstance {
     }
 }
 
-fn check(request: enrich::RequestResult, records: usize, connectors: &[&str]) -> Result<Request, String> {
-    let enrich::RequestResult { row, cookie, connector, method, path, headers, body } = request;
+fn check(request: enrich::Request, records: usize, connectors: &[&str]) -> Result<Request, String> {
+    let enrich::Request { row, cookie, connector, method, path, headers, body } = request;
     let headers: Vec<(String, String)> = headers.into_iter().map(|header| (header.name, header.value)).collect();
     if row as usize >= records {
         return Err(format!("it asks for record {row} of {records}"));
