@@ -8,6 +8,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use tokio::runtime::Handle;
 
 pub mod registry;
+mod services;
 
 use super::{
     flow::{Action, Flow, Node, Reader},
@@ -21,7 +22,6 @@ use crate::{
     aws::Settings as AwsSettings,
     checkpoint::{epoch::Outlet, manifest::JobRecord},
     clock::Clock,
-    connector::{self, Connectors},
     decode::{
         self, Encoding, Format,
         avro::write_head,
@@ -101,6 +101,8 @@ pub struct Builder<'a> {
     pub accept_loss: bool,
     /// nothing outside is reached: sources are given by hand, and results are kept here
     pub memory: Option<&'a Memory>,
+    /// in place of the job's connectors
+    pub connect: Option<Arc<dyn Connect>>,
 }
 
 /// Where the results of a test go: a destination for each sink of the job.
@@ -367,7 +369,10 @@ impl Builder<'_> {
                 let loaded = self.plugin(deployed, node, plugin).await?;
                 let context = self.context(deployed, node, plugin);
                 let instance: Box<dyn BatchPlugin> = match loaded.world() {
-                    World::Enricher => Box::new(loaded.enricher(context, self.services(plugin)?).await?),
+                    World::Enricher => {
+                        let order = services::order(plugin.order);
+                        Box::new(loaded.enricher(context, order, |names| self.services(names)).await?)
+                    }
                     _ => Box::new(loaded.transformer(context).await?),
                 };
                 refuse_unused(instance.manifest())?;
@@ -388,16 +393,6 @@ impl Builder<'_> {
             Some(swapped) => Ok(swapped.clone()),
             None => self.plugins.load(&plugin.path).await,
         }
-    }
-
-    /// What an enricher asks: nothing outside in a test.
-    fn services(&self, plugin: &graph::Plugin) -> Result<Arc<dyn Connect>> {
-        if self.memory.is_some() {
-            return Ok(Arc::new(Connectors::new([])?));
-        }
-        let named = plugin.interface.connectors.iter().filter_map(|name| self.graph.connectors.get_key_value(name));
-        let settings = named.map(|(name, connector)| Ok((name.clone(), settings(name, connector)?)));
-        Ok(Arc::new(Connectors::new(settings.collect::<Result<Vec<_>>>()?)?))
     }
 
     fn given_plugin(&self, deployed: &Deployment, step: &str) -> Option<&MakePlugin> {
@@ -484,28 +479,6 @@ impl Fit for Builder<'_> {
             Ok(steps)
         })
     }
-}
-
-fn settings(name: &str, connector: &graph::Connector) -> Result<connector::Settings> {
-    let refuse = |what: String| Error::new(Kind::Config, format!("connector `{name}`: {what}"));
-    let mut headers = http::HeaderMap::new();
-    for (header, secret) in &connector.headers {
-        let named = http::HeaderName::from_bytes(header.as_bytes()).map_err(|e| refuse(format!("`{header}`: {e}")))?;
-        let mut value = http::HeaderValue::from_str(secret.reveal())
-            .map_err(|e| refuse(format!("the value of `{header}`: {e}")))?;
-        value.set_sensitive(true);
-        headers.insert(named, value);
-    }
-    let graph::Connector { url, timeout, retries, capacity, private, .. } = connector;
-    let url = reqwest::Url::parse(url).map_err(|e| refuse(format!("`{url}`: {e}")))?;
-    Ok(connector::Settings {
-        url,
-        headers,
-        timeout: *timeout,
-        retries: *retries,
-        capacity: *capacity,
-        private: *private,
-    })
 }
 
 /// What an output sets beside its event time would be lost on the way to the sinks.

@@ -16,7 +16,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible};
+mod connectors;
+
+pub use connectors::{Answer, Connector};
+
+pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible, Order};
 use super::{PluginInterface, file::Secret};
 pub use crate::window::built_in::Function;
 use crate::{
@@ -91,25 +95,6 @@ pub enum Partitioning {
     PerShard { reason: String, hashed_by: BTreeMap<String, String> },
     /// some step is not
     One { reason: String },
-}
-
-/// A service over HTTP that enrichers ask.
-#[derive(Clone, Debug, Serialize)]
-pub struct Connector {
-    /// what stands in front of every path
-    pub url: String,
-    /// sent with every request: no part of what is deployed
-    #[serde(skip)]
-    pub headers: Vec<(String, Secret)>,
-    /// of one attempt
-    #[serde(serialize_with = "micros")]
-    pub timeout: Duration,
-    /// attempts after the first
-    pub retries: u32,
-    /// requests under way at a time
-    pub capacity: usize,
-    /// addresses of private networks and of this machine are dialled
-    pub private: bool,
 }
 
 /// A schema registry, and the ones behind it.
@@ -299,6 +284,9 @@ pub struct Plugin {
     pub config: Json,
     /// what happens with a record that fails
     pub on_error: OnError,
+    /// in which order rows leave an enricher
+    #[serde(skip_serializing_if = "connectors::is_ordered")]
+    pub order: Order,
     /// what it said about itself
     pub interface: PluginInterface,
 }
@@ -434,6 +422,8 @@ pub struct Test {
     pub place: std::ops::Range<usize>,
     /// in order
     pub input: Vec<TestInput>,
+    /// by connector and request
+    pub answers: BTreeMap<(String, String), Answer>,
     /// expected rows: index of a step or sink, objects
     pub expect: Vec<(usize, Vec<Json>)>,
     /// expected rejects: step (none: any) and a part of the message

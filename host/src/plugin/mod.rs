@@ -50,7 +50,7 @@ pub use limits::Limits;
 pub use package::World;
 pub use worlds::BatchPlugin;
 pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
-pub use worlds::enricher::{Connect, EnricherInstance, Outcome, Request};
+pub use worlds::enricher::{Connect, EnricherInstance, Order, Outcome, Request};
 pub use worlds::stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
 pub use worlds::transformer::TransformerInstance;
 
@@ -169,11 +169,18 @@ impl Plugin {
         Ok(StatefulInstance::new(self.instance(context), manifest, self.world()))
     }
 
-    /// A copy that asks others by these connectors. It starts at the first call.
-    pub async fn enricher(&self, context: Context, connect: Arc<dyn Connect>) -> Result<EnricherInstance> {
+    /// A copy that asks others; `connect` is given the names of the connectors that it declares. It starts at the first call.
+    pub async fn enricher(
+        &self,
+        context: Context,
+        order: Order,
+        connect: impl FnOnce(&[&str]) -> Result<Arc<dyn Connect>>,
+    ) -> Result<EnricherInstance> {
         self.expect(World::Enricher, &context)?;
         let manifest = self.manifest(&context).await?;
-        Ok(EnricherInstance::new(self.instance(context), manifest, connect))
+        let names: Vec<&str> = manifest.connectors.iter().map(|connector| &*connector.name).collect();
+        let connect = connect(&names)?;
+        Ok(EnricherInstance::new(self.instance(context), manifest, (connect, order)))
     }
 
     /// A copy that aggregates windows. It starts at the first call, or with [`AggregatorInstance::start`].
@@ -195,6 +202,16 @@ impl Plugin {
         Err(Error::new(Kind::Config, text))
     }
 
+    /// This host keeps no state for enrichers.
+    fn keeps_nothing(&self, manifest: Manifest) -> std::result::Result<Manifest, Failure> {
+        if self.world() != World::Enricher || manifest.tables.is_empty() {
+            return Ok(manifest);
+        }
+        Err(Failure::Invalid {
+            what: "it is an enricher with tables, and this host keeps no state for enrichers".into(),
+        })
+    }
+
     async fn manifest(&self, context: &Context) -> Result<Manifest> {
         let most_inputs = match self.world() {
             World::StatefulTransformer => describe::MOST_INPUTS,
@@ -203,6 +220,7 @@ impl Plugin {
         let described = self.instance(context.clone()).describe(&context.config).await;
         described
             .and_then(|manifest| describe::check(manifest, most_inputs).map_err(|what| Failure::Invalid { what }))
+            .and_then(|manifest| self.keeps_nothing(manifest))
             .map_err(|failure| Error::new(Kind::Config, format!("step `{}`: describe: {failure}", context.step)))
     }
 }

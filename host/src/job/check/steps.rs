@@ -15,7 +15,7 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Plugin, Window},
+    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Order, Plugin, Window},
     interface::World,
 };
 
@@ -71,6 +71,7 @@ impl<'a> Check<'a> {
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
                 let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
+                let plugin = self.ordered(transform, plugin);
                 self.transform(step, plugin, transform.plugin.as_ref()?.place.clone(), into)
             }
             _ => self.window(step, owner),
@@ -243,7 +244,7 @@ impl<'a> Check<'a> {
             self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` has no output")));
             return None;
         }
-        Some(Plugin { path, config, on_error, interface })
+        Some(Plugin { path, config, on_error, order: Order::default(), interface })
     }
 
     fn window(&self, step: &'a raw::Step, owner: &Range<usize>) -> Option<DraftKind<'a>> {

@@ -7,12 +7,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub use super::connectors::{AtConnector, AtNumber, AtText, Connector, HttpConnector, Order, TestAnswer};
 pub use super::schemas::{
     AvroFormat, AvroSink, Compatibility, Confluent, Glue, OnIncompatible, Registry, SinkFormat, Strategy,
 };
 use super::{
     read::{At, Named, OneOrMore},
-    Secret,
     schemas::sink_format_schema,
 };
 
@@ -49,41 +49,6 @@ pub struct Job {
     /// Inline tests, run by `pelton test`.
     pub tests: Option<At<Vec<At<Test>>>>,
 }
-
-/// A service that enrichers ask.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Connector {
-    /// Over HTTP.
-    #[schemars(required)]
-    pub http: Option<At<HttpConnector>>,
-}
-
-/// A service over HTTP. Redirects are not followed.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct HttpConnector {
-    /// What stands in front of every path that a plugin asks for.
-    #[schemars(required)]
-    pub url: Option<At<String>>,
-    /// Sent with every request: credentials stay here.
-    pub headers: Option<At<Named<Secret>>>,
-    /// How long one attempt may take. Default: `2s`.
-    pub timeout: Option<At<String>>,
-    /// Attempts after the first. Default: 2.
-    pub retries: Option<At<i64>>,
-    /// Requests under way at a time, for each partition. Default: 32.
-    pub capacity: Option<At<i64>>,
-    /// Whether addresses of private networks and of this machine are dialled. Default: false.
-    pub private: Option<At<bool>>,
-}
-
-/// A name or a text with its place.
-pub type AtText = At<String>;
-/// A number with its place.
-pub type AtNumber = At<i64>;
-/// A connector with its place.
-pub type AtConnector = At<Connector>;
 
 /// A source: exactly one of `kinesis`, `file`, `memory`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -359,6 +324,8 @@ pub struct Transform {
     pub config: Option<At<Json>>,
     /// What happens with a record that fails. Default: `dead_letter`.
     pub on_error: Option<At<OnError>>,
+    /// In which order rows leave an enricher. Default: `ordered`.
+    pub order: Option<At<Order>>,
 }
 
 /// What happens with a record that fails.
@@ -558,6 +525,8 @@ pub struct Test {
     /// Records and watermarks, in order.
     #[schemars(required)]
     pub input: Option<At<Vec<At<TestInput>>>>,
+    /// What connectors answer, by connector and by request (`GET /path`): nothing outside is asked. What has no answer here fails the test.
+    pub answers: Option<At<Named<Named<TestAnswer>>>>,
     /// Expected rows by step or sink, in any order; fields that are not named are not compared.
     pub expect: Option<At<Named<Vec<At<Json>>>>>,
     /// Expected rejects, in order; a reject that is not expected fails the test.

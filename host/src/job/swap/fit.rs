@@ -35,6 +35,13 @@ pub fn differences(old: (World, &Manifest), new: (World, &Manifest)) -> Vec<Stri
     wrong
 }
 
+/// Connectors that the new plugin asks and the job does not name. What the old one asked plays no part: addresses are the job's.
+pub fn unnamed<'a>(new: &Manifest, named: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let named: Vec<&str> = named.collect();
+    let missing = new.connectors.iter().map(|connector| &*connector.name).filter(|name| !named.contains(name));
+    missing.map(|name| format!("it asks the connector `{name}`, and the job names {}", listed(&named))).collect()
+}
+
 fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

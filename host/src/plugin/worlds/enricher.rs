@@ -1,15 +1,11 @@
 //! A plugin of the world `enricher`: it says what to ask, the host asks, it makes rows of the answers.
 //!
-//! The rule: a part of a batch is done when its last round is complete: nothing waits from call to call, so an epoch that ends has asked
-//! for everything that it holds, and what a crash takes is asked again. What a plugin asks for is checked before anybody is asked: connectors
-//! that it declared, within bounds. Answers come in the order of the requests, whoever answered first.
-//! Left to others: how a connector is reached (`Connect`), which record is at fault (`bisect`).
+//! The rule: what a plugin asks for is checked before anybody is asked: connectors that it declared, within bounds.
+//! Left to others: what is asked when (`rounds`), how a connector is reached (`Connect`), which record is at fault (`bisect`).
 
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc, time::Duration};
 
-use futures::stream::{self, StreamExt};
-
-use super::BatchPlugin;
+use super::{BatchPlugin, rounds};
 use crate::plugin::{
     Call, Failure, Manifest, Metrics, Processed,
     bindings::enrich,
@@ -21,8 +17,6 @@ use crate::plugin::{
 };
 use crate::record::Batch;
 
-/// A record may ask again so often.
-const MOST_ROUNDS: usize = 8;
 /// Requests of one call for each of its records.
 const MOST_REQUESTS: usize = 16;
 /// Bytes of a request's path, headers and body together.
@@ -64,15 +58,26 @@ pub trait Connect: Send + Sync + fmt::Debug {
     /// Asks, with all the patience and retries of the connector.
     fn ask<'a>(&'a self, request: &'a Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-    /// So many requests are under way at a time.
+    /// So many requests are handed over at a time.
     fn capacity(&self) -> usize;
+}
+
+/// In which order rows leave an enricher.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// as their records came: a round is completed when all of its answers are there
+    #[default]
+    Ordered,
+    /// as answers come: a record is completed when its own answers are there
+    Unordered,
 }
 
 /// A copy of an enricher. It is started by its first call and replaced after a failure.
 pub struct EnricherInstance {
     instance: Instance,
     manifest: Manifest,
-    connect: Arc<dyn Connect>,
+    pub(super) connect: Arc<dyn Connect>,
+    pub(super) order: Order,
 }
 
 impl fmt::Debug for EnricherInstance {
@@ -82,8 +87,17 @@ impl fmt::Debug for EnricherInstance {
 }
 
 impl EnricherInstance {
-    pub(in crate::plugin) fn new(instance: Instance, manifest: Manifest, connect: Arc<dyn Connect>) -> Self {
-        Self { instance, manifest, connect }
+    pub(in crate::plugin) fn new(
+        instance: Instance,
+        manifest: Manifest,
+        (connect, order): (Arc<dyn Connect>, Order),
+    ) -> Self {
+        Self { instance, manifest, connect, order }
+    }
+
+    /// What it did is a lie.
+    pub(super) fn broke(&mut self, what: String) -> Failure {
+        self.instance.broke(what)
     }
 
     /// What the plugin says of itself under this step's config.
@@ -101,7 +115,8 @@ impl EnricherInstance {
         bisect::process(Work { plugin: self, call, batch }).await
     }
 
-    async fn prepare(
+    /// What the plugin asks about some rows.
+    pub(super) async fn prepare(
         &mut self,
         call: &Call,
         batch: &Batch,
@@ -119,8 +134,8 @@ impl EnricherInstance {
         self.checked(requests, records)
     }
 
-    /// Rows of the batch that this call is about, and what was answered for them.
-    async fn complete(
+    /// What it makes of some rows and what was answered for them, and what it asks once more.
+    pub(super) async fn complete(
         &mut self,
         call: &Call,
         batch: &Batch,
@@ -157,14 +172,6 @@ impl EnricherInstance {
         let checked: Result<Vec<Request>, String> =
             requests.into_iter().map(|request| check(request, records, &names)).collect();
         checked.map_err(|what| self.instance.broke(what))
-    }
-
-    async fn ask(&self, requests: Vec<Request>) -> Vec<(Request, Outcome)> {
-        let ask = |request: Request| async {
-            let outcome = self.connect.ask(&request).await;
-            (request, outcome)
-        };
-        stream::iter(requests).map(ask).buffered(self.connect.capacity().max(1)).collect().await
     }
 }
 
@@ -253,76 +260,6 @@ impl Divisible for Work<'_> {
     }
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
-        let Self { plugin, call, batch } = self;
-        let mut requests = plugin.prepare(call, batch, range.clone(), budget).await?;
-        let mut done = Vec::new();
-        // rows of the range that this round is about; all in the first
-        let mut about: Option<(Vec<u32>, Batch)> = None;
-        for _ in 0..MOST_ROUNDS {
-            let answers = plugin.ask(std::mem::take(&mut requests)).await;
-            let (of, within) = match &about {
-                None => (*batch, range.clone()),
-                Some((rows, some)) => (some, 0..rows.len()),
-            };
-            let (processed, further) = plugin.complete(call, of, (within, &answers), budget).await?;
-            let rows = about.as_ref().map(|(rows, _)| rows.as_slice());
-            done.push((0, placed(processed, rows)));
-            if further.is_empty() {
-                return bisect::join(done, &plugin.manifest.outputs);
-            }
-            let (next, renumbered) = again(further, rows);
-            let some: Vec<u32> = next.iter().map(|row| row + range.start as u32).collect();
-            let some = batch.take(&some).map_err(|e| Failure::Unfit { what: e.to_string() })?;
-            (about, requests) = (Some((next, some)), renumbered);
-        }
-        let what = format!("a record asks again and again: {MOST_ROUNDS} rounds are the most");
-        Err(plugin.instance.broke(what))
-    }
-}
-
-/// Rows of a round as rows of the range.
-fn placed(mut processed: Processed, rows: Option<&[u32]>) -> Processed {
-    let Some(rows) = rows else { return processed };
-    let place = |row: &mut u32| *row = rows[*row as usize];
-    processed.outputs.iter_mut().flat_map(|emitted| &mut emitted.source).for_each(place);
-    processed.errors.iter_mut().for_each(|error| place(&mut error.row));
-    processed
-}
-
-/// The rows that ask again, rising, as rows of the range; and what they ask, by their place among them.
-fn again(mut further: Vec<Request>, rows: Option<&[u32]>) -> (Vec<u32>, Vec<Request>) {
-    let mut asked: Vec<u32> = further.iter().map(|request| request.row).collect();
-    asked.sort_unstable();
-    asked.dedup();
-    for request in &mut further {
-        request.row = asked.binary_search(&request.row).map_or(0, |place| place as u32);
-    }
-    let placed = asked.iter().map(|row| rows.map_or(*row, |rows| rows[*row as usize])).collect();
-    (placed, further)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(row: u32) -> Request {
-        Request {
-            row,
-            cookie: Vec::new(),
-            connector: "scores".into(),
-            method: "GET".into(),
-            path: "/".into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn those_who_ask_again_are_renumbered_round_by_round() {
-        let (rows, requests) = again(vec![request(5), request(2), request(5)], None);
-        assert_eq!(rows, [2, 5]);
-        assert_eq!(requests.iter().map(|request| request.row).collect::<Vec<_>>(), [1, 0, 1]);
-        let (rows, requests) = again(vec![request(1)], Some(&rows));
-        assert_eq!((rows, requests[0].row), (vec![5], 0));
+        rounds::run(self.plugin, self.call, (self.batch, range), budget).await
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod aggregator;
 pub mod enricher;
+mod rounds;
 pub mod stateful;
 pub mod transformer;
 
