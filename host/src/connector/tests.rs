@@ -1,3 +1,4 @@
+//! Connectors against a service on this machine that answers as a test says.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::{
@@ -60,6 +61,7 @@ async fn answer(mut connection: TcpStream, seen: &Mutex<Vec<String>>, reply: Rep
         seen.len() - 1
     };
     let (pause, reply) = reply(number, &text);
+    // paces: the service that is tested against is as slow as a test says
     clock::sleep(pause).await;
     let _ = connection.write_all(reply.as_bytes()).await;
 }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-pub use super::connectors::{AtConnector, AtNumber, AtText, Connector, HttpConnector, Order, TestAnswer};
+pub use super::connectors::{AtConnector, AtNumber, AtText, Connector, Order, TestAnswer};
 pub use super::schemas::{
     AvroFormat, AvroSink, Compatibility, Confluent, Glue, OnIncompatible, Registry, SinkFormat, Strategy,
 };

@@ -263,3 +263,39 @@ impl Divisible for Work<'_> {
         rounds::run(self.plugin, self.call, (self.batch, range), budget).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn asked(change: impl FnOnce(&mut enrich::Request)) -> Result<Request, String> {
+        let mut request = enrich::Request {
+            row: 1,
+            cookie: Vec::new(),
+            connector: "scores".into(),
+            method: "GET".into(),
+            path: "/scores/a?k=1".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        change(&mut request);
+        check(request, 2, &["scores"])
+    }
+
+    #[test]
+    fn what_an_enricher_may_ask_is_checked_before_anybody_is_asked() {
+        assert_eq!(asked(|_| ()).unwrap().path, "/scores/a?k=1");
+        let wrong = |change: fn(&mut enrich::Request)| asked(change).unwrap_err();
+        assert!(wrong(|request| request.row = 2).contains("record 2 of 2"));
+        assert!(wrong(|request| request.connector = "other\n".into()).contains("manifest does not name"));
+        assert!(wrong(|request| request.method = "CONNECT".into()).contains("is no method"));
+        for path in ["", "scores", "//elsewhere.test/", "/a b", "/a\r\nhost: b", "/ä", "http://elsewhere.test/"] {
+            assert!(asked(|request| request.path = path.into()).is_err(), "{path}");
+        }
+        assert!(wrong(|request| request.body = vec![0; MOST_BYTES]).contains("more than"));
+        let header = || enrich::HeaderResult { name: "a".into(), value: "b".into() };
+        let many = asked(|request| request.headers = (0..=MOST_HEADERS).map(|_| header()).collect());
+        assert!(many.unwrap_err().contains("64 headers"));
+    }
+}

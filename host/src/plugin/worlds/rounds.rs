@@ -210,6 +210,13 @@ fn by_record(emitted: Emitted) -> Result<Emitted, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::{
+        array::{AsArray, RecordBatch},
+        datatypes::UInt32Type,
+    };
+
     use super::*;
 
     fn request(row: u32) -> Request {
@@ -222,6 +229,25 @@ mod tests {
             headers: Vec::new(),
             body: Vec::new(),
         }
+    }
+
+    #[test]
+    fn rows_are_put_in_the_order_of_their_records_and_those_of_one_keep_theirs() {
+        let column: arrow::array::ArrayRef = Arc::new(UInt32Array::from(vec![0, 1, 2, 3]));
+        let emitted = Emitted {
+            source: vec![2, 0, 2, 1],
+            fields: RecordBatch::try_from_iter([("n", column)]).expect("one column is a batch"),
+            event_us: Some(vec![10, 11, 12, 13]),
+            partition_key: Some([&b"a"[..], b"b", b"c", b"d"].into_iter().collect()),
+            payload: None,
+            operation: Some(vec![0, 1, 2, 3]),
+        };
+        let sorted = by_record(emitted).expect("places are rows");
+        assert_eq!(sorted.source, [0, 1, 2, 2]);
+        assert_eq!(sorted.event_us, Some(vec![11, 13, 10, 12]));
+        assert_eq!(sorted.operation, Some(vec![1, 3, 0, 2]));
+        assert_eq!(sorted.partition_key, Some([&b"b"[..], b"d", b"a", b"c"].into_iter().collect()));
+        assert_eq!(sorted.fields.column(0).as_primitive::<UInt32Type>().values(), &[1, 3, 0, 2]);
     }
 
     fn answer(rounds: &mut Rounds, number: usize) {
