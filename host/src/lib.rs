@@ -12,6 +12,7 @@
 //! - `checkpoint`: the commit protocol, what is durable
 //! - `lease`: who runs what in a fleet
 //! - `plugin`: the WebAssembly boundary
+//! - `connector`: what enrichers ask
 //! - `job`: the job file, the graph, the running partition
 //! - `control`: what a running worker is asked and told
 //! - `cli`: what users type
@@ -37,6 +38,8 @@ pub mod checkpoint;
 pub mod lease;
 
 pub mod plugin;
+
+pub mod connector;
 
 pub mod job;
 

@@ -391,6 +391,21 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+
+    /// Some of its rows, in this order. An error where there is no such row.
+    pub fn take(&self, rows: &[u32]) -> Result<Self, arrow::error::ArrowError> {
+        let places = arrow::array::UInt32Array::from(rows.to_vec());
+        let fields = arrow::compute::take_record_batch(&self.fields, &places)?;
+        let at = |row: &u32| *row as usize;
+        Ok(Self {
+            origin: self.origin.clone(),
+            rows: rows.iter().map(|row| self.rows[at(row)]).collect(),
+            nth: rows.iter().map(|row| self.nth[at(row)]).collect(),
+            event_us: rows.iter().map(|row| self.event_us[at(row)]).collect(),
+            watermark_us: rows.iter().map(|row| self.watermark_us[at(row)]).collect(),
+            fields,
+        })
+    }
 }
 
 /// A row that a step could not process, or a sink cannot take.

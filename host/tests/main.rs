@@ -11,6 +11,7 @@ mod fleet;
 mod fleet_example;
 mod flights;
 mod guide;
+mod inference_example;
 mod kcl;
 mod kinesis_sinks;
 mod kinesis_source;

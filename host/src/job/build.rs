@@ -8,6 +8,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use tokio::runtime::Handle;
 
 pub mod registry;
+mod services;
 
 use super::{
     flow::{Action, Flow, Node, Reader},
@@ -30,7 +31,7 @@ use crate::{
         registry::{Found, Registry},
     },
     error::{Error, Kind, Result},
-    plugin::{Context, Identity, KeyedPlugin, Manifest, Plugin, Plugins},
+    plugin::{BatchPlugin, Connect, Context, Identity, KeyedPlugin, Manifest, Plugin, Plugins, World},
     sink::{
         Sink,
         avro::Encoder,
@@ -108,6 +109,8 @@ pub struct Builder<'a> {
     pub accept_loss: bool,
     /// nothing outside is reached: sources are given by hand, and results are kept here
     pub memory: Option<&'a Memory>,
+    /// in place of the job's connectors
+    pub connect: Option<Arc<dyn Connect>>,
 }
 
 /// Where the results of a test go: a destination for each sink of the job.
@@ -374,7 +377,14 @@ impl Builder<'_> {
             }
             NodeKind::Transform(plugin) => {
                 let loaded = self.plugin(deployed, node, plugin).await?;
-                let instance = loaded.transformer(self.context(deployed, node, plugin)).await?;
+                let context = self.context(deployed, node, plugin);
+                let instance: Box<dyn BatchPlugin> = match loaded.world() {
+                    World::Enricher => {
+                        let order = services::order(plugin.order);
+                        Box::new(loaded.enricher(context, order, |names| self.services(names)).await?)
+                    }
+                    _ => Box::new(loaded.transformer(context).await?),
+                };
                 refuse_unused(instance.manifest())?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(component::Component::new(&node.name, instance, wanted, self.clock.clone()))

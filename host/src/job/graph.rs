@@ -16,7 +16,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible};
+mod connectors;
+
+pub use connectors::{Answer, Connector};
+
+pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible, Order};
 use super::{PluginInterface, file::Secret};
 pub use crate::window::built_in::Function;
 use crate::{
@@ -31,6 +35,9 @@ pub struct Graph {
     pub job: String,
     /// where Avro schemas come from
     pub registry: Option<Registry>,
+    /// what enrichers ask, by name
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub connectors: BTreeMap<String, Connector>,
     /// an input of a node stands before the node
     pub nodes: Vec<Node>,
     /// length of an epoch
@@ -277,6 +284,9 @@ pub struct Plugin {
     pub config: Json,
     /// what happens with a record that fails
     pub on_error: OnError,
+    /// in which order rows leave an enricher
+    #[serde(skip_serializing_if = "connectors::is_ordered")]
+    pub order: Order,
     /// what it said about itself
     pub interface: PluginInterface,
 }
@@ -412,6 +422,8 @@ pub struct Test {
     pub place: std::ops::Range<usize>,
     /// in order
     pub input: Vec<TestInput>,
+    /// by connector and request
+    pub answers: BTreeMap<(String, String), Answer>,
     /// expected rows: index of a step or sink, objects
     pub expect: Vec<(usize, Vec<Json>)>,
     /// expected rejects: step (none: any) and a part of the message

@@ -58,6 +58,7 @@ impl PluginInspector for Inspector {
                 plugin::World::StatefulTransformer => World::StatefulTransformer,
                 plugin::World::KeyedTransformer => World::KeyedTransformer,
                 plugin::World::Aggregator => World::Aggregator,
+                plugin::World::Enricher => World::Enricher,
             };
             let field =
                 |f: &plugin::Field| PluginField { path: f.path.to_string(), kind: kind(f.kind), optional: f.optional };
@@ -75,6 +76,7 @@ impl PluginInspector for Inspector {
                 inputs: manifest.inputs.iter().map(input).collect(),
                 key: manifest.key.iter().map(field).collect(),
                 outputs: manifest.outputs.iter().map(output).collect(),
+                connectors: manifest.connectors.iter().map(|connector| connector.name.to_string()).collect(),
             })
         })
     }

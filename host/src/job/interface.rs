@@ -84,6 +84,9 @@ pub struct PluginInterface {
     pub key: Vec<PluginField>,
     /// what leaves it; the first is the one without a name in `from:`
     pub outputs: Vec<PluginOutput>,
+    /// what it asks others for, by the names of the job's connectors
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<String>,
 }
 
 /// The worlds of the plugin interface.

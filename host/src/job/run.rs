@@ -190,6 +190,7 @@ pub async fn work(
         accept_repeats: options.accept_repeats,
         accept_loss: options.accept_loss,
         memory: None,
+        connect: None,
     };
     let sources = builder.sources().await?;
     place.keep_plugins().await?;

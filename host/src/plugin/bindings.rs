@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
             export pelton:plugin/aggregate@0.1.0;
             export pelton:plugin/keyed@0.1.0;
             export pelton:plugin/migrate-state@0.1.0;
+            export pelton:plugin/enrich@0.1.0;
         }
     ",
     imports: { default: trappable },
@@ -26,4 +27,4 @@ wasmtime::component::bindgen!({
 });
 
 pub use self::pelton::plugin::{log, metrics, state, types};
-pub use exports::pelton::plugin::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform};
+pub use exports::pelton::plugin::{aggregate, enrich, keyed, lifecycle, migrate_state, on_timers, transform};

@@ -190,7 +190,7 @@ impl<D: Divisible> Search<D> {
 }
 
 /// Results of parts, in the order of the batch, as one.
-fn join(parts: Vec<(usize, Processed)>, outputs: &[Output]) -> Result<Processed, Failure> {
+pub(super) fn join(parts: Vec<(usize, Processed)>, outputs: &[Output]) -> Result<Processed, Failure> {
     let (mut errors, mut timers) = (Vec::new(), TimerOps::default());
     let mut columns: Vec<Vec<(u32, Emitted)>> = outputs.iter().map(|_| Vec::new()).collect();
     for (start, part) in parts {

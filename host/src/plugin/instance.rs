@@ -11,7 +11,7 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
 use super::{
     Call, Context,
-    bindings::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform, types},
+    bindings::{aggregate, enrich, keyed, lifecycle, migrate_state, on_timers, transform, types},
     capability::{
         Guest,
         log::{Log, LogSink, clean},
@@ -123,6 +123,7 @@ struct Exports {
     lifecycle: lifecycle::Guest,
     transform: Option<transform::Guest>,
     aggregate: Option<aggregate::Guest>,
+    enrich: Option<enrich::Guest>,
     keyed: Option<keyed::Guest>,
     on_timers: Option<on_timers::Guest>,
     migrate_state: Option<migrate_state::Guest>,
@@ -135,6 +136,10 @@ impl Running {
 
     pub(super) fn aggregate(&mut self) -> (&aggregate::Guest, &mut Store<Guest>) {
         (self.exports.aggregate.as_ref().expect("an aggregator instance has an aggregator's package"), &mut self.store)
+    }
+
+    pub(super) fn enrich(&mut self) -> (&enrich::Guest, &mut Store<Guest>) {
+        (self.exports.enrich.as_ref().expect("an enricher instance has an enricher's package"), &mut self.store)
     }
 
     pub(super) fn keyed(&mut self) -> (&keyed::Guest, &mut Store<Guest>) {
@@ -294,11 +299,12 @@ impl Instance {
 
 async fn load(package: &Package, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
     let instance = package.pre.instantiate_async(&mut *store).await?;
-    let Indices { lifecycle, transform, aggregate, keyed, on_timers, migrate_state } = &package.exports;
+    let Indices { lifecycle, transform, aggregate, enrich, keyed, on_timers, migrate_state } = &package.exports;
     Ok(Exports {
         lifecycle: lifecycle.load(&mut *store, &instance)?,
         transform: transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
         aggregate: aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        enrich: enrich.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
         keyed: keyed.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
         on_timers: on_timers.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
         migrate_state: migrate_state.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,

@@ -24,7 +24,6 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-mod aggregator;
 mod bindings;
 mod bisect;
 mod cache;
@@ -36,10 +35,8 @@ mod lift;
 mod limits;
 mod lower;
 mod package;
-mod stateful;
-mod transformer;
+mod worlds;
 
-pub use aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
 pub use bisect::{Bisected, Rejected};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
@@ -51,8 +48,11 @@ pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError, TimerOps};
 pub use limits::Limits;
 pub use package::World;
-pub use stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
-pub use transformer::TransformerInstance;
+pub use worlds::BatchPlugin;
+pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
+pub use worlds::enricher::{Connect, EnricherInstance, Order, Outcome, Request};
+pub use worlds::stateful::{Calling, Due, Keyed, KeyedPlugin, Outdated, StatefulInstance};
+pub use worlds::transformer::TransformerInstance;
 
 /// Where an instance works.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +169,20 @@ impl Plugin {
         Ok(StatefulInstance::new(self.instance(context), manifest, self.world()))
     }
 
+    /// A copy that asks others; `connect` is given the names of the connectors that it declares. It starts at the first call.
+    pub async fn enricher(
+        &self,
+        context: Context,
+        order: Order,
+        connect: impl FnOnce(&[&str]) -> Result<Arc<dyn Connect>>,
+    ) -> Result<EnricherInstance> {
+        self.expect(World::Enricher, &context)?;
+        let manifest = self.manifest(&context).await?;
+        let names: Vec<&str> = manifest.connectors.iter().map(|connector| &*connector.name).collect();
+        let connect = connect(&names)?;
+        Ok(EnricherInstance::new(self.instance(context), manifest, (connect, order)))
+    }
+
     /// A copy that aggregates windows. It starts at the first call, or with [`AggregatorInstance::start`].
     pub async fn aggregator(&self, context: Context) -> Result<AggregatorInstance> {
         self.expect(World::Aggregator, &context)?;
@@ -188,6 +202,16 @@ impl Plugin {
         Err(Error::new(Kind::Config, text))
     }
 
+    /// This host keeps no state for enrichers.
+    fn keeps_nothing(&self, manifest: Manifest) -> std::result::Result<Manifest, Failure> {
+        if self.world() != World::Enricher || manifest.tables.is_empty() {
+            return Ok(manifest);
+        }
+        Err(Failure::Invalid {
+            what: "it is an enricher with tables, and this host keeps no state for enrichers".into(),
+        })
+    }
+
     async fn manifest(&self, context: &Context) -> Result<Manifest> {
         let most_inputs = match self.world() {
             World::StatefulTransformer => describe::MOST_INPUTS,
@@ -196,6 +220,7 @@ impl Plugin {
         let described = self.instance(context.clone()).describe(&context.config).await;
         described
             .and_then(|manifest| describe::check(manifest, most_inputs).map_err(|what| Failure::Invalid { what }))
+            .and_then(|manifest| self.keeps_nothing(manifest))
             .map_err(|failure| Error::new(Kind::Config, format!("step `{}`: describe: {failure}", context.step)))
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::{
-    bindings::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform},
+    bindings::{aggregate, enrich, keyed, lifecycle, migrate_state, on_timers, transform},
     cache::Cache,
     capability::{ALLOWED, Guest, STATE, wasi},
     engine::Engine,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
-/// What a plugin is made for. `wit/world.wit` has one more, `enricher`; a plugin for it is refused with its name.
+/// What a plugin is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
     /// map, filter, flat-map, route
@@ -28,6 +28,8 @@ pub enum World {
     KeyedTransformer,
     /// fold, combine, finish
     Aggregator,
+    /// prepare requests, complete with their answers
+    Enricher,
 }
 
 impl fmt::Display for World {
@@ -37,6 +39,7 @@ impl fmt::Display for World {
             Self::StatefulTransformer => "stateful-transformer",
             Self::KeyedTransformer => "keyed-transformer",
             Self::Aggregator => "aggregator",
+            Self::Enricher => "enricher",
         })
     }
 }
@@ -57,6 +60,7 @@ pub(super) struct Indices {
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) transform: Option<transform::GuestIndices>,
     pub(super) aggregate: Option<aggregate::GuestIndices>,
+    pub(super) enrich: Option<enrich::GuestIndices>,
     pub(super) keyed: Option<keyed::GuestIndices>,
     pub(super) on_timers: Option<on_timers::GuestIndices>,
     pub(super) migrate_state: Option<migrate_state::GuestIndices>,
@@ -70,6 +74,7 @@ impl Indices {
             lifecycle: lifecycle::GuestIndices::new(pre)?,
             transform: transforms.then(|| transform::GuestIndices::new(pre)).transpose()?,
             aggregate: calls(&[World::Aggregator]).then(|| aggregate::GuestIndices::new(pre)).transpose()?,
+            enrich: calls(&[World::Enricher]).then(|| enrich::GuestIndices::new(pre)).transpose()?,
             keyed: calls(&[World::KeyedTransformer]).then(|| keyed::GuestIndices::new(pre)).transpose()?,
             on_timers: calls(&[World::StatefulTransformer]).then(|| on_timers::GuestIndices::new(pre)).transpose()?,
             migrate_state: (!calls(&[World::Transformer]))
@@ -154,7 +159,7 @@ fn compile(engine: &Engine, wasm: &[u8]) -> Checked<Component> {
 fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {
     check_imports(component, &engine.inner, true)?;
     let world = world(component, &engine.inner)?;
-    check_imports(component, &engine.inner, world == World::StatefulTransformer)?;
+    check_imports(component, &engine.inner, matches!(world, World::StatefulTransformer | World::Enricher))?;
     let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
     let pre = linker.instantiate_pre(component).map_err(words)?;
     let exports = Indices::new(&pre, world).map_err(words)?;
@@ -211,16 +216,17 @@ fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
                 .into(),
         );
     }
-    if has("enrich") {
-        return Err("is made for the world `enricher`, which this host does not run yet".into());
-    }
-    let worlds =
-        [("transform", World::Transformer), ("keyed", World::KeyedTransformer), ("aggregate", World::Aggregator)];
+    let worlds = [
+        ("transform", World::Transformer),
+        ("keyed", World::KeyedTransformer),
+        ("aggregate", World::Aggregator),
+        ("enrich", World::Enricher),
+    ];
     let found: Vec<(&str, World)> = worlds.into_iter().filter(|(interface, _)| has(interface)).collect();
     match found[..] {
         [(_, World::Transformer)] if has("on-timers") => Ok(World::StatefulTransformer),
         [(_, world)] => Ok(world),
-        [] => Err("exports none of `transform`, `keyed` and `aggregate`, so there is nothing to call".into()),
+        [] => Err("exports none of `transform`, `keyed`, `aggregate` and `enrich`, so there is nothing to call".into()),
         [(first, _), (second, _), ..] => Err(format!("exports both `{first}` and `{second}`: a plugin has one world")),
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a plugin of the world `transformer` as a step.
+//! Runs a plugin of the world `transformer` or `enricher` as a step.
 //!
 //! Each declared output becomes an output of the step. A record that fails alone is a reject with the guest's backtrace; a plugin
 //! that asks for a retry is called again, one that cannot go on stops the step.
@@ -13,13 +13,13 @@ use super::{
 use crate::{
     clock::Clock,
     error::Result,
-    plugin::{Bisected, Call, TransformerInstance},
+    plugin::{BatchPlugin, Bisected, Call},
     record::{Batch, Branch},
 };
 
 /// A plugin in the graph.
 pub struct Component {
-    plugin: TransformerInstance,
+    plugin: Box<dyn BatchPlugin>,
     wanted: Wanted,
     /// one an output, for ids
     branches: Vec<Branch>,
@@ -28,7 +28,7 @@ pub struct Component {
 
 impl Component {
     /// The step of this name.
-    pub fn new(step: &str, plugin: TransformerInstance, wanted: Wanted, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(step: &str, plugin: Box<dyn BatchPlugin>, wanted: Wanted, clock: Arc<dyn Clock>) -> Self {
         let branches = (0..plugin.manifest().outputs.len()).map(|output| Branch::new(step, output)).collect();
         Self { plugin, wanted, branches, clock }
     }
@@ -47,7 +47,7 @@ impl Component {
     async fn call(&mut self, call: &Call, batch: &Batch) -> Result<Bisected> {
         let mut retries = Retries::default();
         loop {
-            match self.plugin.process_or_bisect(call, batch).await {
+            match self.plugin.process(call, batch).await {
                 Ok(done) => return Ok(done),
                 Err(failure) => retries.pause(failure).await?,
             }

@@ -27,6 +27,8 @@ struct Plugin {
     #[serde(default)]
     key: BTreeMap<String, String>,
     outputs: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    connectors: Vec<String>,
 }
 
 struct Outside<'a>(&'a Path);
@@ -53,6 +55,7 @@ impl PluginInspector for Outside<'_> {
             inputs: inputs.collect(),
             key: fields(&plugin.key),
             outputs: outputs.collect(),
+            connectors: plugin.connectors,
         })
     }
 }

@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod bisect;
+mod enrich;
 mod hostile;
 mod load;
 mod transform;

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{judges, run, sdks, sim};
 
 /// Packages that are built for the WASM target.
-const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "hostile-plugin", "bench-filter"];
+const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "inference-plugin", "hostile-plugin", "bench-filter"];
 
 /// The plugins of the conformance suite, by world.
 const WORLDS: [&str; 5] = ["transformer", "aggregator", "stateful-transformer", "keyed-transformer", "enricher"];

@@ -39,6 +39,7 @@ pub fn interface() -> PluginInterface {
         inputs: vec![PluginInput { name: "in".into(), wants: vec![field("n", JobKind::Int64)] }],
         key: Vec::new(),
         outputs: vec![PluginOutput { name: "out".into(), fields: made.map(|(path, kind)| field(path, kind)).to_vec() }],
+        connectors: Vec::new(),
     }
 }
 

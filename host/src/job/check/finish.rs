@@ -29,7 +29,7 @@ impl<'a> Check<'a> {
     pub(super) fn graph(&self) -> Option<Graph> {
         let job = self.job_name();
         let (registry, dead_letters, epoch) = (self.registry(), self.dead_letters(), self.epoch());
-        let (store, leases) = (self.store(), self.leases());
+        let (store, leases, connectors) = (self.store(), self.leases(), self.connectors());
         self.folders();
         let mut drafts = self.drafts();
         self.connect(&mut drafts);
@@ -60,6 +60,7 @@ impl<'a> Check<'a> {
             job,
             folder: self.file.folder.clone(),
             registry,
+            connectors,
             nodes,
             epoch,
             state_dir,

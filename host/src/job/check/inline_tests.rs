@@ -49,7 +49,8 @@ impl Check<'_> {
         let rejects =
             test.rejects.iter().filter_map(|at| at.value.as_ref()).flatten().filter_map(|at| at.value.as_ref());
         let rejects = rejects.map(|reject| (read(&reject.step), read(&reject.contains).unwrap_or_default())).collect();
-        Some(Test { name: read(&test.name)?, place: owner, input, expect, rejects })
+        let answers = self.answers(test);
+        Some(Test { name: read(&test.name)?, place: owner, input, answers, expect, rejects })
     }
 
     fn test_input(&self, raw: &raw::TestInput, place: &Range<usize>, drafts: &[Draft<'_>]) -> Option<TestInput> {

@@ -12,6 +12,7 @@ use super::{
     graph::{Graph, Registry},
 };
 
+mod connectors;
 mod durable;
 mod finish;
 mod governance;

@@ -15,12 +15,13 @@ use crate::job::{
         raw,
         read::{At, Named},
     },
-    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Plugin, Window},
+    graph::{Aggregate, Column, Function, KeyedTransform, OnError, Order, Plugin, Window},
     interface::World,
 };
 
 /// The worlds that `transform:` runs.
-const TRANSFORMS: [World; 3] = [World::Transformer, World::StatefulTransformer, World::KeyedTransformer];
+const TRANSFORMS: [World; 4] =
+    [World::Transformer, World::StatefulTransformer, World::KeyedTransformer, World::Enricher];
 
 const FUNCTIONS: [(&str, Function); 5] = [
     ("count", Function::Count),
@@ -70,6 +71,7 @@ impl<'a> Check<'a> {
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
                 let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
+                let plugin = self.ordered(transform, plugin);
                 self.transform(step, plugin, transform.plugin.as_ref()?.place.clone(), into)
             }
             _ => self.window(step, owner),
@@ -84,7 +86,8 @@ impl<'a> Check<'a> {
         place: Range<usize>,
         into: &Names<'a>,
     ) -> Option<DraftKind<'a>> {
-        let (name, has_state) = (&plugin.interface.name, plugin.interface.world != World::Transformer);
+        let name = &plugin.interface.name;
+        let has_state = matches!(plugin.interface.world, World::StatefulTransformer | World::KeyedTransformer);
         if let (false, Some((_, place))) = (has_state, into.first()) {
             let mistake =
                 Diagnostic::new("E0507", place.clone(), format!("the plugin `{name}` has one input, without a name"));
@@ -94,7 +97,7 @@ impl<'a> Check<'a> {
             (false, None) => Some(DraftKind::Transform(plugin, place)),
             (false, Some(_)) => {
                 let key = step.key.as_ref().map_or(place, |at| at.place.clone());
-                let message = format!("`key` belongs to a plugin with state, and `{name}` is a transformer");
+                let message = format!("`key` belongs to a plugin with state, and `{name}` has none");
                 self.report(Diagnostic::new("E0304", key, message).help("leave `key` out"));
                 None
             }
@@ -229,16 +232,19 @@ impl<'a> Check<'a> {
                 World::Transformer => "use it under `transform:`",
                 World::StatefulTransformer | World::KeyedTransformer => "use it under `transform:`, with `key:`",
                 World::Aggregator => "use it under `aggregate:`, with `key:` and `window:`",
-                _ => "this world is not supported yet",
+                World::Enricher => "use it under `transform:`, with `connectors:` in the job",
             };
             self.report(Diagnostic::new("E0505", place, message).help(help));
             return None;
+        }
+        if interface.world == World::Enricher {
+            self.connects(&interface, &place);
         }
         if interface.outputs.is_empty() {
             self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` has no output")));
             return None;
         }
-        Some(Plugin { path, config, on_error, interface })
+        Some(Plugin { path, config, on_error, order: Order::default(), interface })
     }
 
     fn window(&self, step: &'a raw::Step, owner: &Range<usize>) -> Option<DraftKind<'a>> {

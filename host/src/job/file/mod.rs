@@ -13,6 +13,7 @@ use std::{
 
 use super::diagnostic::{Diagnostic, Report};
 
+pub mod connectors;
 mod interpolate;
 mod node;
 pub mod raw;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub use super::connectors::{AtConnector, AtNumber, AtText, Connector, Order, TestAnswer};
 pub use super::schemas::{
     AvroFormat, AvroSink, Compatibility, Confluent, Glue, OnIncompatible, Registry, SinkFormat, Strategy,
 };
@@ -27,6 +28,8 @@ pub struct Job {
     pub job: Option<At<String>>,
     /// Where Avro schemas come from.
     pub registry: Option<At<Registry>>,
+    /// What enrichers may ask, by the names that they use.
+    pub connectors: Option<At<Named<Connector>>>,
     /// Where records come from, by name.
     #[schemars(required)]
     pub sources: Option<At<Named<Source>>>,
@@ -321,6 +324,8 @@ pub struct Transform {
     pub config: Option<At<Json>>,
     /// What happens with a record that fails. Default: `dead_letter`.
     pub on_error: Option<At<OnError>>,
+    /// In which order rows leave an enricher. Default: `ordered`.
+    pub order: Option<At<Order>>,
 }
 
 /// What happens with a record that fails.
@@ -520,6 +525,8 @@ pub struct Test {
     /// Records and watermarks, in order.
     #[schemars(required)]
     pub input: Option<At<Vec<At<TestInput>>>>,
+    /// What connectors answer, by connector and by request (`GET /path`): nothing outside is asked. What has no answer here fails the test.
+    pub answers: Option<At<Named<Named<TestAnswer>>>>,
     /// Expected rows by step or sink, in any order; fields that are not named are not compared.
     pub expect: Option<At<Named<Vec<At<Json>>>>>,
     /// Expected rejects, in order; a reject that is not expected fails the test.

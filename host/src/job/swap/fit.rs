@@ -35,6 +35,13 @@ pub fn differences(old: (World, &Manifest), new: (World, &Manifest)) -> Vec<Stri
     wrong
 }
 
+/// Connectors that the new plugin asks and the job does not name. What the old one asked plays no part: addresses are the job's.
+pub fn unnamed<'a>(new: &Manifest, named: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let named: Vec<&str> = named.collect();
+    let missing = new.connectors.iter().map(|connector| &*connector.name).filter(|name| !named.contains(name));
+    missing.map(|name| format!("it asks the connector `{name}`, and the job names {}", listed(&named))).collect()
+}
+
 fn listed(names: &[&str]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
@@ -115,7 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::plugin::{FieldKind, Identity, Input};
+    use crate::plugin::{Connector, FieldKind, Identity, Input};
 
     fn field(path: &str, kind: FieldKind, optional: bool) -> Field {
         Field { path: Arc::from(path), kind, optional, doc: String::new() }
@@ -144,6 +151,16 @@ mod tests {
             tables,
             connectors: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_enricher_asks_only_what_the_job_names_whatever_ran_before() {
+        let mut new = plugin(Vec::new(), Vec::new());
+        new.connectors = ["scores", "prices"].map(|name| Connector { name: name.into(), doc: String::new() }).into();
+        assert_eq!(unnamed(&new, ["prices", "scores", "more"].into_iter()), [""; 0]);
+        let said = unnamed(&new, ["scores"].into_iter());
+        assert_eq!(said, ["it asks the connector `prices`, and the job names scores"]);
+        assert_eq!(unnamed(&new, std::iter::empty())[0], "it asks the connector `scores`, and the job names none");
     }
 
     fn between(old: &Manifest, new: &Manifest) -> Vec<String> {

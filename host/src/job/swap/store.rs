@@ -113,7 +113,8 @@ impl PluginStore {
         let config = self.plugin_of(step)?.config.to_string();
         let (old, new) = (self.running(step, from).await?, self.running(step, to).await?);
         let (old_says, new_says) = (old.describe(&config).await?, new.describe(&config).await?);
-        let wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
+        let mut wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
+        wrong.extend(fit::unnamed(&new_says, self.graph.connectors.keys().map(String::as_str)));
         if wrong.is_empty() {
             return Ok(());
         }

@@ -30,9 +30,11 @@ use crate::{
     plugin::Plugins,
 };
 
+mod answers;
 mod compare;
 mod scene;
 
+use answers::Answers;
 pub use compare::Difference;
 use scene::{Ended, Scene};
 
@@ -123,6 +125,7 @@ async fn play(graph: &Graph, test: &Test, around: &Surroundings) -> Result<Ended
     let memory: Memory = sinks.map(|node| (node.name.clone(), Default::default())).collect();
     let clock = Arc::new(TestClock(AtomicI64::new(BEGINNING_US)));
     let live = Arc::new(Live::default());
+    let answers = Arc::new(Answers::new(&test.answers));
     let builder = Builder {
         graph: &tapped,
         given: None,
@@ -135,12 +138,14 @@ async fn play(graph: &Graph, test: &Test, around: &Surroundings) -> Result<Ended
         accept_repeats: false,
         accept_loss: false,
         memory: Some(&memory),
+        connect: Some(answers.clone()),
     };
     let deployed = Deployment::of(JobRecord { generation: 1, ..JobRecord::default() });
     let built = builder.build(&deployed, &graph.state_dir, &builder.sources().await?).await?;
     let mut scene = Scene::new(&tapped, built, clock, live).await?;
     for (number, input) in test.input.iter().enumerate() {
-        scene.play(input).await.map_err(|e| e.at(format_args!("input {}", number + 1)))?;
+        let played = scene.play(input).await;
+        answers.all_given().and(played).map_err(|e| e.at(format_args!("input {}", number + 1)))?;
     }
     scene.end(&memory).await
 }

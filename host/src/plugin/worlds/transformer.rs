@@ -3,9 +3,10 @@
 //! The rule: what comes back either is whole and checked, or nothing happened.
 //! Left to others: what happens to records that failed (`reject`).
 
-use std::{fmt, ops::Range, time::Duration};
+use std::{fmt, future::Future, ops::Range, pin::Pin, time::Duration};
 
-use super::{
+use super::BatchPlugin;
+use crate::plugin::{
     Call, Failure, Manifest, Metrics, Processed,
     bisect::{self, Bisected, Divisible},
     describe::Output,
@@ -27,7 +28,7 @@ impl fmt::Debug for TransformerInstance {
 }
 
 impl TransformerInstance {
-    pub(super) fn new(instance: Instance, manifest: Manifest) -> Self {
+    pub(in crate::plugin) fn new(instance: Instance, manifest: Manifest) -> Self {
         Self { instance, manifest }
     }
 
@@ -60,6 +61,20 @@ impl TransformerInstance {
     /// What the plugin counted since this was last asked.
     pub fn take_metrics(&mut self) -> Metrics {
         self.instance.take_metrics()
+    }
+}
+
+impl BatchPlugin for TransformerInstance {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn process<'a>(
+        &'a mut self,
+        call: &'a Call,
+        batch: &'a Batch,
+    ) -> Pin<Box<dyn Future<Output = Result<Bisected, Failure>> + 'a>> {
+        Box::pin(self.process_or_bisect(call, batch))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::plugin::{
     Call, Failure, KeySet, Manifest, Metrics, Processed,
     bindings::{keyed, types},
     bisect::{self, Bisected, Divisible},
@@ -103,7 +103,7 @@ impl fmt::Debug for StatefulInstance {
 }
 
 impl StatefulInstance {
-    pub(super) fn new(instance: Instance, manifest: Manifest, world: World) -> Self {
+    pub(in crate::plugin) fn new(instance: Instance, manifest: Manifest, world: World) -> Self {
         Self { instance, manifest, world }
     }
 

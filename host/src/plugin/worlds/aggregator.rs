@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use arrow::array::RecordBatch;
 
-use super::{
+use crate::plugin::{
     Call, Failure, Manifest, Metrics, Processed, RecordError,
     bindings::{
         aggregate::{self, FoldInput},
@@ -96,7 +96,7 @@ impl fmt::Debug for AggregatorInstance {
 }
 
 impl AggregatorInstance {
-    pub(super) fn new(instance: Instance, manifest: Manifest) -> Self {
+    pub(in crate::plugin) fn new(instance: Instance, manifest: Manifest) -> Self {
         Self { instance, manifest }
     }
 
@@ -184,7 +184,7 @@ impl AggregatorInstance {
         lift::processed(processed, given).map_err(|what| self.instance.broke(what))
     }
 
-    async fn begin(&mut self, call: &Call) -> Result<super::instance::Running, Failure> {
+    async fn begin(&mut self, call: &Call) -> Result<crate::plugin::instance::Running, Failure> {
         let budget = self.instance.limits().call_time;
         self.instance.begin(call, budget, None).await
     }
