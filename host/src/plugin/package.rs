@@ -113,12 +113,14 @@ fn hex(bytes: &[u8]) -> String {
 type Checked<T> = std::result::Result<T, String>;
 
 fn read(path: &Path, limit: u64) -> Checked<Vec<u8>> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    if !file.metadata().is_ok_and(|found| found.is_file()) {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    // before it is opened: opening a pipe waits for whoever writes to it
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
         return Err("is not a file".into());
     }
+    let file = std::fs::File::open(path).map_err(cannot)?;
     let mut wasm = Vec::new();
-    file.take(limit + 1).read_to_end(&mut wasm).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(limit + 1).read_to_end(&mut wasm).map_err(cannot)?;
     if wasm.len() as u64 > limit {
         return Err(format!("is larger than {limit} bytes: build it in release mode and strip debug information"));
     }
