@@ -11,7 +11,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::{
     bindings::{aggregate, keyed, lifecycle, migrate_state, on_timers, transform},
     cache::Cache,
-    capability::{ALLOWED, Guest, STATE, wasi},
+    capability::{ALLOWED, Guest, STATE, log::clean, wasi},
     engine::Engine,
     limits::Limits,
 };
@@ -102,8 +102,9 @@ pub(super) fn load(
     prepare(engine, linker, &component, digest).map_err(|what| refuse(path, &what))
 }
 
+/// What is wrong may name what stands in the file, so it may not steer a terminal, and must end.
 fn refuse(path: &Path, what: &str) -> Error {
-    Error::new(Kind::Config, format!("plugin `{}`: {what}", path.display()))
+    Error::new(Kind::Config, format!("plugin `{}`: {}", path.display(), clean(what)))
 }
 
 fn hex(bytes: &[u8]) -> String {
