@@ -199,7 +199,8 @@ fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
     for (name, _) in ty.exports(engine) {
         let (name, version) = split(name);
         if let Some(interface) = name.strip_prefix("pelton:plugin/") {
-            if !version.starts_with("0.1.") {
+            // a pre-release never fits, not even its own release
+            if !version.starts_with("0.1.") || version.contains('-') {
                 return Err(format!(
                     "is built for pelton:plugin@{version}, this host speaks 0.1: rebuild it with a matching SDK"
                 ));
