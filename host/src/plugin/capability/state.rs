@@ -103,6 +103,8 @@ impl Access {
         }
         let size = bytes + place.sub_key.len() + VALUE;
         let Some(left) = self.left.checked_sub(size) else {
+            // in `describe` and `init` nothing may be written, because there is nothing
+            self.held().map(drop)?;
             return Err(Error::new(Kind::Step, "it writes more state in one call than a call may give back"));
         };
         self.left = left;
