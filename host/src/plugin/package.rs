@@ -170,13 +170,19 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
+/// Whether this host speaks this version of the interface. A pre-release never fits, not even its own release.
+fn speaks(version: &str) -> bool {
+    version.starts_with("0.1.") && !version.contains('-')
+}
+
 fn check_imports(component: &Component, engine: &wasmtime::Engine, has_state: bool) -> Checked<()> {
     let refused: Vec<String> = component
         .component_type()
         .imports(engine)
         .filter(|(name, _)| {
-            let (name, _) = split(name);
-            !(ALLOWED.contains(&name) || wasi::INTERFACES.contains(&name) || (has_state && name == STATE))
+            let (name, version) = split(name);
+            let is_ours = ALLOWED.contains(&name) || (has_state && name == STATE);
+            !((is_ours && speaks(version)) || (wasi::INTERFACES.contains(&name) && version.starts_with("0.2.")))
         })
         .map(|(name, _)| format!("`{name}` ({})", why(name)))
         .collect();
@@ -184,11 +190,15 @@ fn check_imports(component: &Component, engine: &wasmtime::Engine, has_state: bo
 }
 
 fn why(import: &str) -> &'static str {
-    let (name, _) = split(import);
+    let (name, version) = split(import);
     match name {
+        _ if name.starts_with("pelton:plugin/") && !speaks(version) => {
+            "this host speaks pelton:plugin@0.1: rebuild it with a matching SDK"
+        }
+        _ if wasi::INTERFACES.contains(&name) => "plugins are given WASI 0.2: build it for the target wasm32-wasip2",
         _ if name.starts_with("wasi:filesystem/") => "plugins have no files; send what they need in the step's config",
         _ if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") => "plugins have no network",
-        "pelton:plugin/state" => "keyed state is not offered to this kind of plugin",
+        STATE => "keyed state is not offered to this kind of plugin",
         _ => "unknown to this host",
     }
 }
@@ -199,8 +209,7 @@ fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
     for (name, _) in ty.exports(engine) {
         let (name, version) = split(name);
         if let Some(interface) = name.strip_prefix("pelton:plugin/") {
-            // a pre-release never fits, not even its own release
-            if !version.starts_with("0.1.") || version.contains('-') {
+            if !speaks(version) {
                 return Err(format!(
                     "is built for pelton:plugin@{version}, this host speaks 0.1: rebuild it with a matching SDK"
                 ));
