@@ -17,6 +17,8 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 
+mod size;
+
 /// What a plugin is made for. `wit/world.wit` has one more, `enricher`; a plugin for it is refused with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
@@ -92,7 +94,8 @@ pub(super) fn load(
     let component = match cache.and_then(|cache| cache.read(&engine.inner, &digest)) {
         Some(component) => component,
         None => {
-            let component = compile(engine, &wasm).map_err(|what| refuse(path, &what))?;
+            let component = size::check(&wasm).and_then(|()| compile(engine, &wasm));
+            let component = component.map_err(|what| refuse(path, &what))?;
             if let Some(cache) = cache {
                 cache.write(&engine.inner, &digest, &component);
             }
