@@ -3,13 +3,14 @@
 //! The rule: **a target panics only where Pelton is wrong.** No bytes may panic the decoders, make them go on for ever, fill memory, or
 //! change what becomes of the records around them; what is refused is refused with a code that is known, in words of bounded length.
 //! `schemas` are those that records are framed for, `wire` frames and decodes, `pairs` is about schemas alone, `made` makes schemas
-//! out of bytes, `mutate` changes inputs without a fuzzer.
+//! out of bytes, `smith` plugins, `mutate` changes inputs without a fuzzer.
 //! Left to others: searching (libFuzzer, `cargo xtask fuzz`), whether good values are right (the judges in `host/tests/schemas`).
 
 mod made;
 pub mod mutate;
 mod pairs;
 mod schemas;
+pub mod smith;
 pub mod wire;
 
 /// One thing to give bytes to.

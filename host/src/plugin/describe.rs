@@ -273,7 +273,8 @@ fn fields(place: &str, fields: Vec<types::Field>) -> Checked<Vec<Field>> {
 }
 
 fn named(what: &str, name: String) -> Checked<String> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+    // marks of text direction, which make a name look like another, are not in a clean text either
+    if name.is_empty() || name.len() > LONGEST_NAME || clean(&name) != name {
         return Err(format!(
             "{what} has the name `{}`: expected 1 to {LONGEST_NAME} printable characters",
             clean(&name)

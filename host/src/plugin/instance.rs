@@ -290,24 +290,29 @@ impl Instance {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(back_of_the_queue)))
         });
         arm(&mut store, call.now_ms, limits.call_time);
-        match load(&package, &mut store).await {
-            Ok(exports) => Ok(Running { store, exports }),
-            Err(error) => Err(trapped(store.data_mut(), &error)),
-        }
+        let instance = package.pre.instantiate_async(&mut store).await;
+        let instance = instance.map_err(|error| trapped(store.data_mut(), &error))?;
+        let exports = exports(&package, &mut store, &instance).map_err(|error| Failure::Invalid {
+            what: format!("its exports have other types than pelton:plugin@0.1: {}", clean(&format!("{error:#}"))),
+        })?;
+        Ok(Running { store, exports })
     }
 }
 
-async fn load(package: &Package, store: &mut Store<Guest>) -> wasmtime::Result<Exports> {
-    let instance = package.pre.instantiate_async(&mut *store).await?;
+fn exports(
+    package: &Package,
+    store: &mut Store<Guest>,
+    instance: &wasmtime::component::Instance,
+) -> wasmtime::Result<Exports> {
     let Indices { lifecycle, transform, aggregate, enrich, keyed, on_timers, migrate_state } = &package.exports;
     Ok(Exports {
-        lifecycle: lifecycle.load(&mut *store, &instance)?,
-        transform: transform.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
-        aggregate: aggregate.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
-        enrich: enrich.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
-        keyed: keyed.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
-        on_timers: on_timers.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
-        migrate_state: migrate_state.as_ref().map(|indices| indices.load(&mut *store, &instance)).transpose()?,
+        lifecycle: lifecycle.load(&mut *store, instance)?,
+        transform: transform.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
+        aggregate: aggregate.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
+        enrich: enrich.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
+        keyed: keyed.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
+        on_timers: on_timers.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
+        migrate_state: migrate_state.as_ref().map(|indices| indices.load(&mut *store, instance)).transpose()?,
     })
 }
 

@@ -11,11 +11,13 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use super::{
     bindings::{aggregate, enrich, keyed, lifecycle, migrate_state, on_timers, transform},
     cache::Cache,
-    capability::{ALLOWED, Guest, STATE, wasi},
+    capability::{ALLOWED, Guest, STATE, log::clean, wasi},
     engine::Engine,
     limits::Limits,
 };
 use crate::error::{Error, Kind, Result};
+
+mod size;
 
 /// What a plugin is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,8 @@ pub(super) fn load(
     let component = match cache.and_then(|cache| cache.read(&engine.inner, &digest)) {
         Some(component) => component,
         None => {
-            let component = compile(engine, &wasm).map_err(|what| refuse(path, &what))?;
+            let component = size::check(&wasm).and_then(|()| compile(engine, &wasm));
+            let component = component.map_err(|what| refuse(path, &what))?;
             if let Some(cache) = cache {
                 cache.write(&engine.inner, &digest, &component);
             }
@@ -107,8 +110,9 @@ pub(super) fn load(
     prepare(engine, linker, &component, digest).map_err(|what| refuse(path, &what))
 }
 
+/// What is wrong may name what stands in the file, so it may not steer a terminal, and must end.
 fn refuse(path: &Path, what: &str) -> Error {
-    Error::new(Kind::Config, format!("plugin `{}`: {what}", path.display()))
+    Error::new(Kind::Config, format!("plugin `{}`: {}", path.display(), clean(what)))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -118,12 +122,14 @@ fn hex(bytes: &[u8]) -> String {
 type Checked<T> = std::result::Result<T, String>;
 
 fn read(path: &Path, limit: u64) -> Checked<Vec<u8>> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    if !file.metadata().is_ok_and(|found| found.is_file()) {
+    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
+    // before it is opened: opening a pipe waits for whoever writes to it
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
         return Err("is not a file".into());
     }
+    let file = std::fs::File::open(path).map_err(cannot)?;
     let mut wasm = Vec::new();
-    file.take(limit + 1).read_to_end(&mut wasm).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(limit + 1).read_to_end(&mut wasm).map_err(cannot)?;
     if wasm.len() as u64 > limit {
         return Err(format!("is larger than {limit} bytes: build it in release mode and strip debug information"));
     }
@@ -172,13 +178,19 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
+/// Whether this host speaks this version of the interface. A pre-release never fits, not even its own release.
+fn speaks(version: &str) -> bool {
+    version.starts_with("0.1.") && !version.contains('-')
+}
+
 fn check_imports(component: &Component, engine: &wasmtime::Engine, has_state: bool) -> Checked<()> {
     let refused: Vec<String> = component
         .component_type()
         .imports(engine)
         .filter(|(name, _)| {
-            let (name, _) = split(name);
-            !(ALLOWED.contains(&name) || wasi::INTERFACES.contains(&name) || (has_state && name == STATE))
+            let (name, version) = split(name);
+            let is_ours = ALLOWED.contains(&name) || (has_state && name == STATE);
+            !((is_ours && speaks(version)) || (wasi::INTERFACES.contains(&name) && version.starts_with("0.2.")))
         })
         .map(|(name, _)| format!("`{name}` ({})", why(name)))
         .collect();
@@ -186,11 +198,15 @@ fn check_imports(component: &Component, engine: &wasmtime::Engine, has_state: bo
 }
 
 fn why(import: &str) -> &'static str {
-    let (name, _) = split(import);
+    let (name, version) = split(import);
     match name {
+        _ if name.starts_with("pelton:plugin/") && !speaks(version) => {
+            "this host speaks pelton:plugin@0.1: rebuild it with a matching SDK"
+        }
+        _ if wasi::INTERFACES.contains(&name) => "plugins are given WASI 0.2: build it for the target wasm32-wasip2",
         _ if name.starts_with("wasi:filesystem/") => "plugins have no files; send what they need in the step's config",
         _ if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") => "plugins have no network",
-        "pelton:plugin/state" => "keyed state is not offered to this kind of plugin",
+        STATE => "keyed state is not offered to this kind of plugin",
         _ => "unknown to this host",
     }
 }
@@ -201,7 +217,7 @@ fn world(component: &Component, engine: &wasmtime::Engine) -> Checked<World> {
     for (name, _) in ty.exports(engine) {
         let (name, version) = split(name);
         if let Some(interface) = name.strip_prefix("pelton:plugin/") {
-            if !version.starts_with("0.1.") {
+            if !speaks(version) {
                 return Err(format!(
                     "is built for pelton:plugin@{version}, this host speaks 0.1: rebuild it with a matching SDK"
                 ));

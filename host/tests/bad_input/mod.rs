@@ -1,6 +1,7 @@
-//! Bad input as folders of cases: records of a stream, plugins, and state directories. What must be said stands in `expected.txt` of each;
-//! `UPDATE=1` writes it anew.
+//! Bad input as folders of cases: records of a stream, plugins (of an SDK and of none), and state directories. What must be said stands in
+//! `expected.txt` of each; `UPDATE=1` writes it anew.
 
+mod component;
 mod plugin;
 mod state;
 mod stream;

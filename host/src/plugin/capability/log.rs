@@ -189,11 +189,14 @@ impl State {
     }
 }
 
-/// Cut to a length that a log can bear, control characters and text direction marks escaped.
+/// Cut to a length that a log can bear, control characters and text direction marks escaped. What is escaped grows, so it is cut after that.
 pub(in crate::plugin) fn clean(text: &str) -> String {
-    let short = cut(text, LONGEST);
-    let mut clean = String::with_capacity(short.len());
-    for letter in short.chars() {
+    let mut clean = String::with_capacity(text.len().min(LONGEST));
+    for letter in text.chars() {
+        if clean.len() >= LONGEST {
+            clean.push('…');
+            break;
+        }
         if letter.is_control()
             || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}')
         {
@@ -201,9 +204,6 @@ pub(in crate::plugin) fn clean(text: &str) -> String {
         } else {
             clean.push(letter);
         }
-    }
-    if short.len() < text.len() {
-        clean.push('…');
     }
     clean
 }

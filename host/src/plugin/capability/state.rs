@@ -58,6 +58,12 @@ pub type SharedState = Arc<Mutex<dyn KeyedState>>;
 /// Longest sub-key and largest value, in bytes.
 pub const MOST: (usize, usize) = (1 << 10, 1 << 20);
 
+/// Most bytes that one `get-many` gives: it may name the same key again and again.
+const MOST_READ: usize = 32 << 20;
+
+/// What a value costs the host beside its bytes.
+const VALUE: usize = 32;
+
 /// Most entries of a page.
 const PAGE: u32 = 10_000;
 
@@ -95,8 +101,10 @@ impl Access {
         if bytes > MOST.1 {
             return refuse("a value", bytes, MOST.1);
         }
-        let size = bytes + place.sub_key.len() + 32;
+        let size = bytes + place.sub_key.len() + VALUE;
         let Some(left) = self.left.checked_sub(size) else {
+            // in `describe` and `init` nothing may be written, because there is nothing
+            self.held().map(drop)?;
             return Err(Error::new(Kind::Step, "it writes more state in one call than a call may give back"));
         };
         self.left = left;
@@ -137,8 +145,16 @@ impl bindings::state::Host for Guest {
 
     fn get_many(&mut self, table: u32, keys: Vec<u32>) -> wasmtime::Result<bindings::types::OptionalBytes> {
         let found = self.state.held().and_then(|mut state| {
-            let get = |key: &u32| state.get(Place { table, key: *key, sub_key: &[] });
-            keys.iter().map(get).collect::<Result<Vec<_>>>()
+            let (mut left, mut found) = (MOST_READ, Vec::new());
+            for key in keys {
+                let value = state.get(Place { table, key, sub_key: &[] })?;
+                let size = VALUE + value.as_ref().map_or(0, Vec::len);
+                left = left.checked_sub(size).ok_or_else(|| {
+                    Error::new(Kind::Step, format!("it reads more than {MOST_READ} bytes of state with one get-many"))
+                })?;
+                found.push(value);
+            }
+            Ok(found)
         });
         let found = self.state.judge(found)?;
         let cells = column(found.iter().map(|value| value.as_deref().unwrap_or_default()));

@@ -5,6 +5,9 @@
 
 #![cfg(target_family = "wasm")]
 
+mod ends;
+mod lies;
+
 use pelton_sdk::batch::{field, output};
 use pelton_sdk::bindings::base::exports::pelton::plugin::lifecycle;
 use pelton_sdk::bindings::log::{Level, write};
@@ -20,6 +23,7 @@ use std::hint::black_box;
 
 thread_local! {
     static WHAT: RefCell<(String, String)> = RefCell::default();
+    static HOARD: RefCell<Vec<Vec<u8>>> = RefCell::default();
 }
 
 struct Hostile;
@@ -30,12 +34,15 @@ impl lifecycle::Guest for Hostile {
         match what.as_str() {
             "trap_in_describe" => trap(),
             "loop_in_describe" => spin(),
+            "allocate_in_describe" => allocate(),
+            "exit_in_describe" => ends::act("exit"),
             _ => {}
         }
         let fields = || vec![field("text", Kind::Text, true, "")];
         let mut manifest = manifest::<pelton_sdk::serde_json::Value>("hostile", "0.1.0", "misbehaves on request");
         manifest.inputs = vec![input(fields(), Identity::empty())];
         manifest.outputs = vec![output("out", fields(), "")];
+        lies::spoil(&mut manifest, &what);
         Ok(manifest)
     }
 
@@ -43,6 +50,9 @@ impl lifecycle::Guest for Hostile {
         let what = read(&context.config)?;
         match what.0.as_str() {
             "trap_in_init" => trap(),
+            "loop_in_init" => spin(),
+            "allocate_in_init" => allocate(),
+            "exit_in_init" => ends::act("exit"),
             "refuse_init" => return Err("init was told to refuse".to_owned()),
             _ => {}
         }
@@ -63,6 +73,7 @@ impl transform::Guest for Hostile {
         let (what, text) = WHAT.with_borrow(Clone::clone);
         let hit = batch.fields.first().map(|column| rows_with(column, &text)).unwrap_or_default();
         let good = echo(&batch);
+        ends::act(&what);
         match what.as_str() {
             "trap" => trap(),
             "loop" => spin(),
@@ -103,6 +114,23 @@ fn spoil(mut good: Processed, batch: &Batch, what: &str) -> Processed {
         "long_error" => {
             good.errors.push(RecordError { index: 0, code: "x".repeat(1 << 20), message: "y".repeat(1 << 20) })
         }
+        "same_error" => {
+            let error = RecordError { index: 0, code: "\u{1b}[2J".to_owned(), message: "\n\u{202e}".to_owned() };
+            good.errors = vec![error; batch.count as usize];
+        }
+        "many_errors" => {
+            let error = RecordError { index: 0, code: "x".to_owned(), message: String::new() };
+            good.errors = vec![error; 100_000];
+        }
+        "same_output" => good.emitted.push(good.emitted[0].clone()),
+        "many_outputs" => good.emitted = vec![Emitted { fields: Vec::new(), ..good.emitted[0].clone() }; 50_000],
+        "many_rows" => first.source = vec![0; 1_000_000],
+        "partition_key" => first.partition_key = BytesColumn { data: vec![b'k'], offsets: vec![0, 1] },
+        "payload" => first.payload = BytesColumn { data: vec![b'p'], offsets: vec![0, 1] },
+        "operation" => first.operation = vec![9; first.source.len()],
+        "null_mask" => first.fields[0].null = vec![7; first.source.len()],
+        "more_fields" => first.fields = vec![first.fields[0].clone(); 100_000],
+        "hoard" => HOARD.with_borrow_mut(|hoard| hoard.push(vec![1; 50 << 20])),
         "timers" => good.timers.key.push(0),
         "event_times" => first.event_us = vec![0; 3],
         _ => spoil_text(first, what),

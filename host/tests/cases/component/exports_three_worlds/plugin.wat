@@ -1,0 +1,13 @@
+(component
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+  (instance $i0 (export "describe" (func $f)) (export "init" (func $f)))
+  (export "pelton:plugin/lifecycle@0.1.0" (instance $i0))
+  (instance $i1 (export "process" (func $f)))
+  (export "pelton:plugin/transform@0.1.0" (instance $i1))
+  (instance $i2 (export "fold" (func $f)) (export "combine" (func $f)) (export "finish" (func $f)))
+  (export "pelton:plugin/aggregate@0.1.0" (instance $i2))
+  (instance $i3 (export "process" (func $f)) (export "fire" (func $f)))
+  (export "pelton:plugin/keyed@0.1.0" (instance $i3))
+)

@@ -1,0 +1,7 @@
+(component
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+  (instance $i0 (export "process" (func $f)))
+  (export "pelton:plugin/transform@0.1.0" (instance $i0))
+)

@@ -1,0 +1,5 @@
+(component (core func (canon task.cancel))
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+)

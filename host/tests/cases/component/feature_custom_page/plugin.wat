@@ -1,0 +1,5 @@
+(component (core module $m (memory 1 (pagesize 1))) (core instance (instantiate $m))
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+)

@@ -1,0 +1,5 @@
+(component (core module $m (tag $t) (func (throw $t))) (core instance (instantiate $m))
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+)

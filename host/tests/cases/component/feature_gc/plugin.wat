@@ -1,0 +1,5 @@
+(component (core module $m (type $s (struct (field i32))) (func (result (ref null $s)) ref.null $s)) (core instance (instantiate $m))
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+)

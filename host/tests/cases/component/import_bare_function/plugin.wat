@@ -1,0 +1,1 @@
+(component (import "do-as-i-say" (func)))

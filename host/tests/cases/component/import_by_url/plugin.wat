@@ -1,0 +1,1 @@
+(component (import "url=<https://example.com/a.wasm>" (component)))

@@ -1,0 +1,1 @@
+(component (import "pelton:plugin/http@0.1.0" (instance)))

@@ -1,0 +1,8 @@
+(component (import "pelton:plugin/log@0.1.0" (instance (export "enabled" (func (result string)))))
+  (core module $main (func (export "f")))
+  (core instance $main (instantiate $main))
+  (func $f (canon lift (core func $main "f")))
+  (instance $lifecycle (export "describe" (func $f)) (export "init" (func $f)))
+  (instance $transform (export "process" (func $f)))
+  (export "pelton:plugin/lifecycle@0.1.0" (instance $lifecycle))
+  (export "pelton:plugin/transform@0.1.0" (instance $transform)))

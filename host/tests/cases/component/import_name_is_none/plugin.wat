@@ -1,0 +1,1 @@
+(component (import "\1b[2Jforged" (func)))

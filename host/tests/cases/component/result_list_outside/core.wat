@@ -1,0 +1,2 @@
+(data (i32.const 16384) "\00\00\00\00\00\ff\ff\7f\e8\03\00\00")
+(func (export "process") (param i32) (result i32) (i32.const 16384))

@@ -1,0 +1,2 @@
+(memory (export "memory") 1000)(data (i32.const 16384) "\00\00\00\00\00\00\01\00\a0\bb\0d\00")
+(func (export "process") (param i32) (result i32) (i32.const 16384))

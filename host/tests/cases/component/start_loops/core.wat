@@ -1,0 +1,1 @@
+(func $s (loop $l (br $l)))(start $s)

@@ -1,0 +1,1 @@
+(func $s unreachable)(start $s)

@@ -1,0 +1,4 @@
+;; world: stateful-transformer
+(import "pelton:plugin/state@0.1.0" "put" (func $put (param i32 i32 i32 i32 i32 i32)))
+(memory (export "memory") 600)
+(func (export "process") (param i32) (result i32) (call $put (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 10)) unreachable)

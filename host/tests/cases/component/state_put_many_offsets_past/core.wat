@@ -1,0 +1,6 @@
+;; world: stateful-transformer
+(import "pelton:plugin/state@0.1.0" "put-many" (func $put_many (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+(memory (export "memory") 600)
+(data (i32.const 20100) "\00\00\00\00\e8\03\00\00")
+(data (i32.const 20200) "\01\00\00\00")
+(func (export "process") (param i32) (result i32) (call $put_many (i32.const 0) (i32.const 20000) (i32.const 1) (i32.const 20000) (i32.const 1) (i32.const 20100) (i32.const 2) (i32.const 20200) (i32.const 1)) (i32.const 8192))
