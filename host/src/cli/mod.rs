@@ -24,6 +24,7 @@ pub mod plan;
 pub mod plugin;
 mod reference;
 pub mod replay;
+pub mod repro;
 pub mod run;
 pub mod schema;
 pub mod swap;
@@ -68,6 +69,8 @@ enum Command {
     Rollback(swap::BackArguments),
     /// Run two versions of a step's plugin over the same records, and show what differs (exit code 0, 1, or 78)
     Replay(replay::Arguments),
+    /// Give a plugin again what it failed over, from a failure capsule (exit code 0, 1, or 78)
+    Repro(repro::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
     Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Swap(arguments) => swap::swap(&arguments),
         Command::Rollback(arguments) => swap::roll_back(&arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Repro(arguments) => repro::repro(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),

@@ -23,7 +23,7 @@ use crate::{
     planted,
     record::{Batch, Branch, MIN_US},
     state::{Delta, HashRange, StateStore},
-    transform::{Outputs, RowReject, Step},
+    transform::{Outputs, RowReject, Step, evidence::Evidence},
 };
 
 /// What a node does with a batch.
@@ -78,6 +78,8 @@ pub struct Flow {
     guarded: Option<Guarded>,
     /// what was rejected since it was last taken
     pub rejected: Vec<Rejected>,
+    /// by step: what plugins were given when they failed, since it was last taken
+    pub evidence: Vec<(String, Evidence)>,
     live: Arc<Live>,
 }
 
@@ -85,7 +87,7 @@ impl Flow {
     /// A flow over nodes in topological order.
     pub fn new(nodes: Vec<Node>, live: Arc<Live>) -> Self {
         let (watermarks, seen) = (vec![MIN_US; nodes.len()], vec![Seen::default(); nodes.len()]);
-        Self { nodes, watermarks, seen, guarded: None, rejected: Vec::new(), live }
+        Self { nodes, watermarks, seen, guarded: None, rejected: Vec::new(), evidence: Vec::new(), live }
     }
 
     fn place(&self, step: &str) -> Option<usize> {
@@ -204,6 +206,7 @@ impl Flow {
         Live::add(&self.live.late, out.late);
         let rejected = out.rejects.into_iter().map(|(batch, rows)| Rejected { step: node.name.clone(), batch, rows });
         self.rejected.extend(rejected);
+        self.evidence.extend(out.evidence.into_iter().map(|evidence| (node.name.clone(), evidence)));
         let node = &self.nodes[place];
         let readers = |output| node.outputs.get(output).map_or(&[][..], Vec::as_slice);
         let outputs = out.batches.into_iter();

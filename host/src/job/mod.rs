@@ -8,6 +8,7 @@
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
 pub mod build;
+pub mod capsule;
 mod check;
 pub mod cost;
 mod diagnostic;

@@ -10,17 +10,21 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 mod canary;
+pub mod capsules;
 pub mod figures;
 pub mod intake;
 pub mod letters;
 pub mod locality;
+mod parts;
 mod swapping;
 #[cfg(test)]
 mod tests;
 pub mod timing;
 
+use capsules::Capsules;
 use figures::Timing;
-use intake::{Input, Intake, LaneId};
+use intake::{Intake, LaneId};
+pub use parts::{Ending, Holding, Parts, Settings};
 use swapping::Change;
 use timing::timed;
 
@@ -36,12 +40,11 @@ use crate::{
         ledger::Ledger,
         manifest::{Floor, JobRecord, Manifest},
         reshard::PARTITION,
-        row::Row,
     },
     clock::{self, Clock},
     decode::{Decoded, Outcome, avro::INCOMPATIBLE},
     error::{Error, Kind, Result},
-    lease::{Checkpoint, Progress},
+    lease::Checkpoint,
     permit::Permit,
     planted,
     record::{Batch, RawBatch, Records},
@@ -51,69 +54,6 @@ use crate::{
     window::event_time::PartitionClock,
 };
 
-/// How a partition runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// the partition's name
-    pub name: String,
-    /// it reads the one shard that its first manifest names, and is sealed when that ends
-    pub one_shard: bool,
-    /// its shard is known to be closed: it has an end, which a bounded run reads too
-    pub closed: bool,
-    /// an epoch ends after this time
-    pub every: Duration,
-    /// or after so many bytes of input
-    pub bytes: u64,
-    /// stop once everything that is there was read
-    pub until_caught_up: bool,
-    /// go on when too many records are rejected
-    pub accept_rejects: bool,
-    /// go on where the lease row says, also where that is further than the manifest
-    pub adopt_row: bool,
-    /// what steps that say so do with a record that they reject; the others make dead letters
-    pub on_error: BTreeMap<String, OnError>,
-}
-
-/// What a partition is made of.
-pub struct Parts {
-    /// sources
-    pub inputs: Vec<Input>,
-    /// steps
-    pub flow: Flow,
-    /// sinks
-    pub outlets: Vec<Outlet>,
-    /// the outlet that takes dead letters
-    pub dead_letters: Option<usize>,
-    /// where state is
-    pub store: Arc<dyn StateStore>,
-    /// where it becomes durable
-    pub ledger: Arc<dyn Ledger>,
-    /// what it runs under
-    pub holding: Holding,
-    /// time
-    pub clock: Arc<dyn Clock>,
-    /// figures
-    pub live: Arc<Live>,
-}
-
-/// What a partition runs under.
-#[derive(Clone, Debug)]
-pub struct Holding {
-    /// until when it may act
-    pub permit: Permit,
-    /// who is told how far it is
-    pub progress: Option<Progress>,
-    /// what its lease row says of it
-    pub row: Row,
-}
-
-impl Holding {
-    /// Nobody else can run it.
-    pub fn alone() -> Self {
-        Self { permit: Permit::unlimited(), progress: None, row: Row::default() }
-    }
-}
-
 /// Too many rejects: this many in an epoch, and this share of its records.
 const REJECTS: (u64, f64) = (20, 0.05);
 
@@ -122,17 +62,6 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// A bounded run waits so long for a schema; another run waits as long as it takes.
 const OUTAGE: Duration = Duration::from_secs(60);
-
-/// Why a partition runs no longer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// it was told to stop, or a bounded run has read everything
-    Finished,
-    /// its shard is read to the end, and its last manifest says so
-    Sealed,
-    /// what it tried was taken back, and its epoch dropped: it begins again from its last commit
-    TakenBack,
-}
 
 /// Counted since the last epoch ended.
 #[derive(Debug, Default)]
@@ -167,6 +96,8 @@ pub struct Partition {
     floors: Vec<Floor>,
     /// its shard has ended, and these go on
     ended: Option<Vec<Shard>>,
+    /// what plugins failed over
+    capsules: Capsules,
     /// it tries what is new, and keeps its epoch open
     canary: Option<canary::Trying>,
 }
@@ -196,6 +127,7 @@ impl Partition {
         let event_clock = PartitionClock::new(manifest.watermarks.get(PARTITION).copied());
         let epoch_began = clock.elapsed();
         let counted = Counted::default();
+        let capsules = Capsules::new(settings.capsules.clone());
         let mut partition = Self {
             settings,
             record,
@@ -214,6 +146,7 @@ impl Partition {
             epoch_began,
             floors: manifest.floors,
             ended: None,
+            capsules,
             canary: None,
         };
         for (id, lane) in &partition.intake.lanes {
@@ -375,6 +308,9 @@ impl Partition {
 
     /// Letters for what steps rejected since the last time.
     async fn take_rejected(&mut self, raw: Option<&RawBatch>) -> Result<()> {
+        for (step, evidence) in std::mem::take(&mut self.flow.evidence) {
+            self.capsules.keep(&self.record, (&self.settings.name, &step), &evidence, raw).await;
+        }
         for rejected in std::mem::take(&mut self.flow.rejected) {
             match self.settings.on_error.get(&rejected.step).copied().unwrap_or_default() {
                 OnError::DeadLetter => {}

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Weak, atomic::Ordering::Relaxed},
 };
 
@@ -21,7 +21,7 @@ use super::{
     build::{Builder, Given},
     graph::{Graph, Node, OnError, Partitioning},
     live::Live,
-    partition::Settings,
+    partition::{Settings, capsules::Keeping},
     swap::{
         Deployed, Deployer, Deployment, keep_looking,
         store::{Nothing, PluginStore},
@@ -207,17 +207,7 @@ pub async fn work(
             return Err(Error::new(Kind::State, words));
         }
     }
-    let settings = Settings {
-        name: String::new(),
-        one_shard: false,
-        closed: false,
-        every: graph.epoch,
-        bytes: EPOCH_BYTES,
-        until_caught_up: options.until_caught_up,
-        accept_rejects: options.accept_rejects,
-        adopt_row: options.adopt_row || graph.is_stateless(),
-        on_error: on_error(graph),
-    };
+    let settings = settings(graph, options, &place);
     let Place { store, ledger, records, leases, letters, plugins } = place;
     let (clock, live) = (around.clock, around.live);
     live.keep_in(&store);
@@ -335,6 +325,29 @@ fn generation(
             changed.join(", ")
         ),
     ))
+}
+
+/// How the partitions of this job run.
+fn settings(graph: &Graph, options: &RunOptions, place: &Place) -> Settings {
+    Settings {
+        name: String::new(),
+        one_shard: false,
+        closed: false,
+        every: graph.epoch,
+        bytes: EPOCH_BYTES,
+        until_caught_up: options.until_caught_up,
+        accept_rejects: options.accept_rejects,
+        adopt_row: options.adopt_row || graph.is_stateless(),
+        on_error: on_error(graph),
+        capsules: place.plugins.as_ref().map(|(_, folder)| keeping(graph, folder)),
+    }
+}
+
+/// Where it is kept what plugins fail over.
+fn keeping(graph: &Graph, folder: &Path) -> Keeping {
+    let config = |node: &Node| Some((node.name.clone(), node.kind.plugin()?.config.to_string()));
+    let configs = graph.nodes.iter().filter_map(config).collect();
+    Keeping { folder: folder.join("capsules"), configs: Arc::new(configs) }
 }
 
 /// What plugins' steps do with a record that they reject.

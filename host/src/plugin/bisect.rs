@@ -25,6 +25,19 @@ pub struct Rejected {
     pub row: u32,
     /// what it did to the plugin
     pub failure: Failure,
+    /// the state of its key in that moment, where the plugin has state
+    pub state: Vec<StateCell>,
+}
+
+/// A value of a key's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateCell {
+    /// index in the manifest's tables
+    pub table: u32,
+    /// empty where the table has none
+    pub sub_key: Vec<u8>,
+    /// as the plugin wrote it
+    pub value: Vec<u8>,
 }
 
 /// What became of a batch, with the records at fault taken out.
@@ -44,6 +57,12 @@ pub(super) trait Divisible {
     fn instance(&mut self) -> &mut Instance;
 
     fn outputs(&self) -> &[Output];
+
+    /// The state of the key of an item, as far as it is not too much to look at.
+    fn state(&self, item: usize) -> Vec<StateCell> {
+        let _ = item;
+        Vec::new()
+    }
 
     /// One call with some items; rows of the result count from the start of the range.
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure>;
@@ -150,7 +169,8 @@ impl<D: Divisible> Search<D> {
             }
             failure => failure,
         };
-        self.reject(range.start, failure);
+        let state = self.whole.state(range.start);
+        self.reject(range.start, failure, state);
         self.refill();
         Ok(())
     }
@@ -160,9 +180,9 @@ impl<D: Divisible> Search<D> {
         self.refill();
     }
 
-    fn reject(&mut self, row: usize, failure: Failure) {
+    fn reject(&mut self, row: usize, failure: Failure, state: Vec<StateCell>) {
         let row = u32::try_from(row).expect("a batch that was called with has at most 2^32 rows");
-        self.rejected.push(Rejected { row, failure });
+        self.rejected.push(Rejected { row, failure, state });
     }
 
     fn not_tried(&mut self, range: Range<usize>) {
@@ -170,7 +190,7 @@ impl<D: Divisible> Search<D> {
         let what = format!(
             "the search for bad records took too long; {found} were found in this batch before it was given up"
         );
-        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone())));
+        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone()), Vec::new()));
     }
 
     /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.

@@ -37,7 +37,7 @@ mod lower;
 mod package;
 mod worlds;
 
-pub use bisect::{Bisected, Rejected};
+pub use bisect::{Bisected, Rejected, StateCell};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     LocalPending, Outputs, Step,
     calling::{Retries, call, deliver},
+    evidence::{self, Asked},
     wanted::Wanted,
 };
 use crate::{
@@ -39,6 +40,8 @@ impl Component {
         let whole = std::mem::replace(&mut input.fields, fields);
         let call = call(&*self.clock, &input);
         let done = self.call(&call, &input).await?;
+        let asked = Asked { call: &call, input: 0, batch: &input, keyed: None, due: None };
+        out.evidence.extend(evidence::take(&asked, &done.rejected));
         input.fields = whole;
         deliver(done, &self.branches, input, out);
         Ok(())

@@ -6,6 +6,7 @@
 
 mod calling;
 pub mod component;
+pub mod evidence;
 pub mod expression;
 pub mod relation;
 pub mod stateful;
@@ -14,6 +15,8 @@ pub mod timers;
 pub mod wanted;
 
 use std::{future::Future, pin::Pin, sync::Arc};
+
+use evidence::Evidence;
 
 pub use crate::record::RowReject;
 use crate::{
@@ -34,6 +37,8 @@ pub struct Outputs {
     pub rejects: Vec<(Batch, Vec<RowReject>)>,
     /// rows that came too late for every window they belong to
     pub late: u64,
+    /// what a plugin was given over which it failed
+    pub evidence: Vec<Evidence>,
 }
 
 /// One step of a partition.

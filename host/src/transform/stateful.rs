@@ -14,6 +14,7 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 use super::{
     LocalPending, Outputs, Step,
     calling::{self, Retries, call},
+    evidence::{self, Asked},
     tables::Tables,
     timers::{Name, Timers, When},
     wanted::Wanted,
@@ -138,9 +139,12 @@ impl Stateful {
         let (keyed, keys) = self.ready(&cells, &call).await?;
         // The batch as the plugin sees it, and back: nothing of it is copied.
         let whole = std::mem::replace(&mut input.fields, fields);
-        let done = self
-            .asked(&cells, &call, keyed, async |plugin, keyed| plugin.process(&call, port as u32, &input, keyed).await);
+        let (kept, port) = (keyed.clone(), port as u32);
+        let done =
+            self.asked(&cells, &call, keyed, async |plugin, keyed| plugin.process(&call, port, &input, keyed).await);
         let done = done.await?;
+        let asked = Asked { call: &call, input: port, batch: &input, keyed: Some(&kept), due: None };
+        out.evidence.extend(evidence::take(&asked, &done.rejected));
         input.fields = whole;
         self.deliver(done, &keys, input, out);
         self.fire_late(out).await
@@ -212,8 +216,11 @@ impl Stateful {
         let call = Call { now_ms, seed: random::bits(), watermark_ms: self.watermark_us.div_euclid(1000) };
         let (keyed, keys) = self.ready(&cells, &call).await?;
         let from = self.timer_batch(&fired, &keyed)?;
+        let kept = keyed.clone();
         let done =
             self.asked(&cells, &call, keyed, async |plugin, keyed| plugin.fire(&call, &due, keyed).await).await?;
+        let asked = Asked { call: &call, input: 0, batch: &from, keyed: Some(&kept), due: Some(&due) };
+        out.evidence.extend(evidence::take(&asked, &done.rejected));
         self.deliver(done, &keys, from, out);
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::{
 use crate::plugin::{
     Call, Failure, KeySet, Manifest, Metrics, Processed,
     bindings::{keyed, types},
-    bisect::{self, Bisected, Divisible},
+    bisect::{self, Bisected, Divisible, StateCell},
     capability::state::{KeyedState, MOST, Place, SharedState},
     describe::Output,
     instance::Instance,
@@ -178,6 +178,30 @@ fn lock(state: &SharedState) -> MutexGuard<'_, dyn KeyedState + 'static> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// So much of a key's state is looked at after a failure.
+const MOST_SHOWN: (usize, usize) = (1000, 1 << 20);
+
+/// All state of a key, as far as that is not too much. What cannot be read is left out: it is no part of what is processed.
+fn cells(keyed: &Keyed, key: u32, tables: usize) -> Vec<StateCell> {
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    let mut state = lock(&keyed.state);
+    state.begin();
+    for table in 0..tables as u32 {
+        let place = Place { table, key, sub_key: &[] };
+        let plain = state.get(place).ok().flatten().map(|value| (Vec::new(), value));
+        let page = state.scan(table, key, &[], &[], MOST_SHOWN.0).map(|page| page.entries).unwrap_or_default();
+        let entries = page.into_iter().filter(|(sub_key, _)| !sub_key.is_empty());
+        for (sub_key, value) in plain.into_iter().chain(entries) {
+            bytes += sub_key.len() + value.len();
+            if bytes > MOST_SHOWN.1 {
+                return found;
+            }
+            found.push(StateCell { table, sub_key, value });
+        }
+    }
+    found
+}
+
 fn states(keyed: &Keyed) -> Result<Cells, Failure> {
     let mut state = lock(&keyed.state);
     let keys = 0..keyed.keys.bytes.len() as u32;
@@ -297,6 +321,10 @@ impl Divisible for Records<'_> {
         &self.plugin.manifest.outputs
     }
 
+    fn state(&self, item: usize) -> Vec<StateCell> {
+        cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
+    }
+
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
         let Self { plugin, call, input, batch, keyed } = self;
         let wanted = &plugin.manifest.inputs[*input as usize];
@@ -332,6 +360,10 @@ impl Divisible for Timers<'_> {
 
     fn outputs(&self) -> &[Output] {
         &self.plugin.manifest.outputs
+    }
+
+    fn state(&self, item: usize) -> Vec<StateCell> {
+        cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
     }
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
