@@ -18,7 +18,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-CHARGEBACKS = {"c1": 0, "c2": 3, "c5": 0, "c6": 1}
+CHARGEBACKS = {"c0": 3, "c1": 0, "c3": 1, "c5": 0}
 
 lock = threading.Lock()
 attempts: dict[int, int] = {}
@@ -67,7 +67,7 @@ class Service(BaseHTTPRequestHandler):
         # the later of two neighbours is often the first to be answered
         time.sleep(identity * 37 % 50 / 250)
         if identity == 23:
-            time.sleep(60)
+            self.forget()
         if identity % 7 == 0 and attempt == 1:
             self.close_connection = True
             return
@@ -77,6 +77,15 @@ class Service(BaseHTTPRequestHandler):
             return self.answer(422, "a negative amount")
         risk = payment["amount"] / 1000 + (0 if payment["country"] == "nl" else 0.25)
         self.answer(200, {"score": round(min(risk, 1), 3), "model": "fixed"})
+
+    def forget(self) -> None:
+        """Holds the connection, and does not count it: whoever asked is gone long before."""
+        global under_way
+        with lock:
+            under_way -= 1
+        time.sleep(60)
+        with lock:
+            under_way += 1
 
     def history(self, customer: str) -> None:
         time.sleep(0.02)
