@@ -34,6 +34,10 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("swap-forgotten", "a worker that starts runs what the job file says"),
     ("swap-not-looked-at", "a worker does not look at what others have deployed"),
     ("swap-never-taken-back", "a plugin that fails on trial stays"),
+    ("swap-before-record", "partitions are told of a swap before its record is durable"),
+    ("canary-commits", "a partition of a canary commits before the verdict"),
+    ("canary-unguarded", "a canary passes whatever its guards say"),
+    ("canary-passed-by-one", "a canary has passed when one of its partitions has"),
     ("unknown-parent-ignored", "a parent that nobody has heard of is not looked for"),
 ];
 

@@ -302,6 +302,23 @@ impl RawBatch {
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
     }
+
+    /// Its first records.
+    pub fn first(&self, count: usize) -> Self {
+        let cells = |of: &Cells| of.iter().take(count).collect();
+        let records = &self.records;
+        Self {
+            records: Arc::new(Records {
+                stream: records.stream.clone(),
+                shard: records.shard.clone(),
+                sequence: records.sequence.iter().take(count).copied().collect(),
+                sub_sequence: records.sub_sequence.iter().take(count).copied().collect(),
+                partition_key: cells(&records.partition_key),
+                arrival_us: records.arrival_us.iter().take(count).copied().collect(),
+            }),
+            data: cells(&self.data),
+        }
+    }
 }
 
 /// The windows that results come from. All columns have the same length.

@@ -18,6 +18,7 @@ mod kinesis_source;
 mod leases;
 mod objects;
 mod plugin;
+mod plugin_examples;
 mod savepoint;
 mod schema_examples;
 mod schemas;

@@ -8,7 +8,7 @@ use std::{
 use pelton::{
     checkpoint::{
         ledger::KEPT,
-        manifest::{self, JobRecord, Manifest},
+        manifest::{self, JobRecord, Manifest, Swapped},
     },
     lease::Lease,
     sink::Token,
@@ -29,8 +29,8 @@ pub struct Monitor {
     sent: BTreeMap<String, u64>,
     /// by lease: when its counter was last raised
     raised: BTreeMap<String, Duration>,
-    /// by generation: what was swapped in at which step
-    swapped: BTreeMap<u64, BTreeMap<String, String>>,
+    /// by generation: what was swapped in
+    swapped: BTreeMap<u64, Swapped>,
     /// manifests that were made
     pub manifests: u64,
     /// claims among them
@@ -60,6 +60,11 @@ impl Monitor {
         }
         if !self.swapped.contains_key(&next.generation) {
             world.broken(format!("{partition}: generation {} runs before it is deployed", next.generation));
+        }
+        let is_tried = self.swapped.get(&next.generation).is_some_and(|swapped| swapped.canary.is_some());
+        let stays = |swapped: &Swapped| swapped.canary.is_none() && swapped.since == Some(next.generation);
+        if is_tried && next.has_run(next.generation) && !self.swapped.values().any(stays) {
+            world.broken(format!("{partition}: an epoch of the canary of generation {} is committed", next.generation));
         }
         let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
         for token in &next.tokens {
@@ -97,14 +102,14 @@ impl Monitor {
             return;
         }
         match manifest::decode::<JobRecord>(name, bytes) {
-            Ok(record) => drop(self.swapped.insert(record.generation, record.swapped.plugins)),
+            Ok(record) => drop(self.swapped.insert(record.generation, record.swapped)),
             Err(failed) => world.broken(failed.to_string()),
         }
     }
 
     /// What a generation runs at a step: none where no such generation was deployed.
     pub fn runs(&self, generation: u64, step: &str) -> Option<&str> {
-        Some(self.swapped.get(&generation)?.get(step).map_or("v1", String::as_str))
+        Some(self.swapped.get(&generation)?.plugins.get(step).map_or("v1", String::as_str))
     }
 
     /// The first manifest of a partition: its parents are sealed.

@@ -16,7 +16,7 @@ pub fn all(arguments: &Arguments, name: &str) -> anyhow::Result<bool> {
         // a worker with objects of its own has nothing to sync
         let jobs = match *fault {
             "sync-skipped" => &alone,
-            fault if fault.starts_with("swap-") => &swapped,
+            fault if fault.starts_with("swap-") || fault.starts_with("canary-") => &swapped,
             _ => &fleet,
         };
         let mut seeds = arguments.from..arguments.from + arguments.seeds;

@@ -14,7 +14,7 @@ use pelton::{
     checkpoint::{
         committer::Committer,
         ledger::{LocalLedger, RemoteLedger},
-        manifest::Swapped,
+        manifest::{Guards, Swapped},
         upkeep::Upkeep,
     },
     clock::Clock,
@@ -25,7 +25,7 @@ use pelton::{
         graph::Graph,
         live::Live,
         run::{Place, RunOptions, Running, Surroundings, work},
-        swap::Deployer,
+        swap::{Deployer, How, canary::Wanted},
         worker::ONE,
     },
     lease::{LeaseTable, keeper},
@@ -43,7 +43,7 @@ use super::{
     faults::Faults,
     load,
     outside::{
-        keyed::{BAD, Counter, VERSIONS},
+        keyed::{BAD, Counter, LIES, VERSIONS},
         network::Caller,
         schemas::SimSchemas,
         services::{SimLeases, SimObjects},
@@ -97,6 +97,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const COUNTS: &str = "counts";
 /// How often, of a million, each time a worker could swap.
 const OFTEN: u64 = 120_000;
+/// How often, of a million, a swap begins with a canary.
+const CANARIES: u64 = 400_000;
 /// Clocks jump by an hour.
 const TRIAL: Duration = Duration::from_secs(86_400);
 
@@ -317,15 +319,22 @@ async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer
             continue;
         }
         // Nobody deploys over what is about to be taken back, or goes back to it.
-        let Swapped { plugins, before, .. } = deployer.now().record.swapped.clone();
-        let is_bad = |plugins: &BTreeMap<String, String>| plugins.values().any(|plugin| plugin == BAD);
+        let seen = deployer.now().record.clone();
+        let (over, Swapped { plugins, before, .. }) = (Some(seen.generation), seen.swapped);
+        let is_bad =
+            |plugins: &BTreeMap<String, String>| plugins.values().any(|plugin| plugin == BAD || plugin == LIES);
         if is_bad(&plugins) || before.as_ref().is_some_and(is_bad) {
             continue;
         }
         let chosen = world.dice(|dice| dice.below(VERSIONS.len() as u64 + 1)) as usize;
+        let canary = (world.happens("canary", CANARIES) || VERSIONS.get(chosen) == Some(&LIES)).then(|| Wanted {
+            percent: world.dice(|dice| 30 + 35 * dice.below(3)) as u32,
+            for_ms: world.dice(|dice| 500 + dice.below(4000)),
+            guards: Guards { assertion: Some(format!("by <> '{LIES}'")), ..Guards::default() },
+        });
         let done = match VERSIONS.get(chosen) {
-            Some(version) => deployer.swap(COUNTS, version, TRIAL).await,
-            None => deployer.roll_back().await,
+            Some(version) => deployer.swap(COUNTS, version, &How { trial: TRIAL, canary, over }).await,
+            None => deployer.roll_back(over).await,
         };
         match done {
             Ok(generation) => world.note(format!("generation {generation} is deployed")),
@@ -355,5 +364,6 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
         ]),
         plugins: BTreeMap::from([(COUNTS.to_owned(), counter("v1"))]),
         versions: VERSIONS.into_iter().map(|version| (version.to_owned(), counter(version))).collect(),
+        wrap: None,
     }
 }

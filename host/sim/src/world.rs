@@ -25,7 +25,7 @@ pub const EPOCH_MS: u64 = 1_700_000_000_000;
 /// The one stream.
 pub const STREAM: &str = "events";
 /// Lines of the story that are kept.
-const STORY: usize = 6_000;
+const STORY: usize = 60_000;
 
 /// One run.
 pub struct World {

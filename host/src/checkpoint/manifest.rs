@@ -3,8 +3,9 @@
 //! The rule: bytes that are not exactly what was written are refused with words, never half read. A manifest is a version byte, 16
 //! bytes of SHA-256 over the body, and the body as JSON; numbers of versions are kept stable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -193,6 +194,44 @@ pub struct Swapped {
     pub before: Option<BTreeMap<String, String>>,
     /// until then a step that fails takes the swap back, microseconds since 1970
     pub trial_until_us: i64,
+    /// the first generation that ran these plugins, where that is not this one
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// only some partitions run these plugins, until they have passed; the others run those before
+    #[serde(default)]
+    pub canary: Option<Canary>,
+}
+
+/// Partitions that try what is new, and commit nothing of it until all of them have passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Canary {
+    /// the step whose plugin is new
+    pub step: String,
+    /// which ones
+    pub partitions: BTreeSet<String>,
+    /// those of them that have found nothing wrong
+    pub passed: BTreeSet<String>,
+    /// the generation of the others
+    pub base: u64,
+    /// how long each of them looks
+    pub for_ms: u64,
+    /// how long it is on trial when all have passed
+    pub trial_ms: u64,
+    /// what must hold
+    pub guards: Guards,
+}
+
+/// What must hold of a step that is tried; none: not asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Guards {
+    /// at most this share of its records is rejected, in millionths
+    pub rejects_ppm: Option<u32>,
+    /// 99 of 100 of its calls take no longer, microseconds
+    pub p99_us: Option<u64>,
+    /// rows a record, in percent of what the partition had before: at least, at most
+    pub output_percent: Option<(u32, u32)>,
+    /// true of every row that it makes
+    pub assertion: Option<String>,
 }
 
 /// When a source was first read by a job.
@@ -214,6 +253,27 @@ impl JobRecord {
     pub fn runs(&self, name: &str, digest: &str) -> bool {
         let swapped = self.swapped.plugins.iter().any(|(step, other)| other == digest && Self::plugin_of(step) == name);
         swapped || self.digests.get(name).is_some_and(|known| known == digest)
+    }
+
+    /// The first generation that ran the plugins that run now.
+    pub fn since(&self) -> u64 {
+        self.swapped.since.unwrap_or(self.generation)
+    }
+
+    /// The canary, if this partition is one of it.
+    pub fn canary_of(&self, partition: &str) -> Option<&Canary> {
+        self.swapped.canary.as_ref().filter(|canary| canary.partitions.contains(partition))
+    }
+
+    /// The record that a partition goes by: while there is a canary, its partitions are at the first generation of it, and the others
+    /// at the one before.
+    pub fn seen_by(&self, partition: &str) -> Self {
+        let Some(canary) = &self.swapped.canary else { return self.clone() };
+        if canary.partitions.contains(partition) {
+            return Self { generation: self.since(), ..self.clone() };
+        }
+        let plugins = self.swapped.before.clone().unwrap_or_default();
+        Self { generation: canary.base, swapped: Swapped { plugins, ..Swapped::default() }, ..self.clone() }
     }
 
     /// Where a shard begins that existed when its source was first read.

@@ -74,15 +74,42 @@ pub fn load_from(
     registry: Option<&str>,
     subjects: Subjects,
 ) -> Result<Checked> {
-    let tell = |report: &Report| match format {
+    let file = job::load(path, variable).map_err(|report| refused(path, &report, format))?;
+    check_file(path, file, runtime, format, registry, subjects)
+}
+
+/// The same with another plugin at a step than the job file names.
+pub fn load_with_plugin(path: &Path, step: &str, plugin: &Path, runtime: &Handle) -> Result<Checked> {
+    let failed = |e: std::io::Error| Error::new(Kind::Config, format!("cannot read `{}`: {e}", plugin.display()));
+    let whole = plugin.canonicalize().map_err(failed)?;
+    let mut file =
+        job::load(path, &|name| std::env::var(name).ok()).map_err(|report| refused(path, &report, Output::Text))?;
+    if !file.put_plugin(step, &whole) {
+        return Err(Error::new(Kind::Config, format!("`{step}` is no step with a plugin in {}", path.display())));
+    }
+    check_file(path, file, runtime, Output::Text, None, Subjects::asked())
+}
+
+fn tell(report: &Report, format: Output) {
+    match format {
         Output::Text => eprintln!("{}", report.render(std::io::stderr().is_terminal())),
         Output::Json => println!("{}", report.to_json()),
-    };
-    let refuse = |report: Report| {
-        tell(&report);
-        Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
-    };
-    let file = job::load(path, variable).map_err(refuse)?;
+    }
+}
+
+fn refused(path: &Path, report: &Report, format: Output) -> Error {
+    tell(report, format);
+    Error::new(Kind::Config, format!("{} cannot run: mend what is said above", path.display()))
+}
+
+fn check_file(
+    path: &Path,
+    file: job::File,
+    runtime: &Handle,
+    format: Output,
+    registry: Option<&str>,
+    subjects: Subjects,
+) -> Result<Checked> {
     let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
     let registry = match job::registry(&file) {
         None => None,
@@ -99,9 +126,9 @@ pub fn load_from(
     let graph = job::check(&file, &inspector, &inspector).map_err(|report| {
         let is_missing_alone = report.diagnostics.iter().all(|mistake| mistake.code == UNKNOWN_SUBJECT);
         if !(is_missing_alone && inspector.was_away()) {
-            return refuse(report);
+            return refused(path, &report, format);
         }
-        tell(&report);
+        tell(&report, format);
         let message = "cannot be checked while the registry does not answer; with `schema:` it can be, and can start";
         Error::new(Kind::Unavailable, format!("{} {message}", path.display()))
     })?;

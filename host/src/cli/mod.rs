@@ -20,8 +20,10 @@ pub mod explain;
 pub mod kinesis;
 pub mod leases;
 pub mod new;
+pub mod plan;
 pub mod plugin;
 mod reference;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod swap;
@@ -58,10 +60,14 @@ enum Command {
     Plugin(plugin::Arguments),
     /// Look at running workers: who holds what, how far it is, what an epoch takes
     Top(top::Arguments),
+    /// Compare a job file with the job that runs, and say how each change is made
+    Plan(plan::Arguments),
     /// Replace the plugin of a step while the job runs
     Swap(swap::Arguments),
     /// Go back to the plugins that ran before the last swap
     Rollback(swap::BackArguments),
+    /// Run two versions of a step's plugin over the same records, and show what differs (exit code 0, 1, or 78)
+    Replay(replay::Arguments),
     /// Run the inline tests of a job file (exit code 0, 1, or 78)
     Test(test::Arguments),
     /// Run the flights example on an emulator of its own, and draw a chart
@@ -105,10 +111,12 @@ pub fn main() -> ExitCode {
         Command::Build(arguments) => build::build(&arguments),
         Command::Leases(arguments) => leases::leases(&arguments),
         Command::New(arguments) => new::new(&arguments),
+        Command::Plan(arguments) => plan::plan(&arguments),
         Command::Plugin(arguments) => plugin::plugin(&arguments),
         Command::Top(arguments) => top::top(&arguments),
         Command::Swap(arguments) => swap::swap(&arguments),
         Command::Rollback(arguments) => swap::roll_back(&arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Emulator(arguments) => emulator::serve(&arguments),

@@ -11,12 +11,12 @@ use std::{
 
 use clap::Args;
 use local::Local;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::runtime::Handle;
 
 use super::{Output, check};
 use crate::{
     clock::SystemClock,
-    control,
+    control::{self, network::Token},
     error::Result,
     job::{Graph, inspect::Subjects, live::Live, run as job_run},
     task,
@@ -25,6 +25,7 @@ use crate::{
 mod local;
 mod metrics;
 pub mod table;
+mod watch;
 
 pub use table::line;
 
@@ -72,6 +73,15 @@ pub struct Arguments {
     /// serve /metrics, /status (for `pelton top`), /livez and /readyz here, on this machine only; without ADDR: 127.0.0.1:9464
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9464", require_equals = true)]
     metrics: Option<SocketAddr>,
+    /// serve the control API here too, on this machine only; it is on a socket in the state folder in any case
+    #[arg(long, value_name = "ADDR", requires = "control_token")]
+    control: Option<SocketAddr>,
+    /// a file with the token that whoever asks there must give
+    #[arg(long, value_name = "FILE", requires = "control")]
+    control_token: Option<PathBuf>,
+    /// build, check and swap in plugins whenever their source or component changes
+    #[arg(long, conflicts_with = "until_caught_up")]
+    watch: bool,
     /// how figures and mistakes of the job file are printed
     #[arg(long, value_enum, default_value_t)]
     format: Output,
@@ -114,7 +124,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(serving) = &serving {
         tracing::info!("metrics: http://{}/metrics", serving.at);
     }
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     let _signals = task::spawn(runtime.handle(), async move {
         ended().await;
         tracing::info!("the epoch ends and is committed; another signal ends the process at once");
@@ -130,7 +140,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         runtime: runtime.handle().clone(),
         clock: SystemClock::shared(),
         live: live.clone(),
-        running: Some(serve_control(runtime.handle(), &checked.graph, &live, &control)),
+        running: Some(serve_control(runtime.handle(), &checked.graph, &live, arguments, &control)?),
     };
     let ran = job_run::run(&checked.graph, &options, around, stopped);
     drop((figures, control));
@@ -138,23 +148,46 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     ran
 }
 
+/// What is served while the job runs, and who watches its plugins.
+struct Served {
+    _socket: control::Serving,
+    _tasks: Vec<task::Task<()>>,
+}
+
 /// Serves control once the job runs, into this slot.
 fn serve_control(
     runtime: &Handle,
     graph: &Graph,
     live: &Arc<Live>,
-    slot: &Arc<Mutex<Option<control::Serving>>>,
-) -> Box<dyn FnOnce(job_run::Running) + Send> {
+    arguments: &Arguments,
+    slot: &Arc<Mutex<Option<Served>>>,
+) -> Result<Box<dyn FnOnce(job_run::Running) + Send>> {
+    let token = arguments.control_token.as_deref().map(Token::read).transpose()?;
+    let (port, watched) = (arguments.control.zip(token), arguments.watch);
     let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
-    Box::new(move |running| {
+    Ok(Box::new(move |running| {
         let job_run::Running { deployer, plugins } = running;
         let Some((plugins, folder)) = plugins else { return };
-        let controlled = control::Controlled { graph, deployer, store: plugins, live };
-        match control::serve(&runtime, &folder, controlled) {
-            Ok(serving) => *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(serving),
-            Err(failed) => tracing::warn!("{failed}; the job runs on, and cannot be swapped"),
+        let controlled = Arc::new(control::Controlled { graph: graph.clone(), deployer, store: plugins, live });
+        let socket = match control::serve(&runtime, &folder, controlled.clone()) {
+            Ok(socket) => socket,
+            Err(failed) => return tracing::warn!("{failed}; the job runs on, and cannot be swapped"),
+        };
+        let mut tasks: Vec<_> = watched.then(|| watch::watch(&runtime, &graph, folder)).into_iter().collect();
+        if let Some((at, token)) = port {
+            let handle = runtime.clone();
+            tasks.push(task::spawn(&runtime, async move {
+                match control::network::serve(&handle, at, token, controlled).await {
+                    Ok((at, served)) => {
+                        tracing::info!("control: http://{at}/v1/job");
+                        served.join().await;
+                    }
+                    Err(failed) => tracing::warn!("{failed}; the job runs on"),
+                }
+            }));
         }
-    })
+        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Served { _socket: socket, _tasks: tasks });
+    }))
 }
 
 /// SIGTERM or Ctrl-C: the epoch ends, is committed, and the process exits with 0.

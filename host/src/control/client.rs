@@ -39,6 +39,11 @@ impl Worker {
         self.ask(self.client.get("http://pelton/v1/job")).await
     }
 
+    /// The job as it was checked, in canonical form.
+    pub async fn graph(&self) -> Result<serde_json::Value> {
+        self.ask(self.client.get("http://pelton/v1/graph")).await
+    }
+
     /// Swaps a plugin in, or checks whether that could be done.
     pub async fn swap(&self, step: &str, component: Vec<u8>, how: &Swap) -> Result<Changed> {
         let mut url = reqwest::Url::parse("http://pelton/v1/steps").expect("it is a URL");
@@ -47,12 +52,18 @@ impl Worker {
         if let Some(trial_s) = how.trial_s {
             url.query_pairs_mut().append_pair("trial_s", &trial_s.to_string());
         }
+        if let Some(canary) = &how.canary {
+            url.query_pairs_mut().append_pair("canary", canary);
+        }
+        if let Some(over) = how.over {
+            url.query_pairs_mut().append_pair("over", &over.to_string());
+        }
         self.ask(self.client.post(url).body(component)).await
     }
 
-    /// Goes back to what ran before the last swap.
-    pub async fn roll_back(&self) -> Result<Changed> {
-        self.ask(self.client.post("http://pelton/v1/rollback")).await
+    /// Goes back to what ran before the last swap, if this generation is what is deployed.
+    pub async fn roll_back(&self, over: u64) -> Result<Changed> {
+        self.ask(self.client.post(format!("http://pelton/v1/rollback?over={over}"))).await
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {

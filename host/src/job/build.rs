@@ -16,7 +16,10 @@ use super::{
     interface::PluginField,
     live::Live,
     partition::{intake::Input, locality::Locality},
-    swap::{Deployment, Fit, Steps},
+    swap::{
+        Deployment, Fit, Steps,
+        canary::{self, Breaks},
+    },
 };
 use crate::{
     aws::Settings as AwsSettings,
@@ -64,6 +67,9 @@ pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 /// Makes what runs in place of a plugin with state.
 pub type MakePlugin = Arc<dyn Fn() -> Box<dyn KeyedPlugin> + Send + Sync>;
 
+/// Stands between a source and whoever reads it.
+pub type Wrap = Arc<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
+
 /// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
 #[derive(Clone, Default)]
 pub struct Given {
@@ -75,6 +81,8 @@ pub struct Given {
     pub plugins: BTreeMap<String, MakePlugin>,
     /// in place of those that are swapped in, by digest
     pub versions: BTreeMap<String, MakePlugin>,
+    /// around every source that is reached
+    pub wrap: Option<Wrap>,
 }
 
 /// What building needs from around it.
@@ -138,6 +146,8 @@ impl Builder<'_> {
             if let NodeKind::Source(source) = &node.kind {
                 let reached = self.connect(&node.name, source).await.map_err(|e| e.at(format_args!("`{}`", node.name)));
                 let (source, start) = reached?;
+                let wrap = self.given.and_then(|given| given.wrap.as_ref());
+                let source = wrap.map_or_else(|| source.clone(), |wrap| wrap(source.clone()));
                 connected.push(Connected { name: node.name.clone(), source, start });
             }
         }
@@ -389,7 +399,7 @@ impl Builder<'_> {
 
     /// The plugin that is deployed for a step: the job file's, unless another was swapped in.
     async fn plugin(&self, deployed: &Deployment, node: &graph::Node, plugin: &graph::Plugin) -> Result<Plugin> {
-        match deployed.plugins.get(&node.name) {
+        match deployed.plugin(&node.name) {
             Some(swapped) => Ok(swapped.clone()),
             None => self.plugins.load(&plugin.path).await,
         }
@@ -478,6 +488,10 @@ impl Fit for Builder<'_> {
             }
             Ok(steps)
         })
+    }
+
+    fn breaks(&self, step: &str, assertion: &str) -> Result<Breaks> {
+        canary::breaks(self.graph, step, assertion)
     }
 }
 

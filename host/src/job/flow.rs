@@ -8,9 +8,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{live::Live, swap::Steps};
+pub mod seen;
+
+use seen::{Guarded, Seen};
+
+use super::{
+    live::Live,
+    swap::{Steps, canary::Breaks},
+};
 use crate::{
     checkpoint::epoch::Outlet,
+    clock::Clock,
     error::Result,
     planted,
     record::{Batch, Branch, MIN_US},
@@ -64,6 +72,10 @@ pub struct Rejected {
 pub struct Flow {
     nodes: Vec<Node>,
     watermarks: Vec<i64>,
+    /// by place: what was seen of it since it was put there
+    seen: Vec<Seen>,
+    /// a step that is looked at more closely
+    guarded: Option<Guarded>,
     /// what was rejected since it was last taken
     pub rejected: Vec<Rejected>,
     live: Arc<Live>,
@@ -72,8 +84,30 @@ pub struct Flow {
 impl Flow {
     /// A flow over nodes in topological order.
     pub fn new(nodes: Vec<Node>, live: Arc<Live>) -> Self {
-        let watermarks = vec![MIN_US; nodes.len()];
-        Self { nodes, watermarks, rejected: Vec::new(), live }
+        let (watermarks, seen) = (vec![MIN_US; nodes.len()], vec![Seen::default(); nodes.len()]);
+        Self { nodes, watermarks, seen, guarded: None, rejected: Vec::new(), live }
+    }
+
+    fn place(&self, step: &str) -> Option<usize> {
+        self.nodes.iter().position(|node| node.name == step)
+    }
+
+    /// From now on a step's calls are timed and its rows held against an assertion. What was seen of the plugin that it has, which is
+    /// forgotten.
+    pub fn guard(&mut self, step: &str, clock: Arc<dyn Clock>, breaks: Breaks) -> Seen {
+        let Some(place) = self.place(step) else { return Seen::default() };
+        self.guarded = Some(Guarded { place, clock, breaks });
+        std::mem::take(&mut self.seen[place])
+    }
+
+    /// No step is looked at more closely.
+    pub fn unguard(&mut self) {
+        self.guarded = None;
+    }
+
+    /// What was seen of a step.
+    pub fn seen(&self, step: &str) -> Seen {
+        self.place(step).map_or_else(Seen::default, |place| self.seen[place].clone())
     }
 
     /// Rule 6: loads the state of every step that lies in this range of hash keys.
@@ -96,7 +130,7 @@ impl Flow {
     /// Steps that take the place of those of their names, which have handed over their state; they load it as after a claim.
     pub fn replace(&mut self, steps: Steps, store: &Arc<dyn StateStore>, range: HashRange) -> Result<()> {
         for (name, mut step) in steps {
-            let Some(place) = self.nodes.iter().position(|node| node.name == name) else { continue };
+            let Some(place) = self.place(&name) else { continue };
             let reached = Some(self.watermarks[place]).filter(|reached| *reached != MIN_US);
             if !planted::is("swap-without-state") {
                 step.restore(store, range, reached).map_err(|e| e.at(format_args!("step {name}")))?;
@@ -134,7 +168,13 @@ impl Flow {
             let mut out = Outputs::default();
             match &mut self.nodes[place].action {
                 Action::Step(step) => {
+                    self.seen[place].records += batch.len() as u64;
+                    let clock = self.guarded.as_ref().filter(|guarded| guarded.place == place).map(|g| &g.clock);
+                    let began = clock.map(|clock| clock.elapsed());
                     let processed = step.receive(port, batch, &mut out).await;
+                    if let (Some(clock), Some(began)) = (clock, began) {
+                        self.seen[place].times.add(clock.elapsed().saturating_sub(began));
+                    }
                     processed.map_err(|e| e.at(format_args!("step {}", self.nodes[place].name)))?;
                     queue.extend(self.route(place, out));
                 }
@@ -154,6 +194,12 @@ impl Flow {
 
     /// Keeps rejects, counts the late, and says where each output goes.
     fn route(&mut self, place: usize, out: Outputs) -> Vec<(Reader, Batch)> {
+        let seen = &mut self.seen[place];
+        seen.rows += out.batches.iter().map(|(_, batch)| batch.len() as u64).sum::<u64>();
+        seen.rejected += out.rejects.iter().map(|(_, rows)| rows.len() as u64).sum::<u64>();
+        if let Some(guarded) = self.guarded.as_ref().filter(|guarded| guarded.place == place) {
+            guarded.look(&out, seen);
+        }
         let node = &self.nodes[place];
         Live::add(&self.live.late, out.late);
         let rejected = out.rejects.into_iter().map(|(batch, rows)| Rejected { step: node.name.clone(), batch, rows });

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{record::MIN_US, state::StateStore};
@@ -55,6 +56,9 @@ pub struct Now {
     /// how long it stood still when it last changed to another generation
     #[serde(default, with = "milliseconds")]
     pub swap_paused: Duration,
+    /// what it has seen of a plugin that it tries
+    #[serde(default)]
+    pub canary: Option<CanaryNow>,
     /// how far event time has come, microseconds since 1970
     #[serde(with = "instant")]
     pub watermark_us: i64,
@@ -79,6 +83,7 @@ impl Default for Now {
             fence: 0,
             generation: 0,
             swap_paused: Duration::ZERO,
+            canary: None,
             watermark_us: MIN_US,
             behind_ms: 0,
             open_shards: 0,
@@ -88,6 +93,23 @@ impl Default for Now {
             shards: BTreeMap::new(),
         }
     }
+}
+
+/// What a partition has seen of a plugin that it tries, and commits nothing of yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CanaryNow {
+    /// records given to the step
+    pub records: u64,
+    /// rows that it made
+    pub rows: u64,
+    /// records that it rejected
+    pub rejected: u64,
+    /// what 99 of 100 of its calls do not exceed, microseconds
+    pub p99_us: u64,
+    /// how long it goes on looking
+    pub left_ms: u64,
+    /// it has found nothing wrong
+    pub passed: bool,
 }
 
 /// What is true of a shard now.

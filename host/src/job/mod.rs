@@ -19,6 +19,8 @@ mod interface;
 pub mod live;
 pub mod operate;
 pub mod partition;
+pub mod plan;
+pub mod replay;
 pub mod run;
 pub mod swap;
 pub mod testing;

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
+mod canary;
 pub mod figures;
 pub mod intake;
 pub mod letters;
@@ -20,6 +21,7 @@ pub mod timing;
 
 use figures::Timing;
 use intake::{Input, Intake, LaneId};
+use swapping::Change;
 use timing::timed;
 
 use super::{
@@ -128,6 +130,8 @@ pub enum Ending {
     Finished,
     /// its shard is read to the end, and its last manifest says so
     Sealed,
+    /// what it tried was taken back, and its epoch dropped: it begins again from its last commit
+    TakenBack,
 }
 
 /// Counted since the last epoch ended.
@@ -163,6 +167,8 @@ pub struct Partition {
     floors: Vec<Floor>,
     /// its shard has ended, and these go on
     ended: Option<Vec<Shard>>,
+    /// it tries what is new, and keeps its epoch open
+    canary: Option<canary::Trying>,
 }
 
 impl Partition {
@@ -208,6 +214,7 @@ impl Partition {
             epoch_began,
             floors: manifest.floors,
             ended: None,
+            canary: None,
         };
         for (id, lane) in &partition.intake.lanes {
             if !lane.progress.ended {
@@ -222,16 +229,20 @@ impl Partition {
     /// Runs until it is told to stop, or until everything was read in a bounded run. Everything is committed and published when
     /// this returns without an error; after an error the last commit is what counts.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>, mut swaps: Swaps<'_>) -> Result<Ending> {
+        self.begin_canary(&swaps)?;
         loop {
             self.holding.permit.check()?;
             self.holding.permit.pulse();
-            if let Some(children) = self.ended.take() {
+            if self.canary.is_none()
+                && let Some(children) = self.ended.take()
+            {
                 return self.seal(children).await;
             }
             if *stop.borrow() {
                 return self.finish(false).await;
             }
-            if self.settings.until_caught_up && !self.settings.closed && self.intake.caught_up() {
+            let nothing_comes = self.settings.until_caught_up && !self.settings.closed && self.intake.caught_up();
+            if nothing_comes && self.canary.is_none() {
                 return self.finish(true).await;
             }
             let left = self.settings.every.saturating_sub(self.clock.elapsed().saturating_sub(self.epoch_began));
@@ -243,17 +254,21 @@ impl Partition {
                     durable?;
                     self.publish().await?;
                 }
-                Ok(()) = swaps.deployed.changed() => self.swap(&mut swaps).await?,
+                Ok(()) = swaps.deployed.changed() => {
+                    if self.swap(&mut swaps).await? == Change::TakenBack {
+                        return Ok(Ending::TakenBack);
+                    }
+                }
                 () = clock::sleep(left) => self.tick().await?,
-                Some((id, reader, event)) = self.intake.next() => {
+                Some((id, reader, event)) = self.intake.next(), if !self.is_full() => {
                     self.handle(id, reader, event?).await?;
                     if self.counted.bytes >= self.settings.bytes {
-                        self.end_epoch().await?;
+                        self.end_or_judge(&swaps).await?;
                     }
                 }
             }
             if self.clock.elapsed().saturating_sub(self.epoch_began) >= self.settings.every {
-                self.end_epoch().await?;
+                self.end_or_judge(&swaps).await?;
             }
         }
     }
@@ -521,6 +536,10 @@ impl Partition {
 
     /// The last epoch: in a bounded run open windows are closed by an extra firing.
     async fn finish(mut self, close: bool) -> Result<Ending> {
+        if self.canary.is_some() {
+            tracing::info!(partition = self.settings.name, "it stops while it tries what is new: that begins again");
+            return Ok(Ending::Finished);
+        }
         if close {
             self.flow.close(&mut self.outlets).await?;
             self.take_rejected(None).await?;

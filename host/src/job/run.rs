@@ -23,7 +23,7 @@ use super::{
     live::Live,
     partition::Settings,
     swap::{
-        Deployed, Deployer, Deployment,
+        Deployed, Deployer, Deployment, keep_looking,
         store::{Nothing, PluginStore},
     },
     worker::{Worker, fleet::Fleet},
@@ -226,6 +226,7 @@ pub async fn work(
     if let Some(running) = around.running {
         running(Running { deployer: Arc::downgrade(&deployer), plugins });
     }
+    let _looking = keep_looking(&deployer, &runtime);
     let worker = Worker { builder, sources, deployer, settings, letters, store, ledger, clock, live };
     match leases {
         None => worker.run(stop).await,

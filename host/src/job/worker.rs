@@ -147,12 +147,27 @@ impl Worker<'_> {
                 (id, ending) = under.ended() => {
                     match ending {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
-                        Some(Err(failed)) if self.deployer.failed(&failed).await? => drop(begun.remove(&id)),
-                        Some(Err(failed)) => return Err(self.place(failed, &id)),
+                        Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
+                        Some(Err(failed)) => match self.deployer.failed(&self.partition(&id), &failed).await {
+                            Ok(true) => drop(begun.remove(&id)),
+                            Ok(false) => return Err(self.place(failed, &id)),
+                            Err(not_back) => {
+                                tracing::error!("what runs is on trial, and cannot be taken back: {not_back}");
+                                return Err(self.place(failed, &id));
+                            }
+                        },
                         Some(Ok(Ending::Finished)) | None => {}
                     }
                 }
             }
+        }
+    }
+
+    /// The name of a partition.
+    fn partition(&self, id: &Id) -> String {
+        match self.builder.graph.partitioning {
+            Partitioning::One { .. } => ONE.to_owned(),
+            Partitioning::PerShard { .. } => name(id),
         }
     }
 
@@ -170,8 +185,7 @@ impl Worker<'_> {
         let mut under = Under::default();
         fleet.ensure(&self.rows(&shards), &self.deployer.now().record).await;
         let mut next_listing = self.clock.elapsed() + fleet::LISTING;
-        let mut next_look = self.clock.elapsed() + fleet::LOOK;
-        let mut generation = self.deployer.now().record.generation;
+        let mut deployed = self.deployer.watch();
         loop {
             let stopping = *stop.borrow() || stop.has_changed().is_err();
             if stopping {
@@ -205,17 +219,8 @@ impl Worker<'_> {
                         return Err(failed);
                     }
                 }
+                Ok(()) = deployed.changed() => fleet.unstick(),
                 () = clock::sleep(fleet::POLL) => {}
-            }
-            if self.clock.elapsed() >= next_look && !stopping {
-                next_look = self.clock.elapsed() + fleet::LOOK;
-                if let Err(failed) = self.deployer.look().await {
-                    tracing::warn!("what is deployed cannot be looked at: {failed}");
-                }
-                let newest = self.deployer.now().record.generation;
-                if std::mem::replace(&mut generation, newest) < newest {
-                    fleet.unstick();
-                }
             }
             if self.clock.elapsed() >= next_listing && !stopping {
                 next_listing = self.clock.elapsed() + fleet::LISTING;
@@ -255,7 +260,8 @@ impl Worker<'_> {
         shards: &mut Shards,
     ) -> Result<()> {
         match ending {
-            None => {}
+            // taken back: its place is kept, and it begins again there
+            None | Some(Ok(Ending::TakenBack)) => {}
             Some(Ok(Ending::Finished)) => {
                 // the last figures of a worker that leaves are shown to the end
                 if !fleet.is_leaving() {
@@ -276,11 +282,14 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
-                    _ => match self.deployer.failed(&failed).await {
+                    _ => match self.deployer.failed(&self.partition(id), &failed).await {
                         Ok(false) => fleet.wait(id, &failed),
                         Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
                         // whether it is taken back is not known yet: it fails again, and is asked for again
-                        Err(away) => fleet.again(id, &away, self.clock.elapsed()),
+                        Err(away) if matches!(away.kind(), Kind::Unavailable | Kind::Fenced) => {
+                            fleet.again(id, &away, self.clock.elapsed());
+                        }
+                        Err(not_back) => fleet.wait(id, &not_back.at(format_args!("{failed}; it is not taken back"))),
                     },
                 }
             }
@@ -373,7 +382,7 @@ impl Worker<'_> {
         stop: watch::Receiver<bool>,
     ) -> impl Future<Output = Result<Ending>> + use<'s> {
         let mut deployed = self.deployer.watch();
-        let now = deployed.borrow_and_update().clone();
+        let now = deployed.borrow_and_update().seen_by(&self.partition(&id));
         let generation = now.record.generation;
         let (settings, first) = match &self.builder.graph.partitioning {
             Partitioning::One { .. } => {
@@ -406,7 +415,7 @@ impl Worker<'_> {
             let (clock, live) = (self.clock.clone(), self.live.clone());
             let parts = Parts { inputs, flow, outlets, dead_letters, store, ledger, holding, clock, live };
             let partition = Partition::claim(settings, now.record.clone(), first, parts).await?;
-            partition.run(stop, Swaps { deployed, fit: &self.builder }).await
+            partition.run(stop, Swaps { deployed, fit: &self.builder, deployer: Some(&self.deployer) }).await
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use super::{bad, good, pelton, text};
 
-fn is_there(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn is_there(program: &str, arguments: &[&str]) -> bool {
     let there = Command::new(program).args(arguments).output().is_ok_and(|done| done.status.success());
     if !there {
         eprintln!("left out: `{program}` is not installed");
@@ -20,7 +20,7 @@ fn is_there(program: &str, arguments: &[&str]) -> bool {
 }
 
 /// What `cargo xtask sdks` installed for a language.
-fn environment(language: &str) -> Option<PathBuf> {
+pub(crate) fn environment(language: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("PELTON_SDKS")?).join(language);
     let there = folder.join("plugins").is_dir();
     if !there {
@@ -62,28 +62,32 @@ fn templates_of_c_build_and_pass_their_tests() {
     }
 }
 
-/// What `npm install` does, from what is installed already.
-fn node_modules(environment: &Path, project: &Path) {
+/// What `npm install` does, from what is installed already and the SDK in a folder.
+pub(crate) fn node_modules(environment: &Path, project: &Path, sdk: &Path) {
     let modules = project.join("node_modules");
     fs::create_dir_all(modules.join("@pelton")).unwrap();
     for entry in fs::read_dir(environment.join("node_modules")).unwrap() {
         let entry = entry.unwrap();
         symlink(entry.path(), modules.join(entry.file_name())).unwrap();
     }
-    symlink(project.join("sdk/javascript"), modules.join("@pelton/sdk")).unwrap();
+    symlink(sdk, modules.join("@pelton/sdk")).unwrap();
+}
+
+fn installed(environment: &Path, project: &Path) {
+    node_modules(environment, project, &project.join("sdk/javascript"));
 }
 
 #[test]
 fn templates_of_javascript_build_and_pass_their_tests() {
     if let Some(environment) = environment("javascript") {
-        templates("js", |project| node_modules(&environment, project), &["npm", "test", "--silent"]);
+        templates("js", |project| installed(&environment, project), &["npm", "test", "--silent"]);
     }
 }
 
 #[test]
 fn templates_of_typescript_build_and_pass_their_tests() {
     if let Some(environment) = environment("javascript") {
-        templates("ts", |project| node_modules(&environment, project), &["npm", "test", "--silent"]);
+        templates("ts", |project| installed(&environment, project), &["npm", "test", "--silent"]);
     }
 }
 

@@ -6,8 +6,9 @@ use std::{
     process::{Command, Output},
 };
 
+mod authors_loop;
 mod inline_tests;
-mod languages;
+pub(crate) mod languages;
 mod letters;
 mod new;
 mod run;

@@ -147,3 +147,68 @@ async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
     running.end();
     assert_eq!(names(folder), (0..310).collect::<Vec<_>>());
 }
+
+/// Runs a command while a record comes every few milliseconds, from this number on. What it said, and the number after the last.
+async fn during<T: Send + 'static>(
+    service: &Service,
+    mut number: u32,
+    command: impl FnOnce() -> T + Send + 'static,
+) -> (T, u32) {
+    let command = tokio::task::spawn_blocking(command);
+    while !command.is_finished() {
+        put(service, number..number + 1).await;
+        number += 1;
+        // paces: the stream
+        pelton::clock::sleep(Duration::from_millis(20)).await;
+    }
+    (command.await.unwrap(), number)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_canary_commits_nothing_before_its_verdict_and_is_taken_back_by_its_guards() {
+    let service = service(Duration::from_secs(300), false, 2).await;
+    let endpoint = format!("http://{}", service.emulator.addr());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_owned();
+    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
+    fs::write(folder.join("job.yaml"), JOB).unwrap();
+    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
+    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
+    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let running = Running::start(&folder, &endpoint);
+    put(&service, 0..20).await;
+    wait_for("the first rows", || !names(&folder).is_empty()).await;
+
+    let swap = ["swap", "job.yaml", "copy", "second.wasm", "--canary"];
+    let less = bad(&folder, &[&swap[..], &["10%"]].concat(), 78);
+    assert!(less.contains("10% of 2 partitions is less than one: a canary needs at least 50% here"), "{less}");
+    let guard = bad(&folder, &[&swap[..], &["50%", "--guard", "assert=size > 1"]].concat(), 78);
+    assert!(guard.contains("the guard assert=size > 1") && guard.contains("size"), "{guard}");
+    let guard = bad(&folder, &[&swap[..], &["50%", "--guard", "speed=1"]].concat(), 64);
+    assert!(guard.contains("a guard is rejects=1%"), "{guard}");
+
+    let at = folder.clone();
+    let tried = move || {
+        let guards =
+            ["50%", "--for", "1s", "--guard", "rejects=1%", "--guard", "p99=5s", "--guard", "output=50%..200%"];
+        good(&at, &[&["swap", "job.yaml", "copy", "second.wasm", "--canary"], &guards[..]].concat())
+    };
+    let (said, number) = during(&service, 20, tried).await;
+    assert!(said.contains("generation 3 runs"), "{said}");
+
+    // every partition makes a row that the guard forbids; none of what the canary made of it is ever seen
+    let at = folder.clone();
+    let forbidden = format!("assert=name <> '{}'", number + 3);
+    let tried = move || {
+        let guards = ["100%", "--for", "30s", "--guard", &forbidden];
+        bad(&at, &[&["swap", "job.yaml", "copy", "third.wasm", "--canary"], &guards[..]].concat(), 1)
+    };
+    let (said, number) = during(&service, number, tried).await;
+    assert!(
+        said.contains("generation 4 was taken back") && said.contains("generation 5 runs what was before"),
+        "{said}"
+    );
+    wait_for("every row", || names(&folder).len() >= number as usize).await;
+    running.end();
+    assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
+}

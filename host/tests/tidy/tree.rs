@@ -8,7 +8,7 @@ use std::{
 use super::rust;
 
 /// Folders that are nobody's source.
-const SKIPPED: &[&str] = &[".git", "target", ".cache", ".pelton", "node_modules", "__pycache__"];
+const SKIPPED: &[&str] = &[".git", "target", ".cache", ".pelton", "node_modules", ".venv", "__pycache__"];
 /// What holds text that people wrote.
 const TEXT: &[&str] =
     &["rs", "toml", "md", "wit", "yaml", "yml", "sh", "py", "json", "avsc", "txt", "html", "js", "css", "lock"];

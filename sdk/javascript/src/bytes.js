@@ -14,6 +14,7 @@ export class Writer {
     this.end = 0;
   }
 
+  // Makes another buffer where this one is full, so take the place first and name `bytes` or `view` after it.
   #room(length) {
     const start = this.end;
     this.end += length;
@@ -27,19 +28,23 @@ export class Writer {
   }
 
   byte(value) {
-    this.bytes[this.#room(1)] = value;
+    const at = this.#room(1);
+    this.bytes[at] = value;
   }
 
   int32(value) {
-    this.view.setInt32(this.#room(4), value, true);
+    const at = this.#room(4);
+    this.view.setInt32(at, value, true);
   }
 
   uint32(value) {
-    this.view.setUint32(this.#room(4), value, true);
+    const at = this.#room(4);
+    this.view.setUint32(at, value, true);
   }
 
   float64(value) {
-    this.view.setFloat64(this.#room(8), value, true);
+    const at = this.#room(8);
+    this.view.setFloat64(at, value, true);
   }
 
   int64(value) {
@@ -55,7 +60,8 @@ export class Writer {
 
   chunk(bytes) {
     this.uint32(bytes.length);
-    this.bytes.set(bytes, this.#room(bytes.length));
+    const at = this.#room(bytes.length);
+    this.bytes.set(bytes, at);
   }
 
   text(value) {

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aggregator, float64, int64, json, keyed, list, optional, text } from '@pelton/sdk';
+import { aggregator, bigint, boolean, float64, int32, int64, json, keyed, list, optional, text } from '@pelton/sdk';
 import { describe, run } from '@pelton/sdk/testing';
 import aggregated from '../conformance/aggregator.js';
 import enriched from '../conformance/enricher.js';
@@ -123,4 +123,17 @@ test('a shape gives back what it was given, and refuses other versions', () => {
   assert.throws(() => shape.decode(Uint8Array.of(3, 0)), /it is too short/);
   assert.throws(() => shape.decode(Uint8Array.of(...shape.encode(shape.empty()), 9)), /it has 1 bytes too many/);
   assert.throws(() => shape.migrate(1, new Uint8Array(0)), /no migration of it from version 1 to version 3/);
+});
+
+test('a shape gives back what it was given, wherever its buffer is full', () => {
+  const value = { yes: true, small: -7, big: -(2 ** 40) - 3, exact: -(2n ** 62n), ratio: 0.1, name: 'ä€', names: ['b', ''] };
+  const kinds = { yes: boolean, small: int32, big: int64, exact: bigint, ratio: float64, name: text, names: list(text) };
+  for (const first of Object.keys(kinds)) {
+    const { [first]: kind, ...others } = kinds;
+    const shape = shapeOf({ before: text, [first]: kind, ...others }, 'a state');
+    for (let length = 0; length < 200; length++) {
+      const whole = { before: 'x'.repeat(length), ...value };
+      assert.deepEqual(shape.decode(shape.encode(whole)), whole, `${first} behind ${length} bytes`);
+    }
+  }
 });

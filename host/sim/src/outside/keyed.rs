@@ -44,10 +44,13 @@ pub fn interface() -> PluginInterface {
 }
 
 /// What can be swapped in: names, which stand for digests. What the job file names is the first.
-pub const VERSIONS: [&str; 3] = ["v1", "v2", BAD];
+pub const VERSIONS: [&str; 4] = ["v1", "v2", BAD, LIES];
 
 /// This one fails whatever it is given.
 pub const BAD: &str = "bad";
+
+/// This one says things that are not so: only ever tried by a canary, under a guard that sees it.
+pub const LIES: &str = "lies";
 
 /// A copy of it.
 pub struct Counter {
@@ -183,7 +186,7 @@ fn process(version: &str, batch: &Batch, keyed: &Keyed) -> Result<Bisected, Fail
     for (row, n) in numbers.iter().enumerate() {
         let (key, (count, total)) = changed(version, keyed, row, |(count, total)| (count + 1, total + n))?;
         rows.key.push(key);
-        rows.count.push(count);
+        rows.count.push(if version == LIES { -count } else { count });
         rows.total.push(total);
     }
     let timers = TimerOps {

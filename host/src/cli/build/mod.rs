@@ -87,10 +87,7 @@ pub fn build(arguments: &Arguments) -> Result<()> {
         compile(&arguments.project, arguments.world, &scratch.0)
     }?;
     let named = |what: String| refuse(format!("`{}` {what}", arguments.project.display()));
-    let component = match encode::form(&made).map_err(named)? {
-        encode::Form::Component => made,
-        encode::Form::Module => encode::encode(&made, arguments.world).map_err(named)?,
-    };
+    let component = whole(made, arguments.world).map_err(named)?;
     let output = output(arguments)?;
     let fresh = scratch.0.join("component.wasm");
     fs::write(&fresh, &component).map_err(|e| refuse(format!("cannot write `{}`: {e}", fresh.display())))?;
@@ -102,6 +99,26 @@ pub fn build(arguments: &Arguments) -> Result<()> {
         (Some(about), Output::Text) => about.print(&output, component.len()),
     }
     Ok(())
+}
+
+/// Whether a folder holds a plugin's source in a language that is known.
+pub fn is_project(folder: &Path) -> bool {
+    LANGUAGES.iter().any(|(files, _)| files.iter().any(|file| folder.join(file).is_file()))
+}
+
+/// Builds a project to a component, which nobody has looked at yet.
+pub fn component(project: &Path) -> Result<Vec<u8>> {
+    let scratch = Scratch::new()?;
+    let made = compile(project, None, &scratch.0)?;
+    whole(made, None).map_err(|what| refuse(format!("`{}` {what}", project.display())))
+}
+
+/// A component as it is; a core module becomes one.
+fn whole(made: Vec<u8>, world: Option<World>) -> std::result::Result<Vec<u8>, String> {
+    match encode::form(&made)? {
+        encode::Form::Component => Ok(made),
+        encode::Form::Module => encode::encode(&made, world),
+    }
 }
 
 fn compile(folder: &Path, world: Option<World>, scratch: &Path) -> Result<Vec<u8>> {

@@ -13,10 +13,15 @@ use tokio::runtime::Runtime;
 
 use super::{Output, line, runtime};
 use crate::{
+    checkpoint::manifest::{Canary, Guards},
     clock,
     control::{Changed, Job, SOCKET, Swap, client::Worker},
     error::{Error, Kind, Result},
-    job,
+    job::{
+        self,
+        live::CanaryNow,
+        swap::canary::{Guard, Wanted},
+    },
 };
 
 /// Replace the plugin of a step while the job runs.
@@ -34,6 +39,15 @@ pub struct Arguments {
     /// for so long the step goes back by itself when it fails
     #[arg(long, default_value = "60s", value_parser = job::duration)]
     trial: Duration,
+    /// so many of the partitions try it first, and commit nothing before all of them have passed: 10%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    canary: Option<u32>,
+    /// how long they look
+    #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = job::duration, requires = "canary")]
+    look: Duration,
+    /// what must hold, more than once: rejects=1%, p99=20ms, output=50%..200% or assert=CONDITION
+    #[arg(long, value_name = "GUARD", requires = "canary")]
+    guard: Vec<Guard>,
     #[command(flatten)]
     place: Place,
 }
@@ -60,54 +74,94 @@ struct Place {
 /// How long partitions may take to change: an epoch that is under way has to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// Every how many looks the progress of a canary is shown.
+const PROGRESS: u32 = 100;
 
 /// Runs `pelton swap`.
 pub fn swap(arguments: &Arguments) -> Result<()> {
-    let Arguments { job, step, plugin, check, trial, place } = arguments;
+    let Arguments { job, step, plugin, check, trial, canary, look, guard, place } = arguments;
     let failed = |e: std::io::Error| Error::new(Kind::Config, format!("cannot read `{}`: {e}", plugin.display()));
     let component = std::fs::read(plugin).map_err(failed)?;
-    let how = Swap { check: *check, trial_s: Some(trial.as_secs()) };
-    place.change(job, async |worker| worker.swap(step, component.clone(), &how).await)
+    let wanted = canary.map(|percent| {
+        let mut guards = Guards::default();
+        guards.extend(guard.iter().cloned());
+        Wanted { percent, for_ms: u64::try_from(look.as_millis()).unwrap_or(u64::MAX), guards }
+    });
+    let canary = wanted.map(|wanted| serde_json::to_string(&wanted).expect("it has text keys"));
+    let how = Swap { check: *check, trial_s: Some(trial.as_secs()), canary, over: None };
+    place.change(job, Some(step), async |worker, over| {
+        worker.swap(step, component.clone(), &Swap { over: Some(over), ..how.clone() }).await
+    })
 }
 
 /// Runs `pelton rollback`.
 pub fn roll_back(arguments: &BackArguments) -> Result<()> {
-    arguments.place.change(&arguments.job, async |worker| worker.roll_back().await)
+    arguments.place.change(&arguments.job, None, async |worker, over| worker.roll_back(over).await)
+}
+
+/// The folder of a worker that runs over this state folder: that itself, or that of one of a fleet.
+pub(super) fn worker_of(folder: &Path) -> PathBuf {
+    let workers = (0..).map(|number| folder.join(format!("worker-{number}"))).take_while(|folder| folder.is_dir());
+    let running = workers.into_iter().find(|folder| folder.join(SOCKET).exists());
+    running.unwrap_or_else(|| folder.to_owned())
+}
+
+/// A share of the partitions.
+fn share(text: &str) -> std::result::Result<u32, String> {
+    let number = text.trim_end_matches('%').trim().parse::<u32>().ok();
+    number.filter(|share| (1..=100).contains(share)).ok_or_else(|| "write a share between 1% and 100%".to_owned())
 }
 
 impl Place {
-    fn change(&self, job: &Path, ask: impl AsyncFn(&Worker) -> Result<Changed>) -> Result<()> {
+    fn change(&self, job: &Path, step: Option<&str>, ask: impl AsyncFn(&Worker, u64) -> Result<Changed>) -> Result<()> {
         let runtime = runtime()?;
         let folder = self.folder(job, &runtime)?;
         runtime.block_on(async {
             let worker = Worker::find(&folder)?;
-            let changed = ask(&worker).await?;
+            let seen = worker.job().await?.generation;
+            let changed = ask(&worker, seen).await?;
             if changed.checked {
                 return self.print(&changed, None);
             }
-            let mut waited = Duration::ZERO;
-            loop {
-                let now = worker.job().await?;
-                if now.generation > changed.generation {
-                    let words = format!(
-                        "generation {} was taken back: a step failed in it; generation {} runs what was before. The worker's log says why",
-                        changed.generation, now.generation
-                    );
-                    return Err(Error::new(Kind::Step, words));
-                }
-                if now.partitions.values().all(|partition| partition.generation >= changed.generation) {
-                    return self.print(&changed, Some(&now));
-                }
-                if waited >= PATIENCE {
-                    let late = now.partitions.iter().filter(|(_, partition)| partition.generation < changed.generation);
-                    let late: Vec<&str> = late.map(|(name, _)| name.as_str()).collect();
-                    let words = format!("generation {} is deployed, but not yet run by {}", changed.generation, late.join(", "));
-                    return Err(Error::new(Kind::Unavailable, words));
-                }
-                clock::sleep(LOOK).await;
-                waited += LOOK;
-            }
+            self.follow(&worker, step, &changed).await
         })
+    }
+
+    /// Waits until every partition of the worker runs what was asked for.
+    async fn follow(&self, worker: &Worker, step: Option<&str>, changed: &Changed) -> Result<()> {
+        let (mut waited, mut looks) = (Duration::ZERO, 0u32);
+        loop {
+            let now = worker.job().await?;
+            let runs = step.map(|step| now.plugins.get(step) == changed.digest.as_ref());
+            if now.generation > changed.generation && runs != Some(true) {
+                let words = format!(
+                    "generation {} was taken back: a step failed in it, or somebody went back; generation {} runs what was before. The \
+                     worker's log says why",
+                    changed.generation, now.generation
+                );
+                return Err(Error::new(Kind::Step, words));
+            }
+            if let Some(canary) = &now.canary {
+                if looks.is_multiple_of(PROGRESS) && self.format == Output::Text {
+                    tried(canary, &now);
+                }
+                looks += 1;
+                clock::sleep(LOOK).await;
+                continue;
+            }
+            if now.partitions.values().all(|partition| partition.generation >= now.generation) {
+                return self.print(changed, Some(&now));
+            }
+            if waited >= PATIENCE {
+                let late = now.partitions.iter().filter(|(_, partition)| partition.generation < now.generation);
+                let late: Vec<&str> = late.map(|(name, _)| name.as_str()).collect();
+                let words =
+                    format!("generation {} is deployed, but not yet run by {}", now.generation, late.join(", "));
+                return Err(Error::new(Kind::Unavailable, words));
+            }
+            clock::sleep(LOOK).await;
+            waited += LOOK;
+        }
     }
 
     /// The folder of a worker that runs: the job's own, or that of one of a fleet.
@@ -116,9 +170,7 @@ impl Place {
             Some(folder) => folder.clone(),
             None => super::check::load(job, runtime.handle(), self.format)?.graph.state_dir,
         };
-        let workers = (0..).map(|number| folder.join(format!("worker-{number}"))).take_while(|folder| folder.is_dir());
-        let running = workers.into_iter().find(|folder| folder.join(SOCKET).exists());
-        Ok(running.unwrap_or(folder))
+        Ok(worker_of(&folder))
     }
 
     fn print(&self, changed: &Changed, now: Option<&Job>) -> Result<()> {
@@ -131,10 +183,24 @@ impl Place {
             line(format_args!("it fits: it would run as generation {}", changed.generation));
             return Ok(());
         };
-        line(format_args!("generation {} runs", changed.generation));
+        line(format_args!("generation {} runs", now.generation));
         for (name, partition) in &now.partitions {
             line(format_args!("  {name}: stood still for {:.1} ms", partition.paused_ms));
         }
         Ok(())
+    }
+}
+
+/// How far a canary is, for people.
+fn tried(canary: &Canary, now: &Job) {
+    let (passed, all) = (canary.passed.len(), canary.partitions.len());
+    eprintln!("canary of generation {}: {passed} of {all} partitions have passed", now.generation);
+    for (name, seen) in now.partitions.iter().filter_map(|(name, now)| Some((name, now.canary.as_ref()?))) {
+        let state = if seen.passed { "passed".to_owned() } else { format!("{} s left", seen.left_ms.div_ceil(1000)) };
+        let CanaryNow { records, rows, rejected, p99_us, .. } = seen;
+        let p99_ms = *p99_us as f64 / 1e3;
+        eprintln!(
+            "  {name}: {records} records, {rows} rows, {rejected} rejected, p99 of a call {p99_ms:.1} ms, {state}"
+        );
     }
 }

@@ -69,6 +69,28 @@ pub struct File {
     pub mistakes: Vec<Diagnostic>,
 }
 
+impl File {
+    /// Puts another plugin at a step that has one. Whether it has.
+    pub fn put_plugin(&mut self, step: &str, plugin: &Path) -> bool {
+        let Some(steps) = self.raw.steps.as_mut().and_then(|steps| steps.value.as_mut()) else { return false };
+        let named = |(name, _): &&mut (read::At<String>, read::At<raw::Step>)| name.value.as_deref() == Some(step);
+        let Some(step) = steps.0.iter_mut().find(named).and_then(|(_, step)| step.value.as_mut()) else { return false };
+        let path = Some(plugin.display().to_string());
+        if let Some(transform) = step.transform.as_mut().and_then(|transform| transform.value.as_mut())
+            && let Some(plugin) = &mut transform.plugin
+        {
+            plugin.value = path;
+            return true;
+        }
+        let aggregate = step.aggregate.as_mut().and_then(|aggregate| aggregate.value.as_mut());
+        let Some(raw::Aggregate(settings)) = aggregate else { return false };
+        let plugin = settings.0.iter_mut().find(|(name, _)| name.value.as_deref() == Some("plugin"));
+        let Some((_, plugin)) = plugin else { return false };
+        plugin.value = path.map(serde_json::Value::String);
+        true
+    }
+}
+
 /// Reads a job file. Only a file that is no YAML map fails here; other mistakes wait for [`super::check`].
 pub fn load(path: &Path, env: Variables<'_>) -> Result<File, Report> {
     let name = path.display().to_string();

@@ -2,18 +2,35 @@
 //!
 //! The rule: nothing is between the two. What the old steps did is durable and published before the new ones see a record, shards stay open
 //! all the while, and the new steps load what the old ones handed over.
-//! Left to others: when (`swap`), the steps (`build`).
+//! Left to others: when (`swap`), the steps (`build`), what a canary holds (`canary`).
 
 use super::{Partition, Swaps};
 use crate::{checkpoint::kill, error::Result, planted};
 
+/// What a deployment means for a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// it goes on with that
+    GoesOn,
+    /// what it tried is taken back: its epoch is dropped
+    TakenBack,
+}
+
 impl Partition {
-    /// Rules 1 and 2 of `swap`: the epoch ends and is published, then other steps go on from its state.
-    pub(super) async fn swap(&mut self, swaps: &mut Swaps<'_>) -> Result<()> {
-        let to = swaps.deployed.borrow_and_update().clone();
+    /// Rules 1, 2 and 4 of `swap`: the epoch ends and is published, then other steps go on from its state.
+    pub(super) async fn swap(&mut self, swaps: &mut Swaps<'_>) -> Result<Change> {
+        let newest = swaps.deployed.borrow_and_update().clone();
+        let to = newest.seen_by(&self.settings.name);
         let generation = to.record.generation;
         if generation <= self.record.generation {
-            return Ok(());
+            return Ok(Change::GoesOn);
+        }
+        if self.canary.is_some() {
+            let stays = to.record.swapped.canary.is_none() && to.record.since() == self.record.generation;
+            if !stays && !planted::is("canary-commits") {
+                return Ok(Change::TakenBack);
+            }
+            self.end_canary();
         }
         let steps = swaps.fit.fit(&self.record, &to).await?;
         let began = self.clock.elapsed();
@@ -32,11 +49,12 @@ impl Partition {
             self.epochs.go_on(generation);
         }
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.go_on(generation));
-        self.record = to.record.clone();
+        self.record = to.record;
+        self.begin_canary(swaps)?;
         let paused = self.clock.elapsed().saturating_sub(began);
         self.live.update(&self.settings.name, |now| (now.generation, now.swap_paused) = (generation, paused));
         tracing::info!(partition = self.settings.name, generation, "swapped in {paused:.1?}");
         kill::point("after-swap-in");
-        Ok(())
+        Ok(Change::GoesOn)
     }
 }

@@ -5,29 +5,34 @@
 //!    only then does any partition run it (rule 0 of `checkpoint`); whoever starts later runs what the record says.
 //! 2. A partition changes **between two epochs**: all results of an epoch are of one generation, and its manifest says of which.
 //! 3. What does not fit is refused before a record is written (`fit`).
-//! 4. For a while a new generation is **on trial**: a step that fails then takes it back by itself, with a generation of its own. Nothing of
+//! 4. Where a canary is asked for, some partitions try what is new, and nothing of it is committed until they have passed (`canary`).
+//! 5. For a while a new generation is **on trial**: a step that fails then takes it back by itself, with a generation of its own. Nothing of
 //!    the epoch that failed was committed.
 //!
 //! Left to others: the change of a partition (`partition`), the steps (`build`), plugins by digest (`store`).
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 
+pub mod canary;
 pub mod fit;
 pub mod store;
+
+use canary::{Breaks, Wanted};
 
 use crate::{
     checkpoint::{
         kill,
         ledger::{Ledger, Records, newest_of_all},
-        manifest::{JobRecord, Swapped},
+        manifest::{Canary, JobRecord, Swapped},
     },
-    clock::Clock,
+    clock::{self, Clock},
     error::{Error, Kind, Result},
     planted,
     plugin::Plugin,
     source::Pending,
+    task::{self, Task},
     transform::{LocalPending, Step},
 };
 
@@ -36,7 +41,7 @@ use crate::{
 pub struct Deployment {
     /// the newest record that the worker knows
     pub record: JobRecord,
-    /// by step: loaded, what runs in place of the job file's plugin
+    /// by digest: loaded, what runs in place of plugins of the job file
     pub plugins: BTreeMap<String, Plugin>,
 }
 
@@ -44,6 +49,16 @@ impl Deployment {
     /// Nothing was swapped.
     pub fn of(record: JobRecord) -> Self {
         Self { record, plugins: BTreeMap::new() }
+    }
+
+    /// What is deployed for a partition.
+    pub fn seen_by(&self, partition: &str) -> Self {
+        Self { record: self.record.seen_by(partition), plugins: self.plugins.clone() }
+    }
+
+    /// What runs at a step in place of the job file's plugin.
+    pub fn plugin(&self, step: &str) -> Option<&Plugin> {
+        self.plugins.get(self.record.swapped.plugins.get(step)?)
     }
 
     /// The steps that run another plugin here than there.
@@ -62,6 +77,9 @@ pub type Steps = Vec<(String, Box<dyn Step>)>;
 pub trait Fit {
     /// Steps by name, for a partition that ran this record until now. What can fail has failed before, but for the outside.
     fn fit<'a>(&'a self, from: &'a JobRecord, to: &'a Deployment) -> LocalPending<'a, Result<Steps>>;
+
+    /// What finds rows of a step that break an assertion.
+    fn breaks(&self, step: &str, assertion: &str) -> Result<Breaks>;
 }
 
 /// What a partition watches.
@@ -71,6 +89,8 @@ pub struct Swaps<'a> {
     pub deployed: watch::Receiver<Arc<Deployment>>,
     /// makes its steps
     pub fit: &'a dyn Fit,
+    /// who is told that a canary has passed here
+    pub deployer: Option<&'a Deployer>,
 }
 
 /// Nobody deploys anything.
@@ -80,13 +100,17 @@ impl Fit for Never {
     fn fit<'a>(&'a self, _: &'a JobRecord, _: &'a Deployment) -> LocalPending<'a, Result<Steps>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
+
+    fn breaks(&self, _: &str, _: &str) -> Result<Breaks> {
+        Ok(Breaks::new())
+    }
 }
 
 impl Swaps<'static> {
     /// Nothing is ever swapped: in tests, and where a job is not watched.
     pub fn none() -> Self {
         let (_, deployed) = watch::channel(Arc::new(Deployment::of(JobRecord::default())));
-        Self { deployed, fit: &Never }
+        Self { deployed, fit: &Never, deployer: None }
     }
 }
 
@@ -99,6 +123,17 @@ pub trait Deployed: Send + Sync {
     fn check<'a>(&'a self, from: &'a Deployment, to: &'a Deployment) -> Pending<'a, Result<()>>;
 }
 
+/// How a plugin is swapped in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct How {
+    /// for so long a step that fails takes it back
+    pub trial: Duration,
+    /// some partitions try it first
+    pub canary: Option<Wanted>,
+    /// only if this generation is what is deployed: nobody deploys over what they have not seen
+    pub over: Option<u64>,
+}
+
 /// Writes records, and says what is deployed. One for each worker.
 pub struct Deployer {
     records: Arc<dyn Records>,
@@ -106,8 +141,27 @@ pub struct Deployer {
     plugins: Arc<dyn Deployed>,
     clock: Arc<dyn Clock>,
     deployed: watch::Sender<Arc<Deployment>>,
-    /// one change at a time
+    /// held by whoever changes something on somebody's behalf: one at a time, the next is told so
+    changing: tokio::sync::Mutex<()>,
+    /// held while the record is read or written
     busy: tokio::sync::Mutex<()>,
+}
+
+/// How often a worker looks whether another has deployed something.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Looks again and again, beside the partitions, until dropped. A record that this worker wrote without learning of it is found too.
+pub fn keep_looking(deployer: &Arc<Deployer>, runtime: &Handle) -> Task<()> {
+    let deployer = Arc::downgrade(deployer);
+    task::spawn(runtime, async move {
+        loop {
+            clock::sleep(LOOK).await;
+            let Some(deployer) = deployer.upgrade() else { return };
+            if let Err(failed) = deployer.look().await {
+                tracing::warn!("what is deployed cannot be looked at: {failed}");
+            }
+        }
+    })
 }
 
 impl fmt::Debug for Deployer {
@@ -125,7 +179,8 @@ impl Deployer {
         deployment: Deployment,
     ) -> Self {
         let (deployed, _) = watch::channel(Arc::new(deployment));
-        Self { records, ledger, plugins, clock, deployed, busy: tokio::sync::Mutex::new(()) }
+        let (changing, busy) = Default::default();
+        Self { records, ledger, plugins, clock, deployed, changing, busy }
     }
 
     /// What is deployed, as far as this worker knows.
@@ -138,36 +193,102 @@ impl Deployer {
         self.deployed.subscribe()
     }
 
-    /// Deploys a plugin that is stored and fits, for a step; for `trial` it may be taken back by itself. The new generation.
-    pub async fn swap(&self, step: &str, digest: &str, trial: Duration) -> Result<u64> {
-        let _busy = self.begin()?;
+    /// Deploys a plugin that is stored and fits, for a step; afterwards it may be taken back by itself. The new generation.
+    pub async fn swap(&self, step: &str, digest: &str, how: &How) -> Result<u64> {
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
-        let trial_us = i64::try_from(trial.as_micros()).unwrap_or(i64::MAX);
-        let trial_until_us = self.clock.wall_us().saturating_add(trial_us);
-        self.deploy(&now.record, Swapped { trial_until_us, ..with(&now.record.swapped, step, digest) }).await
+        self.refuse_during_canary()?;
+        self.refuse_unseen(how.over)?;
+        let mut swapped = with(&now.record.swapped, step, digest);
+        match &how.canary {
+            None => swapped.trial_until_us = self.after(how.trial),
+            Some(wanted) => {
+                let all = newest_of_all(&*self.ledger).await?.into_iter();
+                let open = all.filter(|(_, manifest)| manifest.sealed.is_none()).map(|(name, _)| name).collect();
+                let base = now.record.generation;
+                swapped.since = Some(base + 1);
+                swapped.canary = Some(wanted.canary(step, digest, base, open, how.trial)?);
+            }
+        }
+        self.deploy(&now.record, swapped).await
+    }
+
+    /// A partition of a canary has found nothing wrong. When all have, every partition runs what is new.
+    pub async fn passed(&self, partition: &str) -> Result<()> {
+        let _busy = self.busy.lock().await;
+        self.look_now().await?;
+        let now = self.now();
+        let Some(canary) = now.record.canary_of(partition) else { return Ok(()) };
+        let mut canary = canary.clone();
+        if !canary.passed.insert(partition.to_owned()) {
+            return Ok(());
+        }
+        self.tried(canary).await
+    }
+
+    /// A canary has come further: it goes on, or every partition runs what is new.
+    async fn tried(&self, canary: Canary) -> Result<()> {
+        let now = self.now();
+        let all = canary.passed == canary.partitions || planted::is("canary-passed-by-one");
+        let swapped = if all {
+            let trial_until_us = self.after(Duration::from_millis(canary.trial_ms));
+            Swapped { canary: None, trial_until_us, ..now.record.swapped.clone() }
+        } else {
+            Swapped { canary: Some(canary), ..now.record.swapped.clone() }
+        };
+        self.deploy(&now.record, swapped).await.map(drop)
+    }
+
+    fn after(&self, time: Duration) -> i64 {
+        self.clock.wall_us().saturating_add(i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn refuse_unseen(&self, over: Option<u64>) -> Result<()> {
+        let now = self.now().record.generation;
+        let Some(seen) = over.filter(|seen| *seen != now) else { return Ok(()) };
+        let words = format!("generation {now} was deployed meanwhile, and you have seen {seen}: look, then ask again");
+        Err(Error::new(Kind::Unavailable, words))
+    }
+
+    fn refuse_during_canary(&self) -> Result<()> {
+        let now = self.now();
+        let Some(canary) = &now.record.swapped.canary else { return Ok(()) };
+        let words = format!(
+            "a canary of step `{}` is under way, {} of {} partitions have passed: wait for it, or end it with `pelton rollback`",
+            canary.step,
+            canary.passed.len(),
+            canary.partitions.len()
+        );
+        Err(Error::new(Kind::Unavailable, words))
     }
 
     /// Whether a plugin that is stored would fit; the generation that it would have.
     pub async fn check_swap(&self, step: &str, digest: &str) -> Result<u64> {
-        let _busy = self.begin()?;
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
+        self.refuse_during_canary()?;
         let (generation, swapped) = (now.record.generation + 1, with(&now.record.swapped, step, digest));
         let record = JobRecord { generation, swapped, ..now.record.clone() };
         let deployment = self.plugins.load(&record, &now).await?;
         self.plugins.check(&now, &deployment).await.map(|()| generation)
     }
 
-    /// Deploys again what ran before the last swap. The new generation.
-    pub async fn roll_back(&self) -> Result<u64> {
-        let _busy = self.begin()?;
+    /// Deploys again what ran before the last swap, if the generation that the caller has seen is deployed. The new generation.
+    pub async fn roll_back(&self, over: Option<u64>) -> Result<u64> {
+        let _changing = self.begin()?;
+        let _busy = self.busy.lock().await;
         self.look_now().await?;
+        self.refuse_unseen(over)?;
         self.back().await
     }
 
-    /// A step has failed: if what runs is on trial, it is taken back. Whether something else runs now, by this worker or another.
-    pub async fn failed(&self, failed: &Error) -> Result<bool> {
+    /// A step of a partition has failed: if what runs there is on trial, it is taken back. Whether something else runs now, by this worker
+    /// or another.
+    pub async fn failed(&self, partition: &str, failed: &Error) -> Result<bool> {
         if failed.kind() != Kind::Step || planted::is("swap-never-taken-back") {
             return Ok(false);
         }
@@ -178,8 +299,12 @@ impl Deployer {
         if now.record.generation > known {
             return Ok(true);
         }
-        let Swapped { before, trial_until_us, .. } = &now.record.swapped;
-        if before.is_none() || self.clock.wall_us() >= *trial_until_us {
+        let Swapped { before, trial_until_us, canary, .. } = &now.record.swapped;
+        let on_trial = match canary {
+            Some(canary) => canary.partitions.contains(partition),
+            None => before.is_some() && self.clock.wall_us() < *trial_until_us,
+        };
+        if !on_trial {
             return Ok(false);
         }
         let back = self.back().await?;
@@ -202,7 +327,7 @@ impl Deployer {
     async fn check(&self, from: &Deployment, to: &Deployment) -> Result<()> {
         let Err(refused) = self.plugins.check(from, to).await else { return Ok(()) };
         let goes_back = from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
-        if goes_back && !self.has_run(from.record.generation).await? { Ok(()) } else { Err(refused) }
+        if goes_back && !self.has_run(from.record.since()).await? { Ok(()) } else { Err(refused) }
     }
 
     async fn has_run(&self, generation: u64) -> Result<bool> {
@@ -211,7 +336,7 @@ impl Deployer {
 
     fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let words = "another change is under way: ask again when it is done";
-        self.busy.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
+        self.changing.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
     }
 
     async fn deploy(&self, from: &JobRecord, swapped: Swapped) -> Result<u64> {
@@ -220,6 +345,10 @@ impl Deployer {
         let deployment = self.plugins.load(&record, &now).await?;
         self.check(&now, &deployment).await?;
         kill::point("before-swap");
+        if planted::is("swap-before-record") {
+            self.deployed.send_replace(Arc::new(deployment.clone()));
+            clock::sleep(LOOK).await;
+        }
         let stands = self.records.deploy(&record).await?;
         kill::point("after-swap");
         if stands != record {
@@ -237,7 +366,27 @@ impl Deployer {
             return Ok(());
         }
         let _busy = self.busy.lock().await;
-        self.look_now().await
+        self.look_now().await?;
+        self.without_sealed().await
+    }
+
+    /// A shard that had ended before its partition heard of a canary tries nothing: the others decide, or nobody has seen anything.
+    async fn without_sealed(&self) -> Result<()> {
+        let now = self.now();
+        let Some(canary) = &now.record.swapped.canary else { return Ok(()) };
+        let mut left = canary.clone();
+        for name in canary.partitions.difference(&canary.passed) {
+            if self.ledger.newest(name).await?.is_some_and(|manifest| manifest.sealed.is_some()) {
+                left.partitions.remove(name);
+            }
+        }
+        if left.partitions == canary.partitions {
+            return Ok(());
+        }
+        if left.partitions.is_empty() {
+            return self.back().await.map(drop);
+        }
+        self.tried(left).await
     }
 
     async fn look_now(&self) -> Result<()> {
@@ -256,5 +405,5 @@ impl Deployer {
 fn with(now: &Swapped, step: &str, digest: &str) -> Swapped {
     let mut plugins = now.plugins.clone();
     plugins.insert(step.to_owned(), digest.to_owned());
-    Swapped { plugins, before: Some(now.plugins.clone()), trial_until_us: 0 }
+    Swapped { plugins, before: Some(now.plugins.clone()), ..Swapped::default() }
 }

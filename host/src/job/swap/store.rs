@@ -103,7 +103,7 @@ impl PluginStore {
 
     /// What runs at a step.
     async fn running(&self, step: &str, deployment: &Deployment) -> Result<Plugin> {
-        match deployment.plugins.get(step) {
+        match deployment.plugin(step) {
             Some(swapped) => Ok(swapped.clone()),
             None => Self::load(self, &self.plugin_of(step)?.interface.digest).await,
         }
@@ -138,12 +138,14 @@ impl Deployed for PluginStore {
     fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>> {
         Box::pin(async move {
             let mut deployment = Deployment::of(record.clone());
-            for (step, digest) in &record.swapped.plugins {
-                let plugin = match known.plugins.values().find(|plugin| plugin.digest() == digest) {
+            // While there is a canary, what ran before is run too.
+            let before = record.swapped.before.as_ref().filter(|_| record.swapped.canary.is_some());
+            for (step, digest) in record.swapped.plugins.iter().chain(before.into_iter().flatten()) {
+                let plugin = match known.plugins.get(digest) {
                     Some(plugin) => plugin.clone(),
                     None => Self::load(self, digest).await.map_err(|e| e.at(format_args!("step {step}")))?,
                 };
-                deployment.plugins.insert(step.clone(), plugin);
+                deployment.plugins.insert(digest.clone(), plugin);
             }
             Ok(deployment)
         })

@@ -32,8 +32,6 @@ use crate::{
 
 /// How often sources are listed for shards that nobody named.
 pub const LISTING: Duration = Duration::from_secs(30);
-/// How often a worker looks whether another has deployed something.
-pub const LOOK: Duration = Duration::from_secs(2);
 /// How often a worker looks whether something that waits may begin.
 pub const POLL: Duration = Duration::from_secs(1);
 /// The lease of a job that is one partition.

@@ -1,0 +1,116 @@
+//! `pelton plan`: what it takes to make a running job what its file says now; with `--apply`, what can be done while it runs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Output, check, line, runtime};
+use crate::{
+    control::{Swap, client::Worker},
+    error::{Error, Kind, Result},
+    job::{
+        Graph,
+        plan::{Change, Way, between},
+        swap::store::digest,
+    },
+};
+
+/// Compare a job file with the job that runs, and say how each change is made.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// the job file
+    job: PathBuf,
+    /// swap in the plugins that have changed, if nothing else has
+    #[arg(long)]
+    apply: bool,
+    /// where the running worker keeps its state; the job file's `state: {dir}` without it
+    #[arg(long)]
+    state_dir: Option<PathBuf>,
+    /// how to print
+    #[arg(long, value_enum, default_value_t)]
+    format: Output,
+}
+
+/// Runs the command.
+pub fn plan(arguments: &Arguments) -> Result<()> {
+    let runtime = runtime()?;
+    let checked = check::load(&arguments.job, runtime.handle(), arguments.format)?;
+    let folder = arguments.state_dir.clone().unwrap_or_else(|| checked.graph.state_dir.clone());
+    let folder = super::swap::worker_of(&folder);
+    runtime.block_on(async {
+        let worker = Worker::find(&folder)?;
+        let running = worker.job().await?;
+        let mut changes = between(&worker.graph().await?, &running.plugins, &checked.graph.canonical());
+        for change in &mut changes {
+            ask_fit(&worker, &checked.graph, change).await?;
+        }
+        match arguments.format {
+            Output::Json => line(json!({ "job": running.job, "generation": running.generation, "changes": changes })),
+            Output::Text => print(&running.job, running.generation, &changes),
+        }
+        if !arguments.apply || changes.is_empty() {
+            return Ok(());
+        }
+        if let Some(change) = changes.iter().find(|change| change.way != Way::Swap) {
+            let words = format!("nothing is applied: `{}` needs a {}, see above", change.node, change.way);
+            return Err(Error::new(Kind::Config, words));
+        }
+        let mut over = running.generation;
+        for change in &changes {
+            let (component, _) = component(&checked.graph, &change.node)?;
+            let how = Swap { over: Some(over), ..Swap::default() };
+            over = worker.swap(&change.node, component, &how).await?.generation;
+            line(format_args!("{}: generation {over} is deployed", change.node));
+        }
+        Ok(())
+    })
+}
+
+/// The component that the job file names at a step, and its digest.
+fn component(graph: &Graph, step: &str) -> Result<(Vec<u8>, String)> {
+    let node = graph.nodes.iter().find(|node| node.name == step);
+    let gone = || Error::new(Kind::Internal, format!("`{step}` has no plugin"));
+    let plugin = node.and_then(|node| node.kind.plugin()).ok_or_else(gone)?;
+    let failed = |e| Error::new(Kind::Config, format!("cannot read `{}`: {e}", plugin.path.display()));
+    let component = std::fs::read(&plugin.path).map_err(failed)?;
+    let digest = digest(&component);
+    Ok((component, digest))
+}
+
+/// A plugin that does not fit in place of the other needs a restart.
+async fn ask_fit(worker: &Worker, graph: &Graph, change: &mut Change) -> Result<()> {
+    if change.way != Way::Swap {
+        return Ok(());
+    }
+    let (component, _) = component(graph, &change.node)?;
+    match worker.swap(&change.node, component, &Swap { check: true, ..Swap::default() }).await {
+        Ok(_) => {}
+        Err(refused) if refused.kind() == Kind::Config => {
+            change.way = Way::Restart;
+            change.what.push(refused.to_string());
+        }
+        Err(failed) => return Err(failed),
+    }
+    Ok(())
+}
+
+fn print(job: &str, generation: u64, changes: &[Change]) {
+    line(format_args!("{job}: generation {generation} runs"));
+    if changes.is_empty() {
+        return line("nothing differs");
+    }
+    let widest = changes.iter().map(|change| change.node.chars().count()).max().unwrap_or_default();
+    for change in changes {
+        let mut words = change.what.iter();
+        let first = words.next().map_or("", String::as_str);
+        line(format_args!("  {:<widest$}  {:<7}  {first}", change.node, change.way));
+        words.for_each(|words| line(format_args!("  {:<widest$}  {:<7}  {words}", "", "")));
+    }
+    match changes.iter().map(|change| change.way).max() {
+        Some(Way::Swap) => line("apply it while the job runs: pelton plan --apply"),
+        Some(Way::Restart) => line("stop the job, and run it with --accept-change"),
+        Some(Way::Fresh) => line("stop the job, and start over with --fresh, which moves its state aside"),
+        None => {}
+    }
+}

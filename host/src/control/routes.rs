@@ -1,0 +1,143 @@
+//! What each request does.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path as Named, Query, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+    routing::{get, post},
+};
+use futures::{Stream, stream};
+
+use super::{Back, Changed, Controlled, Job, Partition, Refused, Swap, openapi};
+use crate::{
+    clock,
+    error::{Error, Kind, Result},
+    job::{
+        graph::Graph,
+        swap::{
+            Deployer, How,
+            canary::{Wanted, breaks},
+        },
+    },
+    plugin::Limits,
+};
+
+/// A new plugin is on trial for so long, where nothing else is said.
+const TRIAL: Duration = Duration::from_secs(60);
+/// How often it is looked whether there is something new to tell.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The whole API.
+pub(super) fn routes(controlled: Arc<Controlled>) -> Router {
+    let most = usize::try_from(Limits::default().component).unwrap_or(usize::MAX);
+    Router::new()
+        .route("/v1/job", get(job))
+        .route("/v1/graph", get(graph))
+        .route("/v1/events", get(events))
+        .route("/v1/openapi.json", get(async || Json(openapi::document())))
+        .route("/v1/steps/{step}/plugin", post(swap))
+        .route("/v1/rollback", post(roll_back))
+        .layer(DefaultBodyLimit::max(most))
+        .with_state(controlled)
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = match self.kind() {
+            Kind::Config => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::Unavailable => StatusCode::CONFLICT,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, Json(Refused { error: self.to_string() })).into_response()
+    }
+}
+
+impl Controlled {
+    fn deployer(&self) -> Result<Arc<Deployer>> {
+        self.deployer.upgrade().ok_or_else(|| Error::new(Kind::Unavailable, "the job is ending"))
+    }
+}
+
+async fn job(State(controlled): State<Arc<Controlled>>) -> Result<Json<Job>> {
+    now(&controlled).map(Json)
+}
+
+/// What runs, whenever that is something else than before, as events of the server. The stream ends with the job.
+async fn events(
+    State(controlled): State<Arc<Controlled>>,
+) -> Sse<impl Stream<Item = std::result::Result<Event, Infallible>>> {
+    let told = stream::unfold((controlled, String::new()), async |(controlled, last)| {
+        loop {
+            let text = serde_json::to_string(&now(&controlled).ok()?).ok()?;
+            if text != last {
+                return Some((Ok(Event::default().event("job").data(&text)), (controlled, text)));
+            }
+            clock::sleep(LOOK).await;
+        }
+    });
+    Sse::new(told).keep_alive(KeepAlive::default())
+}
+
+fn now(controlled: &Controlled) -> Result<Job> {
+    let now = controlled.deployer()?.now();
+    let of_file = |node: &crate::job::graph::Node| {
+        let digest = node.kind.plugin()?.interface.digest.clone();
+        Some((node.name.clone(), digest))
+    };
+    let mut plugins: std::collections::BTreeMap<_, _> = controlled.graph.nodes.iter().filter_map(of_file).collect();
+    plugins.extend(now.record.swapped.plugins.clone());
+    let canary = now.record.swapped.canary.clone();
+    let shown = |now: crate::job::live::Now| Partition {
+        generation: now.generation,
+        epoch: now.epoch,
+        paused_ms: now.swap_paused.as_secs_f64() * 1e3,
+        canary: now.canary,
+    };
+    let partitions = controlled.live.by_partition().into_iter().map(|(name, now)| (name, shown(now))).collect();
+    Ok(Job { job: controlled.graph.job.clone(), generation: now.record.generation, plugins, canary, partitions })
+}
+
+/// The job as it was checked, in canonical form.
+async fn graph(State(controlled): State<Arc<Controlled>>) -> Json<serde_json::Value> {
+    Json(controlled.graph.canonical())
+}
+
+async fn swap(
+    State(controlled): State<Arc<Controlled>>,
+    Named(step): Named<String>,
+    Query(wanted): Query<Swap>,
+    component: Bytes,
+) -> Result<Json<Changed>> {
+    controlled.store.plugin_of(&step)?;
+    let canary = wanted.canary.as_deref().map(|text| canary(&controlled.graph, &step, text)).transpose()?;
+    let digest = controlled.store.keep(component).await?;
+    if wanted.check {
+        let generation = controlled.deployer()?.check_swap(&step, &digest).await?;
+        return Ok(Json(Changed { generation, digest: Some(digest), checked: true }));
+    }
+    let trial = wanted.trial_s.map_or(TRIAL, Duration::from_secs);
+    let generation = controlled.deployer()?.swap(&step, &digest, &How { trial, canary, over: wanted.over }).await?;
+    Ok(Json(Changed { generation, digest: Some(digest), checked: false }))
+}
+
+/// How a canary is wanted; its assertion is one that can be asked of the step's rows.
+fn canary(graph: &Graph, step: &str, text: &str) -> Result<Wanted> {
+    let wanted: Wanted =
+        serde_json::from_str(text).map_err(|e| Error::new(Kind::Config, format!("`canary` is not understood: {e}")))?;
+    if let Some(assertion) = &wanted.guards.assertion {
+        breaks(graph, step, assertion)?;
+    }
+    Ok(wanted)
+}
+
+async fn roll_back(State(controlled): State<Arc<Controlled>>, Query(wanted): Query<Back>) -> Result<Json<Changed>> {
+    let generation = controlled.deployer()?.roll_back(wanted.over).await?;
+    Ok(Json(Changed { generation, digest: None, checked: false }))
+}
