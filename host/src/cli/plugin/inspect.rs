@@ -99,7 +99,7 @@ fn text(seen: &Seen) -> Vec<String> {
     }
     if !manifest.key.is_empty() {
         lines.push(row("key", fields(&manifest.key)));
-    } else if !matches!(plugin.world(), World::Transformer | World::Aggregator) {
+    } else if !matches!(plugin.world(), World::Transformer | World::Aggregator | World::Enricher) {
         lines.push(row("key", "any".to_owned()));
     }
     lines.extend(manifest.tables.iter().map(|table| {

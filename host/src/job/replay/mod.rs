@@ -18,6 +18,7 @@ use range::Until;
 use super::{
     build::{DEAD_LETTERS, Given, MakeSink, Wrap},
     graph::{Edge, Graph, Node, NodeKind, SinkKind, SourceKind},
+    interface::World,
     live::Live,
     run::{Place, RunOptions, Surroundings, work},
 };
@@ -191,6 +192,7 @@ fn cut(graph: &Graph, step: &str, wanted: &Wanted) -> Result<Graph> {
         let mut node = node.clone();
         node.inputs.iter_mut().for_each(|edge| edge.node = places[edge.node]);
         read_from(&mut node, wanted)?;
+        refuse_asking(&node)?;
         cut.nodes.push(node);
     }
     for (number, output) in graph.nodes[at].outputs.iter().enumerate() {
@@ -203,6 +205,21 @@ fn cut(graph: &Graph, step: &str, wanted: &Wanted) -> Result<Graph> {
         });
     }
     Ok(cut)
+}
+
+/// What asks services would ask them again, twice, and with nothing to take it back.
+fn refuse_asking(node: &Node) -> Result<()> {
+    match node.kind.plugin() {
+        Some(plugin) if plugin.interface.world == World::Enricher => {
+            let words = format!(
+                "`{}` asks services, and a replay would ask them again for every record: compare versions with `pelton test`, whose \
+                 `answers:` stand for services",
+                node.name
+            );
+            Err(Error::new(Kind::Config, words))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where a source reads instead. A replay reads as a consumer of its own: the job's may be in use.
