@@ -20,12 +20,11 @@ pub mod openapi;
 mod routes;
 
 use crate::{
-    checkpoint::manifest::Canary,
     error::{Error, Kind, Result},
     job::{
         graph::Graph,
         live::{CanaryNow, Live},
-        swap::{Deployer, store::PluginStore},
+        swap::{Deployer, canary::Canary, store::PluginStore},
     },
     task::{self, Task},
 };

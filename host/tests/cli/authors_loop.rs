@@ -70,7 +70,7 @@ fn what_another_version_would_have_made_is_shown_row_by_row() {
     assert_eq!(found["outputs"][0]["output"], "sales");
     assert!(found["outputs"][0]["changed"].as_u64().unwrap() > 0 && found["b"]["records"] == found["a"]["records"]);
 
-    assert!(bad(&project, &[&replay[..], &["--from", "yesterday"]].concat(), 64).contains("write a time as"));
+    assert!(bad(&project, &[&replay[..], &["--from", "yesterday"]].concat(), 2).contains("write a time as"));
     let other = ["replay", "job.yaml", "--step", "clicks", "--b", "sales.wasm"];
     assert!(bad(&project, &other, 78).contains("`clicks` is no step with a plugin"));
     let missing = [&replay[..6], &["--b", "gone.wasm"]].concat();

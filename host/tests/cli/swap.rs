@@ -184,7 +184,7 @@ async fn a_canary_commits_nothing_before_its_verdict_and_is_taken_back_by_its_gu
     assert!(less.contains("10% of 2 partitions is less than one: a canary needs at least 50% here"), "{less}");
     let guard = bad(&folder, &[&swap[..], &["50%", "--guard", "assert=size > 1"]].concat(), 78);
     assert!(guard.contains("the guard assert=size > 1") && guard.contains("size"), "{guard}");
-    let guard = bad(&folder, &[&swap[..], &["50%", "--guard", "speed=1"]].concat(), 64);
+    let guard = bad(&folder, &[&swap[..], &["50%", "--guard", "speed=1"]].concat(), 2);
     assert!(guard.contains("a guard is rejects=1%"), "{guard}");
 
     let at = folder.clone();

@@ -74,8 +74,9 @@ pub fn watch(runtime: &Handle, graph: &Graph, folder: PathBuf) -> Task<()> {
 
 impl Watched {
     fn new(step: String, component: PathBuf) -> Self {
-        let above = component.ancestors().skip(1).take(5);
-        let project = above.filter(|folder| !folder.as_os_str().is_empty()).find(|folder| build::is_project(folder));
+        // Below a folder that is not known nothing is found: the component itself is watched.
+        let component = std::path::absolute(&component).unwrap_or(component);
+        let project = component.ancestors().skip(1).take(5).find(|folder| build::is_project(folder));
         let mut new = Self { step, project: project.map(Path::to_owned), component, seen: None };
         new.changed();
         new

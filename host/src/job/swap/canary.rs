@@ -13,8 +13,8 @@ use std::{collections::BTreeSet, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::store::digest;
+pub use crate::checkpoint::manifest::{Canary, Guards};
 use crate::{
-    checkpoint::manifest::{Canary, Guards},
     error::{Error, Kind, Result},
     job::{
         self,
