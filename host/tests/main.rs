@@ -10,6 +10,7 @@ mod conformance;
 mod fleet;
 mod fleet_example;
 mod flights;
+mod frozen;
 mod guide;
 mod inference_example;
 mod kcl;
