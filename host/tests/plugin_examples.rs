@@ -107,3 +107,21 @@ fn the_example_of_firehose_keeps_the_contract() {
         example.holds();
     }
 }
+
+#[test]
+fn the_example_of_swaps_has_no_gap_and_no_repeat() {
+    if is_there("clang", &["--version"]) && is_there("wasm-ld", &["--version"]) {
+        let example = Example::new("hot-swap");
+        let mut releases = Command::new("./releases.sh");
+        releases.current_dir(&example.folder).env("PELTON_PROGRAM", env!("CARGO_BIN_EXE_pelton"));
+        let built = releases.output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let (said, page) = ran(&example.folder);
+        let promised = "exact: 70000 records of 100 keys, 10 swaps, 3 taken back\n\
+                        rows a second and their delay around each swap: swaps.svg\n";
+        assert!(page.contains(promised) && said.ends_with(promised), "{said}");
+        let picture = fs::read_to_string(example.folder.join("swaps.svg")).unwrap();
+        assert_eq!(picture.matches(": stays, ").count(), 10, "{picture}");
+        assert_eq!(picture.matches(": back, ").count(), 3, "{picture}");
+    }
+}
