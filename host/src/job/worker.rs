@@ -11,7 +11,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use futures::{
@@ -83,8 +86,15 @@ struct Active {
     abort: AbortHandle,
 }
 
-/// What became of a partition; none where it was dropped.
-type Ended = (Id, Option<Result<Ending>>);
+/// What a partition under way is told, and what it tells.
+struct Told {
+    stopped: watch::Receiver<bool>,
+    /// the generation that it runs
+    runs: Arc<AtomicU64>,
+}
+
+/// A partition, the generation that it ran at last, and what became of it; none where it was dropped.
+type Ended = (Id, u64, Option<Result<Ending>>);
 type Running<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 'a>>>;
 
 /// Everything that is under way.
@@ -95,10 +105,15 @@ struct Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    fn begin(&mut self, id: Id, life: impl Future<Output = Result<Ending>> + 'a, stop: watch::Sender<bool>) {
-        let (life, abort) = abortable(life);
+    fn begin<L: Future<Output = Result<Ending>> + 'a>(&mut self, id: Id, life: impl FnOnce(Told) -> L) {
+        let (stop, stopped) = watch::channel(false);
+        let runs = Arc::<AtomicU64>::default();
+        let (life, abort) = abortable(life(Told { stopped, runs: runs.clone() }));
         self.active.insert(id.clone(), Active { stop, abort });
-        self.running.push(Box::pin(async move { (id, life.await.ok()) }));
+        self.running.push(Box::pin(async move {
+            let ended = life.await.ok();
+            (id, runs.load(Relaxed), ended)
+        }));
     }
 
     async fn ended(&mut self) -> Ended {
@@ -128,8 +143,7 @@ impl Worker<'_> {
         loop {
             for id in self.open(&shards) {
                 if !stopping && !*stop.borrow() && shards.open_parents(&id).is_empty() && begun.insert(id.clone()) {
-                    let (stop, told) = watch::channel(false);
-                    under.begin(id.clone(), self.life(id, &shards, Holding::alone(), told), stop);
+                    under.begin(id.clone(), |told| self.life(id, &shards, Holding::alone(), told));
                 }
             }
             if under.active.is_empty() {
@@ -144,11 +158,11 @@ impl Worker<'_> {
                         under.stop_all();
                     }
                 }
-                (id, ending) = under.ended() => {
+                (id, ran, ending) = under.ended() => {
                     match ending {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
                         Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
-                        Some(Err(failed)) => match self.deployer.failed(&self.partition(&id), &failed).await {
+                        Some(Err(failed)) => match self.deployer.failed((&self.partition(&id), ran), &failed).await {
                             Ok(true) => drop(begun.remove(&id)),
                             Ok(false) => return Err(self.place(failed, &id)),
                             Err(not_back) => {
@@ -198,13 +212,12 @@ impl Worker<'_> {
             let due = fleet.due(self.clock.elapsed(), |id| under.active.contains_key(id));
             for id in if stopping { Vec::new() } else { due } {
                 if self.may_begin(&id, &mut shards).await {
-                    let (stop, told) = watch::channel(false);
                     let mut holding = fleet.holding(&id);
                     // somebody has looked, and goes on from what is there, whatever this job's own rows know
                     if self.builder.accept_repeats && holding.row.epoch.is_some() {
                         holding.row = Row::default();
                     }
-                    under.begin(id.clone(), self.life(id.clone(), &shards, holding, told), stop);
+                    under.begin(id.clone(), |told| self.life(id.clone(), &shards, holding, told));
                 }
             }
             self.live.hold(fleet.shown(self.clock.elapsed()));
@@ -212,8 +225,8 @@ impl Worker<'_> {
                 biased;
                 changed = stop.changed(), if !stopping => if changed.is_err() { under.stop_all() },
                 event = fleet.next() => self.told(event, &mut fleet, &mut under),
-                (id, ending) = under.ended() => {
-                    if let Err(failed) = self.ended(&id, ending, &mut fleet, &mut shards).await {
+                (id, ran, ending) = under.ended() => {
+                    if let Err(failed) = self.ended((&id, ran), ending, &mut fleet, &mut shards).await {
                         drop(under);
                         fleet.leave().await?;
                         return Err(failed);
@@ -254,7 +267,7 @@ impl Worker<'_> {
     /// A partition of a fleet has ended. It is an error if nothing can run in this worker any more.
     async fn ended(
         &self,
-        id: &Id,
+        (id, ran): (&Id, u64),
         ending: Option<Result<Ending>>,
         fleet: &mut Fleet,
         shards: &mut Shards,
@@ -282,7 +295,7 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
-                    _ => match self.deployer.failed(&self.partition(id), &failed).await {
+                    _ => match self.deployer.failed((&self.partition(id), ran), &failed).await {
                         Ok(false) => fleet.wait(id, &failed),
                         Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
                         // whether it is taken back is not known yet: it fails again, and is asked for again
@@ -379,11 +392,13 @@ impl Worker<'_> {
         id: Id,
         shards: &Shards,
         holding: Holding,
-        stop: watch::Receiver<bool>,
+        told: Told,
     ) -> impl Future<Output = Result<Ending>> + use<'s> {
         let mut deployed = self.deployer.watch();
         let now = deployed.borrow_and_update().seen_by(&self.partition(&id));
         let generation = now.record.generation;
+        let Told { stopped: stop, runs } = told;
+        runs.store(generation, Relaxed);
         let (settings, first) = match &self.builder.graph.partitioning {
             Partitioning::One { .. } => {
                 let first = Manifest { generation, ..Manifest::default() };
@@ -415,7 +430,7 @@ impl Worker<'_> {
             let (clock, live) = (self.clock.clone(), self.live.clone());
             let parts = Parts { inputs, flow, outlets, dead_letters, store, ledger, holding, clock, live };
             let partition = Partition::claim(settings, now.record.clone(), first, parts).await?;
-            partition.run(stop, Swaps { deployed, fit: &self.builder, deployer: Some(&self.deployer) }).await
+            partition.run(stop, Swaps { deployed, fit: &self.builder, deployer: Some(&self.deployer), runs }).await
         }
     }
 }

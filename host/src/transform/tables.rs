@@ -170,7 +170,8 @@ impl Tables {
             for (sub_key, value) in rows {
                 let place = place_of(table, &sub_key);
                 let (version, body) = self.open(&value)?;
-                let is_old = version != self.tables[table as usize].schema_version;
+                // What it does not name it is not asked to migrate: reading it says so.
+                let is_old = self.tables[table as usize].migrates_from.contains(&version);
                 if is_old && self.latest(slot, &place).is_none() {
                     let value = Outdated { key: key.to_vec(), sub_key: sub_key.clone(), value: body.to_vec() };
                     found.push(Old { table, from: version, slot, place, value });

@@ -154,14 +154,18 @@ async fn during<T: Send + 'static>(
     mut number: u32,
     command: impl FnOnce() -> T + Send + 'static,
 ) -> (T, u32) {
-    let command = tokio::task::spawn_blocking(command);
-    while !command.is_finished() {
-        put(service, number..number + 1).await;
-        number += 1;
-        // paces: the stream
-        pelton::clock::sleep(Duration::from_millis(20)).await;
+    let command = pelton::task::blocking(command);
+    let mut command = std::pin::pin!(command);
+    loop {
+        tokio::select! {
+            done = &mut command => return (done, number),
+            // paces: the stream
+            () = pelton::clock::sleep(Duration::from_millis(20)) => {
+                put(service, number..number + 1).await;
+                number += 1;
+            }
+        }
     }
-    (command.await.unwrap(), number)
 }
 
 #[tokio::test(flavor = "multi_thread")]

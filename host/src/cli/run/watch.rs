@@ -8,14 +8,14 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::runtime::Handle;
 
 use crate::{
     cli::build,
-    clock,
+    clock::{self, SystemClock},
     control::{Swap, client::Worker},
     error::{Error, Kind, Result},
     job::Graph,
@@ -97,7 +97,8 @@ impl Watched {
     }
 
     async fn renew(&self, folder: &Path, built: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-        let began = Instant::now();
+        let clock = SystemClock::shared();
+        let began = clock.elapsed();
         let component = match (built.get(&self.component), &self.project) {
             (Some(component), _) => component.clone(),
             (None, Some(project)) => {
@@ -117,7 +118,7 @@ impl Watched {
             tracing::info!("step {}: nothing of the plugin has changed", self.step);
             return Ok(());
         }
-        let took = began.elapsed();
+        let took = clock.elapsed().saturating_sub(began);
         let changed = worker.swap(&self.step, component.clone(), &Swap::default()).await?;
         if self.project.is_some() {
             let (path, failed) = (self.component.clone(), |e: std::io::Error| {
@@ -125,7 +126,7 @@ impl Watched {
             });
             task::blocking(move || std::fs::write(path, component)).await.map_err(failed)?;
         }
-        let (generation, in_all) = (changed.generation, began.elapsed());
+        let (generation, in_all) = (changed.generation, clock.elapsed().saturating_sub(began));
         tracing::info!(
             "step {}: generation {generation} runs: built in {took:.1?}, swapped in {in_all:.1?}",
             self.step
@@ -169,7 +170,8 @@ mod tests {
     fn wait_written(path: &Path, text: &str, since: Duration) {
         std::fs::write(path, text).unwrap();
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_modified(SystemTime::now() - since).unwrap();
+        let now_us = u64::try_from(SystemClock::shared().wall_us()).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_micros(now_us) - since).unwrap();
     }
 
     #[test]

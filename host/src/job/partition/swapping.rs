@@ -4,8 +4,10 @@
 //! all the while, and the new steps load what the old ones handed over.
 //! Left to others: when (`swap`), the steps (`build`), what a canary holds (`canary`).
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::{Partition, Swaps};
-use crate::{checkpoint::kill, error::Result, planted};
+use crate::{checkpoint::kill, error::Result, job::swap::Deployment, planted};
 
 /// What a deployment means for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,9 @@ impl Partition {
             }
             self.end_canary();
         }
+        if self.goes_back(&to).await? {
+            return Ok(Change::TakenBack);
+        }
         let steps = swaps.fit.fit(&self.record, &to).await?;
         let began = self.clock.elapsed();
         if !planted::is("swap-within-epoch") {
@@ -50,11 +55,24 @@ impl Partition {
         }
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.go_on(generation));
         self.record = to.record;
+        swaps.runs.store(generation, Relaxed);
         self.begin_canary(swaps)?;
         let paused = self.clock.elapsed().saturating_sub(began);
         self.live.update(&self.settings.name, |now| (now.generation, now.swap_paused) = (generation, paused));
         tracing::info!(partition = self.settings.name, generation, "swapped in {paused:.1?}");
         kill::point("after-swap-in");
         Ok(Change::GoesOn)
+    }
+
+    /// Whether what runs here is taken back before an epoch of it is durable: then none may be, because what ran before need not read its state.
+    async fn goes_back(&mut self, to: &Deployment) -> Result<bool> {
+        if self.record.swapped.before.as_ref() != Some(&to.record.swapped.plugins) {
+            return Ok(false);
+        }
+        if self.epochs.is_pending() {
+            self.epochs.durable().await?;
+            self.publish().await?;
+        }
+        Ok(!self.epochs.manifest().has_run(self.record.since()))
     }
 }

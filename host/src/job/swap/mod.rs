@@ -11,7 +11,12 @@
 //!
 //! Left to others: the change of a partition (`partition`), the steps (`build`), plugins by digest (`store`).
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, sync::watch};
 
@@ -91,6 +96,8 @@ pub struct Swaps<'a> {
     pub fit: &'a dyn Fit,
     /// who is told that a canary has passed here
     pub deployer: Option<&'a Deployer>,
+    /// where it says which generation it runs
+    pub runs: Arc<AtomicU64>,
 }
 
 /// Nobody deploys anything.
@@ -110,7 +117,7 @@ impl Swaps<'static> {
     /// Nothing is ever swapped: in tests, and where a job is not watched.
     pub fn none() -> Self {
         let (_, deployed) = watch::channel(Arc::new(Deployment::of(JobRecord::default())));
-        Self { deployed, fit: &Never, deployer: None }
+        Self { deployed, fit: &Never, deployer: None, runs: Arc::default() }
     }
 }
 
@@ -286,19 +293,20 @@ impl Deployer {
         self.back().await
     }
 
-    /// A step of a partition has failed: if what runs there is on trial, it is taken back. Whether something else runs now, by this worker
-    /// or another.
-    pub async fn failed(&self, partition: &str, failed: &Error) -> Result<bool> {
+    /// A step of a partition that ran this generation has failed: if that is on trial, it is taken back. Whether something else is deployed for
+    /// it now, by this worker or another.
+    pub async fn failed(&self, (partition, ran): (&str, u64), failed: &Error) -> Result<bool> {
         if failed.kind() != Kind::Step || planted::is("swap-never-taken-back") {
             return Ok(false);
         }
         let _busy = self.busy.lock().await;
-        let known = self.now().record.generation;
         self.look_now().await?;
         let now = self.now();
-        if now.record.generation > known {
+        // Another partition may have failed before it, and what both ran is taken back already.
+        if now.record.seen_by(partition).generation > ran {
             return Ok(true);
         }
+        let known = now.record.generation;
         let Swapped { before, trial_until_us, canary, .. } = &now.record.swapped;
         let on_trial = match canary {
             Some(canary) => canary.partitions.contains(partition),

@@ -63,7 +63,7 @@ pub fn module(parts: &str) -> String {
         more.push_str("(memory (export \"memory\") 32)\n");
     }
     if !text.contains("(export \"cabi_realloc\")") {
-        write!(more, "{REALLOC}(global $heap (mut i32) (i32.const {HEAP}))\n").unwrap();
+        writeln!(more, "{REALLOC}(global $heap (mut i32) (i32.const {HEAP}))").unwrap();
     }
     if !text.contains("no-manifest") {
         writeln!(more, "(data (i32.const {MANIFEST}) \"{}\")", escaped(&manifest(world != "transformer"))).unwrap();
