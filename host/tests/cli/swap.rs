@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use super::{bad, good, pelton};
+use pelton::checkpoint::kill::SWAP_POINTS;
+
+use super::{bad, good, output, pelton};
 use crate::service::{Service, service};
 
 const JOB: &str = "
@@ -215,4 +217,48 @@ async fn a_canary_commits_nothing_before_its_verdict_and_is_taken_back_by_its_gu
     wait_for("every row", || names(&folder).len() >= number as usize).await;
     running.end();
     assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
+}
+
+/// So many in CI; `cargo xtask chaos --swap-kills N` does more.
+fn kills() -> usize {
+    std::env::var("PELTON_SWAP_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(10)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
+    let service = service(Duration::from_secs(36_000), false, 2).await;
+    let endpoint = format!("http://{}", service.emulator.addr());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_owned();
+    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
+    fs::write(folder.join("job.yaml"), JOB).unwrap();
+    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
+    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
+    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let mut number = 0;
+    for round in 0..kills() {
+        let place = SWAP_POINTS[round % SWAP_POINTS.len()];
+        let mut command = pelton(&folder, &["run", "job.yaml", "--endpoint", &endpoint]);
+        command.env("PELTON_KILL_AT", format!("{place}:{}", 1 + round / SWAP_POINTS.len() % 3));
+        let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let mut turn = 0;
+        while running.0.try_wait().unwrap().is_none() {
+            turn += 1;
+            assert!(turn < 1000, "round {round}: it did not die at {place}");
+            let (at, second, canary) = (folder.clone(), (round + turn) % 2 == 0, turn % 3 == 2);
+            // what the command is told depends on when the worker dies
+            let swap = move || {
+                let plugin = if second { "second.wasm" } else { "third.wasm" };
+                let mut arguments = vec!["swap", "job.yaml", "copy", plugin];
+                arguments.extend(["--canary", "50%", "--for", "200ms"].into_iter().filter(|_| canary));
+                output(&at, &arguments);
+            };
+            ((), number) = during(&service, number, swap).await;
+        }
+    }
+    let running = Running::start(&folder, &endpoint);
+    wait_for("every row", || names(&folder).len() >= number as usize).await;
+    running.end();
+    assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
+    println!("{} kills at the places of swaps, {number} records: exact", kills());
 }

@@ -19,7 +19,8 @@ usage: cargo xtask COMMAND
   demo      build everything and run the main job on the embedded emulator
   test      format, lints, laws, all tests, the examples (what CI runs); --all adds the long campaigns
   chaos     kill a whole job again and again under load: --kills N (500), --late-kills N (100),
-            --shard-kills N (100), --fleet-kills N (300), --s3-kills N (100), --seed S
+            --shard-kills N (100), --fleet-kills N (300), --s3-kills N (100), --swap-kills N (300),
+            --seed S
   sim       whole fleets in virtual time: --seeds N (200), --from SEED, --scenario shards|one|alone, --without FAULT,...,
             --story, --shrink, --ledger FILE; --planted [NAME] plants faults of our own and sees that each is caught
   fuzz      search records and schemas that break something: TARGET|all, --seconds N (600), --corpus FOLDER, --input FILE, --keep

@@ -96,6 +96,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         ("--shard-kills", "PELTON_SHARD_KILLS", "100"),
         ("--fleet-kills", "PELTON_FLEET_KILLS", "300"),
         ("--s3-kills", "PELTON_S3_KILLS", "100"),
+        ("--swap-kills", "PELTON_SWAP_KILLS", "300"),
         ("--seed", "PELTON_SEED", ""),
     ]
     .map(|(flag, variable, value)| (flag, variable, value.to_owned()));
@@ -103,7 +104,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
         let known = settings.iter_mut().find(|(flag, ..)| *flag == pair[0]);
         let known = known.ok_or_else(|| {
             format!(
-                "chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills, --s3-kills and --seed",
+                "chaos has no option `{}`: it has --kills, --late-kills, --shard-kills, --fleet-kills, --s3-kills, --swap-kills and --seed",
                 pair[0]
             )
         })?;
