@@ -62,4 +62,6 @@ fn the_reference_pages_are_those_of_the_code() {
     let pages = package().join("../docs/reference");
     assert_eq!(same(&pages.join("cli.md"), &pelton::cli::reference()), None);
     assert_eq!(same(&pages.join("metrics.md"), &pelton::job::live::metrics::reference()), None);
+    let api = serde_json::to_string_pretty(&pelton::control::openapi::document()).unwrap() + "\n";
+    assert_eq!(same(&pages.join("control.openapi.json"), &api), None);
 }
