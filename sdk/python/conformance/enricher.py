@@ -47,7 +47,7 @@ class Conformance(Enricher):
 
     def complete(self, row: Asked, answers: list[Answer], out: Out[Scored], ask: Ask) -> None:
         if row.op == "reject":
-            raise Reject("refused", f"{row.name} is refused")
+            raise Reject("refused", f"{'null' if row.name is None else row.name} is refused")
         if row.op == "pass":
             out.emit(row, Scored(row.name, None, None, 0))
             return
