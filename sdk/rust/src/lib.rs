@@ -70,7 +70,6 @@ pub mod cell;
 pub mod rows;
 
 pub mod out;
-mod refused;
 pub mod value;
 
 // What a plugin is.

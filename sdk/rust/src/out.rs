@@ -3,8 +3,9 @@
 //! `#[derive(Output)]` writes the implementation, for a struct (one output) or an enum of structs (one output a variant). A record that
 //! is neither emitted nor rejected is dropped: that is how a filter is written. One that is rejected gives no rows, whenever they were emitted.
 
+mod refused;
+
 use crate::bindings::types::{self, Emitted, Failure, RecordError};
-use crate::refused;
 use crate::rows::Row;
 use crate::value::BytesBuilder;
 

@@ -16,6 +16,7 @@ pub fn act(what: &str) {
             let _last = Last;
             panic!("the first");
         }
+        // paces: nobody: it waits far longer than it may
         "wait" => std::thread::sleep(Duration::from_secs(3600)),
         "wait_for_the_clock" => {
             let began = Instant::now();

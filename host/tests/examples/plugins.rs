@@ -9,10 +9,8 @@ use std::{
     process::Command,
 };
 
-use crate::{
-    cli::languages::{environment, is_there, node_modules},
-    schema_examples::{copied, ran},
-};
+use super::{copied, ran};
+use crate::cli::languages::{environment, is_there, node_modules};
 
 /// An example beside the SDKs, as in the repository.
 struct Example {

@@ -1,22 +1,6 @@
 //! The examples about schemas as their READMEs have them: each script compares what it sees with its `expected` folder.
 
-use std::{path::Path, process::Command};
-
-/// Copies an example to a folder that is there.
-pub(crate) fn copied(name: &str, folder: &Path) {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-    let copied = Command::new("cp").arg("-R").arg(example.join(".")).arg(folder).status().unwrap();
-    assert!(copied.success(), "{name} cannot be copied");
-}
-
-/// What the script of an example in this folder said, and its README.
-pub(crate) fn ran(folder: &Path) -> (String, String) {
-    let ran = Command::new("./run.sh").current_dir(folder).env("PELTON_PROGRAM", env!("CARGO_BIN_EXE_pelton")).output();
-    let ran = ran.unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));
-    (said, std::fs::read_to_string(folder.join("README.md")).unwrap())
-}
+use super::{copied, ran};
 
 fn copied_and_ran(name: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
