@@ -11,6 +11,7 @@ mod inline_tests;
 pub(crate) mod languages;
 mod letters;
 mod new;
+mod repro;
 mod run;
 mod swap;
 
