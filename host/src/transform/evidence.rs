@@ -3,8 +3,6 @@
 //! The rule: it is taken in the moment of the failure, so state is what the plugin saw; it is bounded, and costs nothing while nothing fails.
 //! Left to others: what is kept of it, and where (`job`).
 
-use std::sync::Arc;
-
 use crate::{
     plugin::{Call, Due, Failure, Keyed, Rejected, StateCell},
     record::Batch,
@@ -87,76 +85,5 @@ fn one(batch: &Batch, row: usize) -> Batch {
         event_us: vec![batch.event_us[row]],
         watermark_us: vec![batch.watermark_us[row]],
         fields: batch.fields.slice(row, 1),
-    }
-}
-
-/// State of one key, that a plugin is called over again with.
-#[derive(Debug, Default)]
-pub struct Kept {
-    cells: std::collections::BTreeMap<(u32, Vec<u8>), Vec<u8>>,
-    draft: std::collections::BTreeMap<(u32, Vec<u8>), Option<Vec<u8>>>,
-}
-
-impl Kept {
-    /// These cells, as they were.
-    pub fn new(cells: &[StateCell]) -> Self {
-        let cells = cells.iter().map(|cell| ((cell.table, cell.sub_key.clone()), cell.value.clone())).collect();
-        Self { cells, draft: Default::default() }
-    }
-
-    /// What a key has, for whoever calls a plugin with nothing but this.
-    pub fn shared(self) -> crate::plugin::SharedState {
-        Arc::new(std::sync::Mutex::new(self))
-    }
-}
-
-impl crate::plugin::KeyedState for Kept {
-    fn begin(&mut self) {
-        self.draft.clear();
-    }
-
-    fn keep(&mut self) {
-        for (place, value) in std::mem::take(&mut self.draft) {
-            match value {
-                Some(value) => drop(self.cells.insert(place, value)),
-                None => drop(self.cells.remove(&place)),
-            }
-        }
-    }
-
-    fn get(&mut self, place: crate::plugin::Place<'_>) -> crate::error::Result<Option<Vec<u8>>> {
-        let at = (place.table, place.sub_key.to_vec());
-        Ok(self.draft.get(&at).cloned().unwrap_or_else(|| self.cells.get(&at).cloned()))
-    }
-
-    fn put(&mut self, place: crate::plugin::Place<'_>, value: Option<&[u8]>) -> crate::error::Result<()> {
-        self.draft.insert((place.table, place.sub_key.to_vec()), value.map(<[u8]>::to_vec));
-        Ok(())
-    }
-
-    fn scan(
-        &mut self,
-        table: u32,
-        _: u32,
-        start: &[u8],
-        end: &[u8],
-        limit: usize,
-    ) -> crate::error::Result<crate::plugin::Page> {
-        let mut all: std::collections::BTreeMap<&[u8], &[u8]> = self
-            .cells
-            .iter()
-            .filter(|((of, _), _)| *of == table)
-            .map(|((_, sub_key), value)| (&**sub_key, &**value))
-            .collect();
-        for ((_, sub_key), value) in self.draft.iter().filter(|((of, _), _)| *of == table) {
-            match value {
-                Some(value) => drop(all.insert(sub_key, value)),
-                None => drop(all.remove(&**sub_key)),
-            }
-        }
-        let within = |sub_key: &[u8]| sub_key >= start && (end.is_empty() || sub_key < end);
-        let mut found = all.into_iter().filter(|(sub_key, _)| within(sub_key));
-        let entries = found.by_ref().take(limit).map(|(sub_key, value)| (sub_key.to_vec(), value.to_vec())).collect();
-        Ok(crate::plugin::Page { entries, more: found.next().is_some() })
     }
 }

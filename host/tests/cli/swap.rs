@@ -41,6 +41,17 @@ fn noted(component: &[u8], note: &str) -> Vec<u8> {
     noted
 }
 
+/// A folder with the job, its plugin, and two others that do the same.
+fn prepared() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
+    fs::write(folder.path().join("job.yaml"), JOB).unwrap();
+    fs::write(folder.path().join("plugin.wasm"), &plugin).unwrap();
+    fs::write(folder.path().join("second.wasm"), noted(&plugin, "second")).unwrap();
+    fs::write(folder.path().join("third.wasm"), noted(&plugin, "third")).unwrap();
+    folder
+}
+
 /// A running job.
 struct Running(Child);
 
@@ -100,13 +111,8 @@ async fn wait_for(what: &str, is: impl Fn() -> bool) {
 async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
     let service = service(Duration::from_secs(300), false, 2).await;
     let endpoint = format!("http://{}", service.emulator.addr());
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
-    fs::write(folder.join("job.yaml"), JOB).unwrap();
-    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
-    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
-    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let kept = prepared();
+    let folder = kept.path();
     let socket = folder.join(".pelton/swapped/control.sock");
     assert!(bad(folder, &["swap", "job.yaml", "copy", "second.wasm"], 69).contains("no job runs"));
 
@@ -139,7 +145,7 @@ async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
     assert_eq!(names(folder), (0..300).collect::<Vec<_>>());
 
     // what was deployed runs on, whether the file is what it was or what was swapped in meanwhile
-    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
+    fs::copy(guests().join("conformance/rust/transformer.wasm"), folder.join("plugin.wasm")).unwrap();
     let running = Running::start(folder, &endpoint);
     put(&service, 300..310).await;
     wait_for("the rows after the restart", || names(folder).len() >= 310).await;
@@ -174,13 +180,8 @@ async fn during<T: Send + 'static>(
 async fn a_canary_commits_nothing_before_its_verdict_and_is_taken_back_by_its_guards() {
     let service = service(Duration::from_secs(300), false, 2).await;
     let endpoint = format!("http://{}", service.emulator.addr());
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().to_owned();
-    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
-    fs::write(folder.join("job.yaml"), JOB).unwrap();
-    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
-    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
-    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let kept = prepared();
+    let folder = kept.path().to_owned();
     let running = Running::start(&folder, &endpoint);
     put(&service, 0..20).await;
     wait_for("the first rows", || !names(&folder).is_empty()).await;
@@ -227,13 +228,8 @@ fn kills() -> usize {
 async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
     let service = service(Duration::from_secs(36_000), false, 2).await;
     let endpoint = format!("http://{}", service.emulator.addr());
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().to_owned();
-    let plugin = fs::read(guests().join("conformance/rust/transformer.wasm")).unwrap();
-    fs::write(folder.join("job.yaml"), JOB).unwrap();
-    fs::write(folder.join("plugin.wasm"), &plugin).unwrap();
-    fs::write(folder.join("second.wasm"), noted(&plugin, "second")).unwrap();
-    fs::write(folder.join("third.wasm"), noted(&plugin, "third")).unwrap();
+    let kept = prepared();
+    let folder = kept.path().to_owned();
     let mut number = 0;
     for round in 0..kills() {
         let place = SWAP_POINTS[round % SWAP_POINTS.len()];

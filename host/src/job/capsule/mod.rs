@@ -13,6 +13,7 @@ use arrow::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
+mod kept;
 mod rerun;
 
 pub use rerun::{Again, rerun};

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{Capsule, Failed};
+use super::{Capsule, Failed, kept::Kept};
 use crate::{
     error::{Error, Kind, Result},
     plugin::{Bisected, Call, Context, Failure, KeySet, Keyed, KeyedPlugin, Plugin, World},
-    transform::evidence::Kept,
 };
 
 /// What came of it.
