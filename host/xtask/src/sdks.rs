@@ -19,7 +19,7 @@ const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 /// The folder with an environment for each: `javascript/node_modules`, `python/bin`, and `plugins` in both.
 pub fn build() -> Result<PathBuf, String> {
     let folder = run::target().join("sdks");
-    const NEW: &str = "process.exit(Number(process.versions.node.split('.')[0]) < 20)";
+    const NEW: &str = "process.exit(Number(process.versions.node.split('.')[0]) < 20 ? 1 : 0)";
     if is_there("node", &["-e", NEW], "JavaScript") && is_there("npm", &["--version"], "JavaScript") {
         javascript(&folder.join("javascript"))?;
     }
