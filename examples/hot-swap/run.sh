@@ -90,6 +90,25 @@ wait $producer
 until_so has_rows $((users * rounds))
 kill -TERM $job
 wait $job || { tail -n 20 out/said >&2; exit 1; }
+
+# What the release that the guard stopped would have changed; and that one release agrees with itself.
+replay() { "$pelton" replay job.yaml --step recent --a releases/release-11.wasm "$@"; }
+code=0
+replay --b releases/bad-11.wasm --show 2 > out/replay 2> out/replay.said || code=$?
+[ $code = 1 ] || { cat out/replay out/replay.said >&2; exit 1; }
+sed -n '/changed$/p' out/replay
+replay --b releases/release-11.wasm > out/replay 2> out/replay.said || { cat out/replay out/replay.said >&2; exit 1; }
+
+# What the ones that trapped were given: they trap again, and the last release does not.
+code=0
+for capsule in $(find out/state -path '*capsules*' -name '*.json' | sort | head -n 3); do
+  code=0
+  "$pelton" repro "$capsule" > out/repro 2>&1 || code=$?
+  [ $code = 1 ] || { cat out/repro >&2; exit 1; }
+  "$pelton" repro "$capsule" --plugin releases/release-11.wasm > out/repro 2>&1 || { cat out/repro >&2; exit 1; }
+  echo "a capsule fails again, and does not with release-11"
+done
+[ $code = 1 ] || { echo "no capsule was kept" >&2; exit 1; }
 kill $emulator
 running=
 python3 check.py $users $rounds "$stayed swaps, $back taken back"

@@ -333,7 +333,9 @@ async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer
             guards: Guards { assertion: Some(format!("by <> '{LIES}'")), ..Guards::default() },
         });
         let done = match VERSIONS.get(chosen) {
-            Some(version) => deployer.swap(COUNTS, version, &How { trial: TRIAL, canary, over }).await,
+            Some(version) => {
+                deployer.swap(COUNTS, version, &How { trial: TRIAL, canary, over, ..How::default() }).await
+            }
             None => deployer.roll_back(over).await,
         };
         match done {

@@ -276,9 +276,9 @@ impl Epochs {
 /// What an owner goes on with. Rule 7: what was set aside keeps its numbers and nothing else.
 fn begin(newest: Option<Manifest>, first: Manifest) -> Manifest {
     match newest {
-        None => first,
+        None => Manifest { since: first.epoch + 1, ..first },
         Some(Manifest { begins_anew: true, number, epoch, fence, set_back, .. }) => {
-            Manifest { number, epoch, fence, set_back, ..first }
+            Manifest { number, epoch, fence, set_back, since: epoch + 1, ..first }
         }
         Some(newest) => newest,
     }

@@ -211,6 +211,9 @@ pub struct Canary {
     pub partitions: BTreeSet<String>,
     /// those of them that have found nothing wrong
     pub passed: BTreeSet<String>,
+    /// those of them that have seen no record for as long as they look: nobody waits for them
+    #[serde(default)]
+    pub quiet: BTreeSet<String>,
     /// the generation of the others
     pub base: u64,
     /// how long each of them looks
@@ -243,16 +246,38 @@ pub struct Began {
     pub stream_made_us: Option<i64>,
 }
 
+impl Canary {
+    /// Whether all that have seen something have found nothing wrong, and one has.
+    pub fn has_passed(&self) -> bool {
+        !self.passed.is_empty()
+            && self.partitions.iter().all(|name| self.passed.contains(name) || self.quiet.contains(name))
+    }
+}
+
 impl JobRecord {
     /// What the plugin of a step is called in `digests`.
     pub fn plugin_of(step: &str) -> String {
         format!("the plugin of step `{step}`")
     }
 
-    /// Whether what has this digest is what was deployed under the name in `digests`, or swapped in since.
+    /// Whether what has this digest is what was deployed under the name in `digests`, or swapped in since; during a canary, what others run
+    /// counts as well.
     pub fn runs(&self, name: &str, digest: &str) -> bool {
-        let swapped = self.swapped.plugins.iter().any(|(step, other)| other == digest && Self::plugin_of(step) == name);
-        swapped || self.digests.get(name).is_some_and(|known| known == digest)
+        let Swapped { plugins, before, .. } = &self.swapped;
+        let mut swapped = plugins.iter().chain(before.iter().flatten());
+        swapped.any(|(step, other)| other == digest && Self::plugin_of(step) == name)
+            || self.digests.get(name).is_some_and(|known| known == digest)
+    }
+
+    /// The digest of the plugin that runs at a step.
+    pub fn deployed(&self, step: &str) -> Option<&String> {
+        self.swapped.plugins.get(step).or_else(|| self.digests.get(&Self::plugin_of(step)))
+    }
+
+    /// The digest of the plugin that ran at a step before the last swap.
+    pub fn deployed_before(&self, step: &str) -> Option<&String> {
+        let swapped = self.swapped.before.as_ref().and_then(|before| before.get(step));
+        swapped.or_else(|| self.digests.get(&Self::plugin_of(step)))
     }
 
     /// The first generation that ran the plugins that run now.

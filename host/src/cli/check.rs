@@ -20,7 +20,7 @@ use crate::{
         graph::{Partitioning, RegistryKind},
         inspect::{Inspector, Subjects},
     },
-    plugin::{Limits, Plugins},
+    plugin::Plugins,
 };
 
 /// Find every mistake of a job file.
@@ -110,7 +110,7 @@ fn check_file(
     registry: Option<&str>,
     subjects: Subjects,
 ) -> Result<Checked> {
-    let plugins = Arc::new(Plugins::new(super::plugin_cache(), Limits::default())?);
+    let plugins = Arc::new(super::plugins()?);
     let registry = match job::registry(&file) {
         None => None,
         Some(mut named) => {

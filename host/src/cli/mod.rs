@@ -3,11 +3,14 @@
 //! Prints results to standard output and everything else to standard error; exit codes follow sysexits. Nothing here decides anything
 //! about records: commands call the library.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::OnceLock};
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Result;
+use crate::{
+    error::Result,
+    plugin::{self as plugin_boundary, Compiler, Limits, Plugins},
+};
 
 pub mod avro;
 pub mod build;
@@ -83,6 +86,9 @@ enum Command {
     Schema(schema::Arguments),
     /// Make, fill, read and reshard streams
     Stream(kinesis::Arguments),
+    /// Compile what comes on standard input, for a worker that has started this
+    #[command(name = plugin_boundary::COMMAND, hide = true)]
+    CompilePlugin,
 }
 
 /// How results are printed.
@@ -105,6 +111,7 @@ pub fn main() -> ExitCode {
         .with_writer(|| run::table::Stderr)
         .with_target(false)
         .init();
+    COMPILER.get_or_init(Compiler::this_program);
     let done = match Cli::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Check(arguments) => check::check(&arguments),
@@ -127,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Registry(arguments) => emulator::serve_registry(&arguments),
         Command::Schema(arguments) => schema::schema(&arguments),
         Command::Stream(arguments) => kinesis::stream(&arguments),
+        Command::CompilePlugin => plugin_boundary::compile_for_parent(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,8 +165,20 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
     built.map_err(|e| crate::error::Error::new(crate::error::Kind::Internal, format!("cannot start threads: {e}")))
 }
 
+/// Who compiles plugins: a child where [`main`] is what this program runs. Other programs, such as tests, cannot be started again as one.
+static COMPILER: OnceLock<Compiler> = OnceLock::new();
+
+/// The engine of a command, which keeps what it has compiled.
+pub(crate) fn plugins() -> Result<Plugins> {
+    Ok(Plugins::new(plugin_cache(), Limits::default())?.compiled_by(compiler()))
+}
+
+fn compiler() -> Compiler {
+    COMPILER.get().cloned().unwrap_or_default()
+}
+
 /// Where compiled plugins are kept: below the user's cache folder.
-pub(crate) fn plugin_cache() -> Option<PathBuf> {
+fn plugin_cache() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     cache.or_else(home).map(|folder| folder.join("pelton/plugins"))

@@ -124,6 +124,9 @@ pub struct Swap {
     /// only if this generation is what is deployed
     #[serde(default)]
     pub over: Option<u64>,
+    /// what it may use that the one before it does not: `log`, `metrics`, `state`, `connector:NAME`, with commas between them
+    #[serde(default)]
+    pub allow: Option<String>,
 }
 
 /// How a plugin is taken back.

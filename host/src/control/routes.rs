@@ -1,6 +1,6 @@
 //! What each request does.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -26,7 +26,7 @@ use crate::{
             canary::{Wanted, breaks},
         },
     },
-    plugin::Limits,
+    plugin::{Capability, Limits},
 };
 
 /// A new plugin is on trial for so long, where nothing else is said.
@@ -87,13 +87,14 @@ async fn events(
 
 fn now(controlled: &Controlled) -> Result<Job> {
     let now = controlled.deployer()?.now();
-    let of_file = |node: &crate::job::graph::Node| {
-        let digest = node.kind.plugin()?.interface.digest.clone();
-        Some((node.name.clone(), digest))
-    };
-    let mut plugins: std::collections::BTreeMap<_, _> = controlled.graph.nodes.iter().filter_map(of_file).collect();
-    plugins.extend(now.record.swapped.plugins.clone());
     let canary = now.record.swapped.canary.clone();
+    // what is tried is no more than tried
+    let runs = |step: &str| match &canary {
+        Some(_) => now.record.deployed_before(step),
+        None => now.record.deployed(step),
+    };
+    let steps = controlled.graph.nodes.iter().filter(|node| node.kind.plugin().is_some());
+    let plugins = steps.filter_map(|node| Some((node.name.clone(), runs(&node.name)?.clone()))).collect();
     let shown = |now: crate::job::live::Now| Partition {
         generation: now.generation,
         epoch: now.epoch,
@@ -116,15 +117,23 @@ async fn swap(
     component: Bytes,
 ) -> Result<Json<Changed>> {
     controlled.store.plugin_of(&step)?;
+    let allow = allowed(wanted.allow.as_deref())?;
     let canary = wanted.canary.as_deref().map(|text| canary(&controlled.graph, &step, text)).transpose()?;
     let digest = controlled.store.keep(component).await?;
     if wanted.check {
-        let generation = controlled.deployer()?.check_swap(&step, &digest).await?;
+        let generation = controlled.deployer()?.check_swap(&step, &digest, &allow).await?;
         return Ok(Json(Changed { generation, digest: Some(digest), checked: true }));
     }
     let trial = wanted.trial_s.map_or(TRIAL, Duration::from_secs);
-    let generation = controlled.deployer()?.swap(&step, &digest, &How { trial, canary, over: wanted.over }).await?;
+    let generation =
+        controlled.deployer()?.swap(&step, &digest, &How { trial, canary, over: wanted.over, allow }).await?;
     Ok(Json(Changed { generation, digest: Some(digest), checked: false }))
+}
+
+/// What the plugin may use beyond the one before it: names with commas between them.
+fn allowed(text: Option<&str>) -> Result<BTreeSet<Capability>> {
+    let names = text.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| name.parse().map_err(|why: String| Error::new(Kind::Config, format!("`allow`: {why}")))).collect()
 }
 
 /// How a canary is wanted; its assertion is one that can be asked of the step's rows.

@@ -397,12 +397,13 @@ impl Builder<'_> {
         })
     }
 
-    /// The plugin that is deployed for a step: the job file's, unless another was swapped in.
+    /// The plugin that is deployed for a step; where nothing is stored, as in a test, the job file's.
     async fn plugin(&self, deployed: &Deployment, node: &graph::Node, plugin: &graph::Plugin) -> Result<Plugin> {
-        match deployed.plugin(&node.name) {
-            Some(swapped) => Ok(swapped.clone()),
-            None => self.plugins.load(&plugin.path).await,
-        }
+        let loaded = match deployed.plugin(&node.name) {
+            Some(swapped) => swapped.clone(),
+            None => self.plugins.load(&plugin.path).await?,
+        };
+        Ok(loaded.within(&plugin.bounds))
     }
 
     fn given_plugin(&self, deployed: &Deployment, step: &str) -> Option<&MakePlugin> {

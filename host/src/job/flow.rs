@@ -74,6 +74,8 @@ pub struct Flow {
     watermarks: Vec<i64>,
     /// by place: what was seen of it since it was put there
     seen: Vec<Seen>,
+    /// by place: what was seen of the one before it
+    before: Vec<Seen>,
     /// a step that is looked at more closely
     guarded: Option<Guarded>,
     /// what was rejected since it was last taken
@@ -87,19 +89,33 @@ impl Flow {
     /// A flow over nodes in topological order.
     pub fn new(nodes: Vec<Node>, live: Arc<Live>) -> Self {
         let (watermarks, seen) = (vec![MIN_US; nodes.len()], vec![Seen::default(); nodes.len()]);
-        Self { nodes, watermarks, seen, guarded: None, rejected: Vec::new(), evidence: Vec::new(), live }
+        Self {
+            nodes,
+            watermarks,
+            before: seen.clone(),
+            seen,
+            guarded: None,
+            rejected: Vec::new(),
+            evidence: Vec::new(),
+            live,
+        }
     }
 
-    fn place(&self, step: &str) -> Option<usize> {
+    /// Where a step or sink stands.
+    pub fn place(&self, step: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.name == step)
     }
 
-    /// From now on a step's calls are timed and its rows held against an assertion. What was seen of the plugin that it has, which is
-    /// forgotten.
+    /// From now on a step's calls are timed and its rows held against an assertion. What was seen of the plugin before the one that it has.
     pub fn guard(&mut self, step: &str, clock: Arc<dyn Clock>, breaks: Breaks) -> Seen {
         let Some(place) = self.place(step) else { return Seen::default() };
         self.guarded = Some(Guarded { place, clock, breaks });
-        std::mem::take(&mut self.seen[place])
+        std::mem::take(&mut self.before[place])
+    }
+
+    /// Whether a step that is looked at has made a row that breaks the assertion.
+    pub fn breaks(&self, step: &str) -> bool {
+        self.place(step).is_some_and(|place| self.seen[place].broken > 0)
     }
 
     /// No step is looked at more closely.
@@ -138,6 +154,7 @@ impl Flow {
                 step.restore(store, range, reached).map_err(|e| e.at(format_args!("step {name}")))?;
             }
             self.nodes[place].action = Action::Step(step);
+            self.before[place] = std::mem::take(&mut self.seen[place]);
         }
         Ok(())
     }

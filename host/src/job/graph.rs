@@ -17,10 +17,12 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
 mod connectors;
+mod plugin;
 
 pub use connectors::{Answer, Connector};
+pub use plugin::Plugin;
 
-pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnIncompatible, Order};
+pub use super::file::raw::{Compatibility, FileFormat, Misplaced, OnError, OnFailure, OnIncompatible, Order};
 use super::{PluginInterface, file::Secret};
 pub use crate::window::built_in::Function;
 use crate::{
@@ -57,6 +59,9 @@ pub struct Graph {
     /// how workers share the work; none: there is one. No part of what is deployed
     #[serde(skip)]
     pub leases: Option<Leases>,
+    /// what happens when a step has failed: no part of what state was made with
+    #[serde(skip)]
+    pub on_failure: OnFailure,
     /// how the job is cut
     pub partitioning: Partitioning,
     /// inline tests: no part of what is deployed
@@ -274,23 +279,6 @@ pub struct Time {
     pub idle: Option<Duration>,
 }
 
-/// A plugin of a step.
-#[derive(Clone, Debug, Serialize)]
-pub struct Plugin {
-    /// of the component; the digest names it in what is deployed
-    #[serde(skip)]
-    pub path: PathBuf,
-    /// its configuration
-    pub config: Json,
-    /// what happens with a record that fails
-    pub on_error: OnError,
-    /// in which order rows leave an enricher
-    #[serde(skip_serializing_if = "connectors::is_ordered")]
-    pub order: Order,
-    /// what it said about itself
-    pub interface: PluginInterface,
-}
-
 /// A plugin with state by key.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyedTransform {
@@ -485,7 +473,8 @@ impl Graph {
         sorted(serde_json::to_value(self).expect("a graph is JSON"), &self.folder)
     }
 
-    /// SHA-256 of the canonical text, without the digests of plugins, which are compared one by one, and without the order of columns,
+    /// SHA-256 of the canonical text, without what may change in a swap: the digests of plugins, which are compared one by one, their names,
+    /// versions and connectors, and without the order of columns,
     /// which a newer version of a schema may change.
     pub fn digest(&self) -> String {
         let mut job = self.clone();
@@ -500,11 +489,25 @@ impl Graph {
                 _ => {}
             }
             if let Some(plugin) = node.kind.plugin_mut() {
-                plugin.interface.digest.clear();
+                let PluginInterface { digest, name, version, connectors, .. } = &mut plugin.interface;
+                [digest, name, version].into_iter().for_each(String::clear);
+                connectors.clear();
             }
         }
         let digest = Sha256::digest(job.canonical().to_string().as_bytes());
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether records of a source can come to a step.
+    pub fn leads(&self, source: &str, step: &str) -> bool {
+        let (Some(source), Some(step)) = (self.find(source), self.find(step)) else { return false };
+        // an input of a node stands before the node
+        let mut reached = vec![false; self.nodes.len()];
+        reached[source] = true;
+        for (index, node) in self.nodes.iter().enumerate() {
+            reached[index] |= node.inputs.iter().any(|edge| reached[edge.node]);
+        }
+        reached[step]
     }
 
     /// The index of a node.

@@ -77,6 +77,7 @@ impl PluginInspector for Inspector {
                 key: manifest.key.iter().map(field).collect(),
                 outputs: manifest.outputs.iter().map(output).collect(),
                 connectors: manifest.connectors.iter().map(|connector| connector.name.to_string()).collect(),
+                uses: loaded.uses(&manifest),
             })
         })
     }

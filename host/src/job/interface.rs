@@ -3,13 +3,16 @@
 //! The rule: plain types only, so that a job can be checked without a WebAssembly engine or a registry at hand.
 //! Left to others: answering (`plugin`, `decode`).
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use pelton_schema::Mode;
 use serde::Serialize;
 
-use crate::decode::{Kind, registry::Registered};
+use crate::{
+    decode::{Kind, registry::Registered},
+    plugin::Capability,
+};
 
 /// Tells what a plugin is.
 pub trait PluginInspector {
@@ -87,6 +90,9 @@ pub struct PluginInterface {
     /// what it asks others for, by the names of the job's connectors
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<String>,
+    /// what it uses besides computing
+    #[serde(skip)]
+    pub uses: BTreeSet<Capability>,
 }
 
 /// The worlds of the plugin interface.

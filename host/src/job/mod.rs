@@ -4,7 +4,7 @@
 //! [`check()`] finds every mistake at once and makes a [`Graph`], in which nothing is left to doubt. Nothing runs on raw settings.
 //! Only here all stages are named. `flow` is the order of steps, `partition` the loop of an epoch, `worker` the partitions that run side by
 //! side, `live` the figures that people watch, `cost` what they cost, `operate` what an operator does with a job's checkpoints, `swap`
-//! a plugin that takes the place of another meanwhile, `testing` the runner of inline tests.
+//! a plugin that takes the place of another meanwhile, `measure` what a plugin costs, `testing` the runner of inline tests.
 //! Left to others: what plugins and registries say ([`PluginInspector`], [`SchemaLookup`] are asked).
 
 pub mod build;
@@ -18,6 +18,7 @@ pub mod graph;
 pub mod inspect;
 mod interface;
 pub mod live;
+pub mod measure;
 pub mod operate;
 pub mod partition;
 pub mod plan;

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
+mod attended;
 mod canary;
 pub mod capsules;
 pub mod figures;
@@ -21,6 +22,7 @@ mod swapping;
 mod tests;
 pub mod timing;
 
+use attended::attended;
 use capsules::Capsules;
 use figures::Timing;
 use intake::{Intake, LaneId};
@@ -155,6 +157,8 @@ impl Partition {
             }
         }
         partition.open_ready().await?;
+        // a life before this one may have tried something
+        partition.live.update(&partition.settings.name, |now| now.canary = None);
         partition.show_epoch();
         Ok(partition)
     }
@@ -192,13 +196,24 @@ impl Partition {
                         return Ok(Ending::TakenBack);
                     }
                 }
-                () = clock::sleep(left) => self.tick().await?,
+                () = clock::sleep(left) => {
+                    let permit = self.holding.permit.clone();
+                    if attended(self.tick(), &permit, &mut stop).await.transpose()?.is_none() {
+                        return Ok(self.given_up());
+                    }
+                }
                 Some((id, reader, event)) = self.intake.next(), if !self.is_full() => {
-                    self.handle(id, reader, event?).await?;
-                    if self.counted.bytes >= self.settings.bytes {
+                    let (permit, event) = (self.holding.permit.clone(), event?);
+                    if attended(self.handle(id, reader, event), &permit, &mut stop).await.transpose()?.is_none() {
+                        return Ok(self.given_up());
+                    }
+                    if self.counted.bytes >= self.most_bytes() {
                         self.end_or_judge(&swaps).await?;
                     }
                 }
+            }
+            if self.breaks_assertion() {
+                self.end_or_judge(&swaps).await?;
             }
             if self.clock.elapsed().saturating_sub(self.epoch_began) >= self.settings.every {
                 self.end_or_judge(&swaps).await?;
@@ -422,6 +437,7 @@ impl Partition {
         let began = self.clock.elapsed();
         self.epoch_began = began;
         self.refuse_too_many_rejects()?;
+        self.refuse_too_much_state()?;
         if !self.is_worth_an_epoch() {
             self.show_epoch();
             return Ok(());
@@ -468,6 +484,23 @@ impl Partition {
                 first.join("; ")
             ),
         ))
+    }
+
+    /// A step that keeps more than it may has failed: what it keeps is there, and nothing more is added to it.
+    fn refuse_too_much_state(&self) -> Result<()> {
+        for (step, most) in &self.settings.most_state {
+            let (from, to) = key::step_range(step, self.epochs.manifest().range);
+            let bytes = self.store.bytes_between(&from, &to);
+            if bytes > *most {
+                let words = format!(
+                    "step {step} keeps about {bytes} bytes of state in partition {}, its limit is {most}: raise `limits: {{ state }}`, give \
+                     its tables a `ttl`, or let it delete what it does not need",
+                    self.settings.name
+                );
+                return Err(Error::new(Kind::Step, words));
+            }
+        }
+        Ok(())
     }
 
     /// The last epoch: in a bounded run open windows are closed by an extra firing.

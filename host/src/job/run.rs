@@ -92,6 +92,8 @@ pub struct Running {
 
 /// The digest that says how the job is cut.
 pub const CUT: &str = "the cut into partitions";
+/// The digests that say where the rows of a step lie, by step.
+const HASHED: &str = "the field by which rows lie of step";
 /// An epoch also ends after so many bytes of input.
 const EPOCH_BYTES: u64 = 256 << 20;
 /// So many workers of one fleet may run on one machine.
@@ -300,6 +302,19 @@ fn generation(
             ),
         ));
     }
+    let moved = known
+        .digests
+        .iter()
+        .find(|(name, was)| name.starts_with(HASHED) && digests.get(*name).is_some_and(|is| is != *was));
+    if let Some((name, was)) = moved {
+        let is = digests.get(name).map_or("", String::as_str);
+        let words = format!(
+            "the state in {} lies elsewhere than this job would look for it: {name} was {was}, and is {is}; start over with --fresh, which \
+             moves the old state aside",
+            options.state_dir.display()
+        );
+        return Err(Error::new(Kind::State, words));
+    }
     if digests.iter().all(|(name, digest)| known.runs(name, digest)) && known.digests.len() == digests.len() {
         return Ok(known.generation);
     }
@@ -339,6 +354,7 @@ fn settings(graph: &Graph, options: &RunOptions, place: &Place) -> Settings {
         accept_rejects: options.accept_rejects,
         adopt_row: options.adopt_row || graph.is_stateless(),
         on_error: on_error(graph),
+        most_state: most_state(graph),
         capsules: place.plugins.as_ref().map(|(_, folder)| keeping(graph, folder)),
     }
 }
@@ -356,6 +372,12 @@ fn on_error(graph: &Graph) -> BTreeMap<String, OnError> {
     graph.nodes.iter().filter_map(policy).collect()
 }
 
+/// How much plugins' steps may keep.
+fn most_state(graph: &Graph) -> BTreeMap<String, u64> {
+    let most = |node: &Node| Some((node.name.clone(), node.kind.plugin()?.bounds.state?));
+    graph.nodes.iter().filter_map(most).collect()
+}
+
 /// What names the deployed job: its checked file and every plugin.
 pub fn digests(graph: &Graph) -> BTreeMap<String, String> {
     let cut = match graph.partitioning {
@@ -363,6 +385,10 @@ pub fn digests(graph: &Graph) -> BTreeMap<String, String> {
         Partitioning::PerShard { .. } => "one partition per shard",
     };
     let mut digests = BTreeMap::from([("the job file".to_owned(), graph.digest()), (CUT.to_owned(), cut.to_owned())]);
+    if let Partitioning::PerShard { hashed_by, .. } = &graph.partitioning {
+        let places = hashed_by.iter().map(|(step, field)| (format!("{HASHED} `{step}`"), field.clone()));
+        digests.extend(places);
+    }
     for node in &graph.nodes {
         if let Some(plugin) = node.kind.plugin() {
             digests.insert(JobRecord::plugin_of(&node.name), plugin.interface.digest.clone());

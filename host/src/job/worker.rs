@@ -2,7 +2,7 @@
 //! worker holds a lease for.
 //!
 //! The rules: a partition is claimed only here; two lives of one partition never overlap in a worker. Alone, when one partition fails, all
-//! stop where they are, and the last commits are what counts. In a fleet a partition that fails for want of something outside begins
+//! stop where they are, and the last commits are what counts; where the job says so, one whose step has failed is tried again instead. In a fleet a partition that fails for want of something outside begins
 //! again after a while, and one that nobody but a person can mend waits with words; the others go on. A worker that cannot write its own
 //! store gives everything back and ends: others can go on where it cannot.
 //! Left to others: the life of a partition (`partition`), what may begin (`shards`), leases (`fleet`), what a child begins with
@@ -23,16 +23,18 @@ use futures::{
 };
 use tokio::sync::watch;
 
+mod failing;
 pub mod fleet;
 pub mod shards;
 pub mod takeover;
 
+use failing::Failing;
 use fleet::Fleet;
 use shards::{Id, Shards, name};
 
 use super::{
     build::{Builder, Built, Connected},
-    graph::Partitioning,
+    graph::{OnFailure, Partitioning},
     live::Live,
     partition::{Ending, Holding, Partition, Parts, Settings},
     swap::{Deployer, Swaps},
@@ -45,7 +47,7 @@ use crate::{
         row::Row,
     },
     clock::{self, Clock},
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     record::ShardId,
     state::StateStore,
 };
@@ -140,13 +142,18 @@ impl Worker<'_> {
         let mut under = Under::default();
         let mut begun = BTreeSet::new();
         let mut stopping = false;
+        let (mut deployed, mut failing) = (self.deployer.watch(), Failing::default());
         loop {
+            let now = self.clock.elapsed();
+            stopping |= *stop.borrow();
             for id in self.open(&shards) {
-                if !stopping && !*stop.borrow() && shards.open_parents(&id).is_empty() && begun.insert(id.clone()) {
+                let may_begin = !stopping && shards.open_parents(&id).is_empty() && failing.may_begin(&id, now);
+                if may_begin && begun.insert(id.clone()) {
                     under.begin(id.clone(), |told| self.life(id, &shards, Holding::alone(), told));
                 }
             }
-            if under.active.is_empty() {
+            let wait = failing.wait(now).filter(|_| !stopping);
+            if under.active.is_empty() && wait.is_none() {
                 return Ok(());
             }
             tokio::select! {
@@ -158,12 +165,23 @@ impl Worker<'_> {
                         under.stop_all();
                     }
                 }
+                // one that has read everything may be asked to try something: it says that there is nothing to see
+                Ok(()) = deployed.changed() => {
+                    begun.retain(|id| under.active.contains_key(id) || !self.is_asked(id));
+                    failing.forget();
+                }
+                () = clock::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
                 (id, ran, ending) = under.ended() => {
                     match ending {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
                         Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
                         Some(Err(failed)) => match self.deployer.failed((&self.partition(&id), ran), &failed).await {
                             Ok(true) => drop(begun.remove(&id)),
+                            Ok(false) if self.is_tried_again(&failed) => {
+                                begun.remove(&id);
+                                let wait = failing.failed(&id, self.clock.elapsed());
+                                self.left_alone(&id, &failed, wait);
+                            }
                             Ok(false) => return Err(self.place(failed, &id)),
                             Err(not_back) => {
                                 tracing::error!("what runs is on trial, and cannot be taken back: {not_back}");
@@ -177,6 +195,23 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether a partition that has failed like this begins again by itself.
+    fn is_tried_again(&self, failed: &Error) -> bool {
+        failed.kind() == Kind::Step && self.builder.graph.on_failure == OnFailure::BackOff
+    }
+
+    fn left_alone(&self, id: &Id, failed: &Error, wait: std::time::Duration) {
+        let partition = self.partition(id);
+        tracing::error!(partition, wait_s = wait.as_secs_f64(), "its step has failed, it begins again: {failed}");
+        self.live.restarted(&partition, &failed.to_string());
+    }
+
+    /// Whether a canary waits for this partition.
+    fn is_asked(&self, id: &Id) -> bool {
+        let (now, name) = (self.deployer.now(), self.partition(id));
+        now.record.canary_of(&name).is_some_and(|canary| !canary.passed.contains(&name))
+    }
+
     /// The name of a partition.
     fn partition(&self, id: &Id) -> String {
         match self.builder.graph.partitioning {
@@ -185,7 +220,7 @@ impl Worker<'_> {
         }
     }
 
-    fn place(&self, error: crate::error::Error, id: &Id) -> crate::error::Error {
+    fn place(&self, error: Error, id: &Id) -> Error {
         match self.builder.graph.partitioning {
             Partitioning::One { .. } => error,
             Partitioning::PerShard { .. } => error.at(format_args!("partition {}", name(id))),
@@ -296,6 +331,9 @@ impl Worker<'_> {
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
                     _ => match self.deployer.failed((&self.partition(id), ran), &failed).await {
+                        Ok(false) if self.is_tried_again(&failed) => {
+                            fleet.leave_alone(id, &failed, self.clock.elapsed())
+                        }
                         Ok(false) => fleet.wait(id, &failed),
                         Ok(true) => fleet.again(id, &failed, self.clock.elapsed()),
                         // whether it is taken back is not known yet: it fails again, and is asked for again

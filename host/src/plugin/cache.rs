@@ -106,6 +106,12 @@ fn load(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, path) }
 }
 
+#[expect(unsafe_code, reason = "the bytes were made by this same program, in a child of this process")]
+pub(super) fn revive(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `compiler` read them from a child that it has started as this program, and nobody else writes to that pipe.
+    unsafe { Component::deserialize(engine, code) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]

@@ -5,7 +5,14 @@
 //! budget is the CPU time of the thread in the guest.
 //! Left to others: what is passed in (`lower`) and out (`lift`), which record is at fault (`bisect`).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 
@@ -20,8 +27,9 @@ use super::{
     },
     limits::{HANDLES, Limits},
     package::{Indices, Package},
+    share::Share,
 };
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 
 /// Why a call into a plugin gave nothing.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +106,8 @@ pub(super) struct Surroundings {
     pub(super) limits: Arc<Limits>,
     pub(super) sink: Arc<dyn LogSink>,
     pub(super) clock: Arc<dyn Clock>,
+    /// the most that an instance has held
+    pub(super) peak: Arc<AtomicUsize>,
 }
 
 /// A copy of a plugin that is replaced when it has to be.
@@ -109,6 +119,7 @@ pub(super) struct Instance {
     idle: Option<Running>,
     calls: u32,
     spent: Duration,
+    share: Option<Share>,
     metrics: Metrics,
 }
 
@@ -159,8 +170,9 @@ impl Instance {
     pub(super) fn new(package: Arc<Package>, surroundings: Surroundings, context: Context) -> Self {
         let lines = surroundings.limits.log_lines;
         let log = Log::new(context.step.clone(), surroundings.sink.clone(), surroundings.clock.clone(), lines);
+        let share = surroundings.limits.cpu.map(Share::new);
         let (spent, metrics) = (Duration::ZERO, Metrics::default());
-        Self { package, surroundings, context, log, idle: None, calls: 0, spent, metrics }
+        Self { package, surroundings, context, log, idle: None, calls: 0, spent, share, metrics }
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -205,6 +217,12 @@ impl Instance {
         state: Option<SharedState>,
     ) -> Result<Running, Failure> {
         self.spent = Duration::ZERO;
+        if let Some(share) = &self.share {
+            let wait = share.wait(self.surroundings.clock.elapsed());
+            if !wait.is_zero() {
+                clock::sleep(wait).await;
+            }
+        }
         let mut running = match self.idle.take() {
             Some(running) => running,
             None => self.start(call).await?,
@@ -222,6 +240,9 @@ impl Instance {
     ) -> Result<T, Failure> {
         running.store.data().meter.pause();
         self.spent = running.store.data().meter.spent();
+        if let Some(share) = &mut self.share {
+            share.charge(self.spent, self.surroundings.clock.elapsed());
+        }
         let failed = running.store.data_mut().state.failed.take();
         running.store.data_mut().state.open(None, 0);
         if let Some(failed) = failed {
@@ -235,6 +256,7 @@ impl Instance {
         // what a guest wrote to stderr without trapping explains no later trap
         self.log.last_words();
         self.calls += 1;
+        self.surroundings.peak.fetch_max(running.store.data().growth.memory, Relaxed);
         if self.calls < self.limits().calls && running.store.data().growth.memory <= self.limits().memory_watermark {
             self.idle = Some(running);
         }

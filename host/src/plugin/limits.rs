@@ -26,6 +26,8 @@ pub struct Limits {
     pub calls: u32,
     /// CPU time of one call; the search for a record that never ends takes about three times as much
     pub call_time: Duration,
+    /// percent of a processor that an instance may take over time; none: all of it
+    pub cpu: Option<u32>,
     /// bytes that a guest may hand to the host in one call
     pub output: usize,
     /// rows that a guest may emit for each row it was given
@@ -46,11 +48,47 @@ impl Default for Limits {
             memory_watermark: 48 << 20,
             calls: 100_000,
             call_time: Duration::from_millis(500),
+            cpu: None,
             output: 32 << 20,
             rows_per_row: 1_000,
             log_lines: 50,
             bisect_calls: 32,
             bisect_time: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What a job changes of the limits for one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bounds {
+    /// bytes of linear memory
+    pub memory: Option<usize>,
+    /// CPU time of one call
+    pub call_time: Option<Duration>,
+    /// percent of a processor
+    pub cpu: Option<u32>,
+    /// bytes handed to the host in one call
+    pub output: Option<usize>,
+    /// log lines a second
+    pub log_lines: Option<u32>,
+    /// bytes of state of a partition, about; kept by whoever keeps the state
+    pub state: Option<u64>,
+}
+
+impl Bounds {
+    /// These limits with what is changed. What follows from a limit changes with it.
+    pub fn of(&self, limits: &Limits) -> Limits {
+        let memory = self.memory.unwrap_or(limits.memory);
+        let call_time = self.call_time.unwrap_or(limits.call_time);
+        Limits {
+            memory,
+            memory_watermark: self.memory.map_or(limits.memory_watermark, |memory| memory / 4 * 3),
+            call_time,
+            bisect_time: self.call_time.map_or(limits.bisect_time, |time| limits.bisect_time.max(time * 4)),
+            cpu: self.cpu.or(limits.cpu),
+            output: self.output.unwrap_or(limits.output),
+            log_lines: self.log_lines.unwrap_or(limits.log_lines),
+            ..limits.clone()
         }
     }
 }

@@ -14,6 +14,7 @@
 //! ```
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,6 +29,7 @@ mod bindings;
 mod bisect;
 mod cache;
 mod capability;
+mod compiler;
 mod describe;
 mod engine;
 mod instance;
@@ -35,18 +37,21 @@ mod lift;
 mod limits;
 mod lower;
 mod package;
+mod share;
 mod worlds;
 
 pub use bisect::{Bisected, Rejected, StateCell};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog},
     metrics::{Metric, Metrics},
+    names::Capability,
     state::{KeyedState, Page, Place, SharedState},
 };
+pub use compiler::{COMMAND, Compiler, compile_for_parent};
 pub use describe::{Connector, Field, FieldKind, Identity, Input, Manifest, Output, Table};
 pub use instance::Failure;
 pub use lift::{Emitted, Processed, RecordError, TimerOps};
-pub use limits::Limits;
+pub use limits::{Bounds, Limits};
 pub use package::World;
 pub use worlds::BatchPlugin;
 pub use worlds::aggregator::{AggregatorInstance, Closing, Firing, Folded, KeySet, Windows};
@@ -83,6 +88,7 @@ pub struct Plugins {
     engine: Arc<engine::Engine>,
     linker: Arc<wasmtime::component::Linker<capability::Guest>>,
     cache: Option<cache::Cache>,
+    compiler: Compiler,
     surroundings: instance::Surroundings,
 }
 
@@ -103,16 +109,27 @@ impl Plugins {
         let linker = capability::linker(&engine.inner)
             .map_err(|error| Error::new(Kind::Internal, format!("cannot link what plugins are given: {error:#}")))?;
         let cache = cache.as_deref().map(cache::Cache::open).transpose()?;
-        let surroundings = instance::Surroundings { limits: Arc::new(limits), sink, clock };
-        Ok(Self { engine, linker: Arc::new(linker), cache, surroundings })
+        let surroundings = instance::Surroundings { limits: Arc::new(limits), sink, clock, peak: Arc::default() };
+        Ok(Self { engine, linker: Arc::new(linker), cache, compiler: Compiler::Here, surroundings })
+    }
+
+    /// Lets this compiler compile.
+    pub fn compiled_by(self, compiler: Compiler) -> Self {
+        Self { compiler, ..self }
+    }
+
+    /// The most memory that an instance of this engine has held after a call, bytes.
+    pub fn peak_memory(&self) -> usize {
+        self.surroundings.peak.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Reads, checks and compiles a plugin, off the runtime's own threads.
     pub async fn load(&self, path: &Path) -> Result<Plugin> {
         let (engine, linker, cache) = (self.engine.clone(), self.linker.clone(), self.cache.clone());
-        let (limits, path) = (self.surroundings.limits.clone(), path.to_owned());
+        let (compiler, limits, path) = (self.compiler.clone(), self.surroundings.limits.clone(), path.to_owned());
         let package =
-            crate::task::blocking(move || package::load(&engine, &linker, cache.as_ref(), &limits, &path)).await?;
+            crate::task::blocking(move || package::load(&engine, &linker, (&compiler, cache.as_ref()), &limits, &path))
+                .await?;
         Ok(Plugin { package: Arc::new(package), surroundings: self.surroundings.clone() })
     }
 }
@@ -144,6 +161,18 @@ impl Plugin {
     /// The interfaces that it asks the host for, with versions.
     pub fn imports(&self) -> &[String] {
         &self.package.imports
+    }
+
+    /// The same plugin within other bounds.
+    pub fn within(&self, bounds: &Bounds) -> Self {
+        let limits = Arc::new(bounds.of(&self.surroundings.limits));
+        let surroundings = instance::Surroundings { limits, ..self.surroundings.clone() };
+        Self { package: self.package.clone(), surroundings }
+    }
+
+    /// What it uses besides computing, where it says this of itself.
+    pub fn uses(&self, manifest: &Manifest) -> BTreeSet<Capability> {
+        Capability::of(self.imports(), manifest)
     }
 
     /// What it says of itself under this config (JSON).

@@ -12,6 +12,7 @@ use super::{
     bindings::{aggregate, enrich, keyed, lifecycle, migrate_state, on_timers, transform},
     cache::Cache,
     capability::{ALLOWED, Guest, STATE, log::clean, wasi},
+    compiler::Compiler,
     engine::Engine,
     limits::Limits,
 };
@@ -90,7 +91,7 @@ impl Indices {
 pub(super) fn load(
     engine: &Arc<Engine>,
     linker: &Linker<Guest>,
-    cache: Option<&Cache>,
+    (compiler, cache): (&Compiler, Option<&Cache>),
     limits: &Limits,
     path: &Path,
 ) -> Result<Package> {
@@ -99,7 +100,7 @@ pub(super) fn load(
     let component = match cache.and_then(|cache| cache.read(&engine.inner, &digest)) {
         Some(component) => component,
         None => {
-            let component = size::check(&wasm).and_then(|()| compile(engine, &wasm));
+            let component = size::check(&wasm).and_then(|()| compiler.compile(engine, &wasm));
             let component = component.map_err(|what| refuse(path, &what))?;
             if let Some(cache) = cache {
                 cache.write(&engine.inner, &digest, &component);
@@ -149,17 +150,6 @@ fn check_format(wasm: Vec<u8>) -> Checked<Vec<u8>> {
     } else {
         Err("is not WebAssembly: expected a component in binary form".into())
     }
-}
-
-fn compile(engine: &Engine, wasm: &[u8]) -> Checked<Component> {
-    Component::from_binary(&engine.inner, wasm).map_err(|error| {
-        let text = format!("{error:#}");
-        if text.contains("component model async") {
-            format!("uses asynchronous component features, which this host does not offer: build it with synchronous bindings ({text})")
-        } else {
-            format!("does not compile: {text}")
-        }
-    })
 }
 
 fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {

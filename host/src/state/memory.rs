@@ -55,6 +55,11 @@ impl StateStore for MemoryStore {
         Ok(self.held().rows.range::<[u8], _>(range).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
+    fn bytes_between(&self, from: &[u8], to: &[u8]) -> u64 {
+        let range = (Bound::Included(from), Bound::Excluded(to));
+        self.held().rows.range::<[u8], _>(range).map(|(key, value)| (key.len() + value.len()) as u64).sum()
+    }
+
     fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()> {
         let mut held = self.held();
         let Held { rows, undo } = &mut *held;

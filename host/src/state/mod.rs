@@ -79,6 +79,11 @@ pub trait StateStore: Send + Sync {
     fn bytes(&self) -> Option<u64> {
         None
     }
+
+    /// Bytes of the rows with `from <= key < to` on disk, about: what was written just now may not count yet.
+    fn bytes_between(&self, _from: &[u8], _to: &[u8]) -> u64 {
+        0
+    }
 }
 
 /// When a write survives a crash of the machine. A crash of the process alone it survives once it has returned.

@@ -10,7 +10,7 @@ use std::{
     sync::OnceLock,
 };
 
-use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, Range, ReadOptions, WriteBatch, WriteOptions};
 
 use super::{Delta, Flush, Row, StateStore};
 use crate::error::{Error, Kind, Result};
@@ -184,6 +184,10 @@ impl StateStore for RocksStore {
             .map(|row| row.map(|(k, v)| (k.into_vec(), v.into_vec())))
             .collect::<std::result::Result<_, _>>()
             .map_err(|e| self.error(format_args!("cannot be read: {e}")))
+    }
+
+    fn bytes_between(&self, from: &[u8], to: &[u8]) -> u64 {
+        self.db.get_approximate_sizes(&[Range::new(from, to)]).into_iter().sum()
     }
 
     fn write(&self, deltas: &[Delta], flush: Flush) -> Result<()> {

@@ -29,6 +29,8 @@ struct Plugin {
     outputs: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default)]
     connectors: Vec<String>,
+    #[serde(default)]
+    uses: Vec<String>,
 }
 
 struct Outside<'a>(&'a Path);
@@ -55,6 +57,7 @@ impl PluginInspector for Outside<'_> {
             inputs: inputs.collect(),
             key: fields(&plugin.key),
             outputs: outputs.collect(),
+            uses: plugin.uses.iter().map(|name| name.parse().unwrap()).collect(),
             connectors: plugin.connectors,
         })
     }

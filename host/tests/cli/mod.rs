@@ -10,6 +10,7 @@ mod authors_loop;
 mod inline_tests;
 pub(crate) mod languages;
 mod letters;
+mod neighbours;
 mod new;
 mod repro;
 mod run;

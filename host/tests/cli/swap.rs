@@ -53,15 +53,22 @@ fn prepared() -> tempfile::TempDir {
 }
 
 /// A running job.
-struct Running(Child);
+pub(super) struct Running(Child);
 
 impl Running {
     fn start(folder: &Path, endpoint: &str) -> Self {
-        let mut command = pelton(folder, &["run", "job.yaml", "--endpoint", endpoint]);
-        Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        Self::start_with(folder, &["run", "job.yaml", "--endpoint", endpoint])
     }
 
-    fn end(mut self) {
+    pub(super) fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        Self(pelton(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    pub(super) fn of(child: Child) -> Self {
+        Self(child)
+    }
+
+    pub(super) fn end(mut self) {
         let id = i32::try_from(self.0.id()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(id).unwrap(), rustix::process::Signal::TERM)
             .unwrap();
@@ -97,7 +104,7 @@ fn names(folder: &Path) -> Vec<u32> {
     names
 }
 
-async fn wait_for(what: &str, is: impl Fn() -> bool) {
+pub(super) async fn wait_for(what: &str, is: impl Fn() -> bool) {
     for _ in 0..600 {
         if is() {
             return;
@@ -124,6 +131,8 @@ async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
     assert!(checked.contains("it fits: it would run as generation 2"), "{checked}");
     let said = good(folder, &["swap", "job.yaml", "copy", "second.wasm"]);
     assert!(said.contains("generation 2 runs") && said.contains("stood still for"), "{said}");
+    // asked for again, as a pipeline does that was cut off: the way back still leads to what was before
+    assert!(good(folder, &["swap", "job.yaml", "copy", "second.wasm"]).contains("generation 2 runs"));
     put(&service, 100..200).await;
     // the file of the job may be written over: what runs is kept by its digest
     fs::copy(folder.join("third.wasm"), folder.join("plugin.wasm")).unwrap();
@@ -154,6 +163,46 @@ async fn a_plugin_is_swapped_while_records_come_and_stays_after_a_restart() {
     assert_eq!(said["changed"]["generation"], 5);
     running.end();
     assert_eq!(names(folder), (0..310).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_runs_what_ran_and_not_what_lies_in_its_file_now() {
+    let service = service(Duration::from_secs(300), false, 1).await;
+    let endpoint = format!("http://{}", service.emulator.addr());
+    let kept = prepared();
+    let folder = kept.path();
+    let state = ["--state-dir", ".pelton/swapped"];
+    let running = Running::start(folder, &endpoint);
+    put(&service, 0..10).await;
+    wait_for("the first rows", || names(folder).len() >= 10).await;
+    // a build has written over the file of the job, with what could not run
+    fs::write(folder.join("plugin.wasm"), "half of a component").unwrap();
+    let swap = ["swap", "job.yaml", "copy", "second.wasm"];
+    assert!(good(folder, &[&swap[..], &state[..]].concat()).contains("generation 2 runs"));
+    put(&service, 10..20).await;
+    wait_for("the rows of the second", || names(folder).len() >= 20).await;
+    assert!(good(folder, &[&["rollback", "job.yaml"][..], &state[..]].concat()).contains("generation 3 runs"));
+    put(&service, 20..30).await;
+    wait_for("the rows of what was before", || names(folder).len() >= 30).await;
+    running.end();
+    assert_eq!(names(folder), (0..30).collect::<Vec<_>>());
+
+    // another setting is accepted, and what was swapped in stays
+    fs::copy(guests().join("conformance/rust/transformer.wasm"), folder.join("plugin.wasm")).unwrap();
+    let running = Running::start(folder, &endpoint);
+    wait_for("the socket", || folder.join(".pelton/swapped/control.sock").exists()).await;
+    assert!(good(folder, &swap).contains("generation 4 runs"));
+    running.end();
+    fs::write(folder.join("job.yaml"), JOB.replace("every: 200ms", "every: 300ms")).unwrap();
+    let mut command = pelton(folder, &["run", "job.yaml", "--endpoint", &endpoint, "--accept-change"]);
+    let running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    put(&service, 30..40).await;
+    wait_for("the rows after the change", || names(folder).len() >= 40).await;
+    let said = good(folder, &[&swap[..], &["--format", "json"]].concat());
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["changed"]["generation"], 5, "it runs already: {said}");
+    running.end();
+    assert_eq!(names(folder), (0..40).collect::<Vec<_>>());
 }
 
 /// Runs a command while a record comes every few milliseconds, from this number on. What it said, and the number after the last.

@@ -12,8 +12,8 @@ use arrow::{
 use pelton::{
     job::{FieldKind as JobKind, PluginField, PluginInput, PluginInterface, PluginOutput, World},
     plugin::{
-        Bisected, Call, Calling, Due, Emitted, Failure, Field, FieldKind, Identity, Input, Keyed, KeyedPlugin,
-        Manifest, Outdated, Output, Place, Processed, Table, TimerOps,
+        Bisected, Call, Calling, Capability, Due, Emitted, Failure, Field, FieldKind, Identity, Input, Keyed,
+        KeyedPlugin, Manifest, Outdated, Output, Place, Processed, Table, TimerOps,
     },
     record::Batch,
 };
@@ -40,6 +40,7 @@ pub fn interface() -> PluginInterface {
         key: Vec::new(),
         outputs: vec![PluginOutput { name: "out".into(), fields: made.map(|(path, kind)| field(path, kind)).to_vec() }],
         connectors: Vec::new(),
+        uses: [Capability::State].into(),
     }
 }
 

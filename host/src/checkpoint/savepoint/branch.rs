@@ -10,7 +10,7 @@ use super::{Savepoint, find, read, restore::put, unmark};
 use crate::{
     checkpoint::{
         ledger::remote::{create_numbered, manifest_name, record_name, restoring},
-        manifest::{self, JobRecord, Manifest},
+        manifest::{self, JobRecord, Manifest, Swapped},
     },
     error::{Error, Kind, Result},
     objects::{Created, Objects},
@@ -23,7 +23,9 @@ pub async fn branch(from: &dyn Objects, job: &str, name: &str, to: &dyn Objects,
     let (record, mut manifests) = read(from, &savepoint).await?;
     enter(to, &new.job, Bytes::from(format!("`{name}` of the job `{job}`"))).await?;
     put(from, to, &new.job, |_| 0, &mut manifests, &savepoint).await?;
-    let record = JobRecord { job: new.job.clone(), digests: new.digests.clone(), generation: 1, ..record };
+    // what was swapped in is stored below the first job
+    let swapped = Swapped::default();
+    let record = JobRecord { job: new.job.clone(), digests: new.digests.clone(), generation: 1, swapped, ..record };
     let at = record_name(&new.job, record.generation);
     create_numbered::<JobRecord>(to, &at, manifest::encode(&record).into(), |_| false).await?;
     for (partition, saved) in manifests {

@@ -16,7 +16,7 @@ use crate::{
                 create_numbered, manifest_in, manifest_name, manifests, numbers, partitions_in, record_in, record_name,
             },
         },
-        manifest::{self, BlockRef, JobRecord, Manifest},
+        manifest::{self, BlockRef, JobRecord, Manifest, Swapped},
     },
     error::{Error, Kind, Result},
     objects::Objects,
@@ -77,16 +77,22 @@ pub async fn plan(objects: &dyn Objects, job: &str, name: &str, known: &BTreeMap
         deployed => deployed.ok().flatten(),
     };
     let is_another_version = deployed.as_ref().is_some_and(|deployed| deployed.digests != saved_record.digests);
-    let is_new_record = is_another_version || deployed.is_none();
-    let record = match deployed {
+    let mut is_new_record = is_another_version || deployed.is_none();
+    let mut record = match deployed {
         Some(deployed) if !is_another_version => deployed,
         deployed => {
-            let last = last_generation(objects, job).await?;
-            let generation = (last + 1).max(saved_record.generation);
             let JobRecord { digests, swapped, .. } = saved_record.clone();
-            JobRecord { generation, digests, swapped, ..deployed.unwrap_or(saved_record) }
+            JobRecord { digests, swapped, ..deployed.unwrap_or_else(|| saved_record.clone()) }
         }
     };
+    // Partitions of a canary and the others go by different generations, and all manifests that are made here have one.
+    if record.swapped.canary.is_some() {
+        record.swapped = Swapped { plugins: record.swapped.before.unwrap_or_default(), ..Swapped::default() };
+        is_new_record = true;
+    }
+    if is_new_record {
+        record.generation = (last_generation(objects, job).await? + 1).max(saved_record.generation);
+    }
     Ok(Plan { savepoint, partitions, is_another_version, record, is_new_record })
 }
 

@@ -13,7 +13,7 @@ use crate::{
         epoch::Epochs,
         ledger::{Ledger, Records, RemoteLedger, remote::newest_in},
         look::Shelf,
-        manifest::{JobRecord, Manifest},
+        manifest::{Canary, JobRecord, Manifest, Swapped},
         reshard,
         row::Row,
         upkeep::Upkeep,
@@ -259,6 +259,48 @@ async fn a_savepoint_of_another_version_brings_its_version_back() {
     let refused = a.claim("all", Manifest { generation: 2, ..first() }).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Fenced, "{refused}");
     a.claim("all", Manifest { generation: 3, ..first() }).await.unwrap();
+}
+
+/// A job of two partitions, one of which tries what was swapped in.
+async fn scene_of_a_canary(objects: &Arc<dyn Objects>) -> Worker {
+    let a = worker(objects, "job");
+    a.ledger.deploy(&record("job", "v1")).await.unwrap();
+    for partition in ["s/0", "s/1"] {
+        let mut own = a.claim(partition, first()).await.unwrap();
+        a.epoch(partition, &mut own, &[(1, 10)]).await.unwrap();
+    }
+    let canary = Canary { step: "x".into(), partitions: ["s/0".to_owned()].into(), base: 1, ..Canary::default() };
+    let plugins = BTreeMap::from([("x".to_owned(), "new".to_owned())]);
+    let swapped =
+        Swapped { plugins, before: Some(BTreeMap::new()), since: Some(2), canary: Some(canary), ..Swapped::default() };
+    a.ledger.deploy(&JobRecord { generation: 2, swapped, ..record("job", "v1") }).await.unwrap();
+    a
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_restored_in_a_canary_goes_on_without_it() {
+    let objects: Arc<dyn Objects> = Arc::new(MemoryObjects::default());
+    let a = scene_of_a_canary(&objects).await;
+    save(&*objects, "job", "before", 0).await.unwrap();
+    let planned = plan(&*objects, "job", "before", &BTreeMap::new()).await.unwrap();
+    set_back(&*objects, &planned).await;
+    let now = a.ledger.record().await.unwrap().unwrap();
+    assert_eq!((now.generation, &now.swapped), (3, &Swapped::default()));
+    let b = worker(&objects, "job");
+    for partition in ["s/0", "s/1"] {
+        let generation = now.seen_by(partition).generation;
+        b.claim(partition, Manifest { generation, ..first() }).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_job_has_nothing_of_what_was_swapped_into_the_first() {
+    let objects: Arc<dyn Objects> = Arc::new(MemoryObjects::default());
+    scene_of_a_canary(&objects).await;
+    save(&*objects, "job", "kept", 0).await.unwrap();
+    branch(&*objects, "job", "kept", &*objects, &record("other", "v1")).await.unwrap();
+    let begun = worker(&objects, "other").ledger.record().await.unwrap().unwrap();
+    assert_eq!((begun.generation, begun.swapped), (1, Swapped::default()));
 }
 
 fn shard(id: &str, from: u128, to: u128) -> Shard {

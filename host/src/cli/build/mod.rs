@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Output;
 use crate::{
     error::{Error, Kind, Result},
-    plugin::{Field, Limits, Manifest, Plugin, Plugins},
+    plugin::{Field, Manifest, Plugin},
 };
 
 mod adapter;
@@ -160,7 +160,7 @@ struct About {
 
 fn check(component: &Path, arguments: &Arguments) -> Result<About> {
     let runtime = super::runtime()?;
-    let plugins = Plugins::new(super::plugin_cache(), Limits::default())?;
+    let plugins = super::plugins()?;
     let renamed = |error: Error| {
         let text = error.to_string().replace(&format!("`{}`", component.display()), "as built");
         Error::new(error.kind(), text)

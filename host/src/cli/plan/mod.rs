@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Output, check, line, runtime};
 use crate::{
-    control::{Swap, client::Worker},
+    control::{Job, Swap, client::Worker},
     error::{Error, Kind, Result},
     job::{
         Graph,
@@ -47,7 +47,7 @@ pub fn plan(arguments: &Arguments) -> Result<()> {
         }
         match arguments.format {
             Output::Json => line(json!({ "job": running.job, "generation": running.generation, "changes": changes })),
-            Output::Text => print(&running.job, running.generation, &changes),
+            Output::Text => print(&running, &changes),
         }
         if !arguments.apply || changes.is_empty() {
             return Ok(());
@@ -56,26 +56,29 @@ pub fn plan(arguments: &Arguments) -> Result<()> {
             let words = format!("nothing is applied: `{}` needs a {}, see above", change.node, change.way);
             return Err(Error::new(Kind::Config, words));
         }
-        let mut over = running.generation;
-        for change in &changes {
-            let (component, _) = component(&checked.graph, &change.node)?;
-            let how = Swap { over: Some(over), ..Swap::default() };
-            over = worker.swap(&change.node, component, &how).await?.generation;
-            line(format_args!("{}: generation {over} is deployed", change.node));
-        }
-        Ok(())
+        let [change] = changes.as_slice() else {
+            let words = "nothing is applied: more than one plugin differs. Use `pelton swap` for one after another, so that each can be taken \
+                         back by itself";
+            return Err(Error::new(Kind::Config, words));
+        };
+        let how = Swap { over: Some(running.generation), ..Swap::default() };
+        let changed = worker.swap(&change.node, component(&checked.graph, &change.node)?, &how).await?;
+        super::swap::follow(&worker, Some(&change.node), &changed, arguments.format).await
     })
 }
 
-/// The component that the job file names at a step, and its digest.
-fn component(graph: &Graph, step: &str) -> Result<(Vec<u8>, String)> {
+/// The component that the job file names at a step, as it was when the file was checked.
+fn component(graph: &Graph, step: &str) -> Result<Vec<u8>> {
     let node = graph.nodes.iter().find(|node| node.name == step);
     let gone = || Error::new(Kind::Internal, format!("`{step}` has no plugin"));
     let plugin = node.and_then(|node| node.kind.plugin()).ok_or_else(gone)?;
     let failed = |e| Error::new(Kind::Config, format!("cannot read `{}`: {e}", plugin.path.display()));
     let component = std::fs::read(&plugin.path).map_err(failed)?;
-    let digest = digest(&component);
-    Ok((component, digest))
+    if digest(&component) != plugin.interface.digest {
+        let words = format!("`{}` was changed since it was checked: ask again", plugin.path.display());
+        return Err(Error::new(Kind::Config, words));
+    }
+    Ok(component)
 }
 
 /// A plugin that does not fit in place of the other needs a restart.
@@ -83,7 +86,7 @@ async fn ask_fit(worker: &Worker, graph: &Graph, change: &mut Change) -> Result<
     if change.way != Way::Swap {
         return Ok(());
     }
-    let (component, _) = component(graph, &change.node)?;
+    let component = component(graph, &change.node)?;
     match worker.swap(&change.node, component, &Swap { check: true, ..Swap::default() }).await {
         Ok(_) => {}
         Err(refused) if refused.kind() == Kind::Config => {
@@ -95,10 +98,19 @@ async fn ask_fit(worker: &Worker, graph: &Graph, change: &mut Change) -> Result<
     Ok(())
 }
 
-fn print(job: &str, generation: u64, changes: &[Change]) {
-    line(format_args!("{job}: generation {generation} runs"));
+/// What a running job does not tell: the worker has it from its own start.
+const UNTOLD: &str = "not compared: secrets, connectors' settings, `checkpoint.store`, `leases`, `state`, `allow`, `limits`: they count from the \
+                      next start on";
+
+fn print(running: &Job, changes: &[Change]) {
+    line(format_args!("{}: generation {} runs", running.job, running.generation));
+    if let Some(canary) = &running.canary {
+        let (passed, all) = (canary.passed.len(), canary.partitions.len());
+        line(format_args!("a canary of step `{}` is under way, {passed} of {all} partitions have passed", canary.step));
+    }
     if changes.is_empty() {
-        return line("nothing differs");
+        line("nothing differs");
+        return line(UNTOLD);
     }
     let widest = changes.iter().map(|change| change.node.chars().count()).max().unwrap_or_default();
     for change in changes {
@@ -113,4 +125,5 @@ fn print(job: &str, generation: u64, changes: &[Change]) {
         Some(Way::Fresh) => line("stop the job, and start over with --fresh, which moves its state aside"),
         None => {}
     }
+    line(UNTOLD);
 }

@@ -6,10 +6,10 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    cli::{Output, line, plugin_cache, runtime},
+    cli::{Output, line, plugins, runtime},
     clock::{Clock as _, SystemClock},
     error::{Error, Kind, Result},
-    plugin::{Field, Limits, Manifest, Plugin, Plugins, World},
+    plugin::{Field, Limits, Manifest, Plugin, World},
 };
 
 /// Say what a plugin is.
@@ -40,7 +40,7 @@ pub fn inspect(arguments: &Arguments) -> Result<()> {
         return Err(Error::new(Kind::Config, format!("--config is no JSON: {bad}")));
     }
     let limits = Limits::default();
-    let plugins = Arc::new(Plugins::new(plugin_cache(), limits.clone())?);
+    let plugins = Arc::new(plugins()?);
     let runtime = runtime()?;
     let seen = runtime.block_on(async {
         let clock = SystemClock::new();

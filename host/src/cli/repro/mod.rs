@@ -12,7 +12,6 @@ use crate::{
         capsule::{Again, Capsule, Failed, rerun},
         swap::store::digest,
     },
-    plugin::{Limits, Plugins},
 };
 
 /// Give a plugin again what it failed over, from a failure capsule.
@@ -36,7 +35,7 @@ pub fn repro(arguments: &Arguments) -> Result<()> {
         Some(plugin) => plugin.clone(),
         None => kept(&arguments.capsule, &capsule)?,
     };
-    let plugins = Plugins::new(super::plugin_cache(), Limits::default())?;
+    let plugins = super::plugins()?;
     let again = runtime.block_on(async {
         let plugin = plugins.load(&path).await?;
         rerun(&capsule, &plugin).await

@@ -22,6 +22,8 @@ use crate::{
         live::CanaryNow,
         swap::canary::{Guard, Wanted},
     },
+    plugin::Capability,
+    state::rocksdb::RocksStore,
 };
 
 /// Replace the plugin of a step while the job runs.
@@ -34,8 +36,11 @@ pub struct Arguments {
     /// the new component
     plugin: PathBuf,
     /// say whether it fits, and change nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["canary", "trial"])]
     check: bool,
+    /// let it use what the plugin before it does not, more than once: log, metrics, state or connector:NAME
+    #[arg(long, value_name = "CAPABILITY")]
+    allow: Vec<Capability>,
     /// for so long the step goes back by itself when it fails
     #[arg(long, default_value = "60s", value_parser = job::duration)]
     trial: Duration,
@@ -79,7 +84,7 @@ const PROGRESS: u32 = 100;
 
 /// Runs `pelton swap`.
 pub fn swap(arguments: &Arguments) -> Result<()> {
-    let Arguments { job, step, plugin, check, trial, canary, look, guard, place } = arguments;
+    let Arguments { job, step, plugin, check, allow, trial, canary, look, guard, place } = arguments;
     let failed = |e: std::io::Error| Error::new(Kind::Config, format!("cannot read `{}`: {e}", plugin.display()));
     let component = std::fs::read(plugin).map_err(failed)?;
     let wanted = canary.map(|percent| {
@@ -88,7 +93,9 @@ pub fn swap(arguments: &Arguments) -> Result<()> {
         Wanted { percent, for_ms: u64::try_from(look.as_millis()).unwrap_or(u64::MAX), guards }
     });
     let canary = wanted.map(|wanted| serde_json::to_string(&wanted).expect("it has text keys"));
-    let how = Swap { check: *check, trial_s: Some(trial.as_secs()), canary, over: None };
+    let allow = allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let trial_s = Some(trial.as_secs() + u64::from(trial.subsec_nanos() > 0));
+    let how = Swap { check: *check, trial_s, canary, over: None, allow: Some(allow) };
     place.change(job, Some(step), async |worker, over| {
         worker.swap(step, component.clone(), &Swap { over: Some(over), ..how.clone() }).await
     })
@@ -102,7 +109,9 @@ pub fn roll_back(arguments: &BackArguments) -> Result<()> {
 /// The folder of a worker that runs over this state folder: that itself, or that of one of a fleet.
 pub(super) fn worker_of(folder: &Path) -> PathBuf {
     let workers = (0..).map(|number| folder.join(format!("worker-{number}"))).take_while(|folder| folder.is_dir());
-    let running = workers.into_iter().find(|folder| folder.join(SOCKET).exists());
+    // a worker that was killed leaves its socket, and not its lock
+    let runs = |folder: &PathBuf| folder.join(SOCKET).exists() && RocksStore::check_free(folder).is_err();
+    let running = workers.into_iter().find(runs);
     running.unwrap_or_else(|| folder.to_owned())
 }
 
@@ -121,47 +130,10 @@ impl Place {
             let seen = worker.job().await?.generation;
             let changed = ask(&worker, seen).await?;
             if changed.checked {
-                return self.print(&changed, None);
+                return print(&changed, None, self.format);
             }
-            self.follow(&worker, step, &changed).await
+            follow(&worker, step, &changed, self.format).await
         })
-    }
-
-    /// Waits until every partition of the worker runs what was asked for.
-    async fn follow(&self, worker: &Worker, step: Option<&str>, changed: &Changed) -> Result<()> {
-        let (mut waited, mut looks) = (Duration::ZERO, 0u32);
-        loop {
-            let now = worker.job().await?;
-            let runs = step.map(|step| now.plugins.get(step) == changed.digest.as_ref());
-            if now.generation > changed.generation && runs != Some(true) {
-                let words = format!(
-                    "generation {} was taken back: a step failed in it, or somebody went back; generation {} runs what was before. The \
-                     worker's log says why",
-                    changed.generation, now.generation
-                );
-                return Err(Error::new(Kind::Step, words));
-            }
-            if let Some(canary) = &now.canary {
-                if looks.is_multiple_of(PROGRESS) && self.format == Output::Text {
-                    tried(canary, &now);
-                }
-                looks += 1;
-                clock::sleep(LOOK).await;
-                continue;
-            }
-            if now.partitions.values().all(|partition| partition.generation >= now.generation) {
-                return self.print(changed, Some(&now));
-            }
-            if waited >= PATIENCE {
-                let late = now.partitions.iter().filter(|(_, partition)| partition.generation < now.generation);
-                let late: Vec<&str> = late.map(|(name, _)| name.as_str()).collect();
-                let words =
-                    format!("generation {} is deployed, but not yet run by {}", now.generation, late.join(", "));
-                return Err(Error::new(Kind::Unavailable, words));
-            }
-            clock::sleep(LOOK).await;
-            waited += LOOK;
-        }
     }
 
     /// The folder of a worker that runs: the job's own, or that of one of a fleet.
@@ -172,29 +144,71 @@ impl Place {
         };
         Ok(worker_of(&folder))
     }
+}
 
-    fn print(&self, changed: &Changed, now: Option<&Job>) -> Result<()> {
-        if self.format == Output::Json {
-            let partitions = now.map(|now| &now.partitions);
-            line(serde_json::json!({ "changed": changed, "partitions": partitions }));
-            return Ok(());
+/// Waits until every partition of the worker runs what was asked for.
+pub(super) async fn follow(worker: &Worker, step: Option<&str>, changed: &Changed, format: Output) -> Result<()> {
+    let (mut waited, mut looks) = (Duration::ZERO, 0u32);
+    loop {
+        let now = worker.job().await?;
+        // while it is tried, the others run what was before
+        let is_tried = now.canary.as_ref().is_some_and(|canary| canary.base < changed.generation);
+        let runs = step.map(|step| now.plugins.get(step) == changed.digest.as_ref());
+        if now.generation > changed.generation && runs != Some(true) && !is_tried {
+            let words = format!(
+                "generation {} was taken back: a step failed in it, or somebody went back; generation {} runs what was before. The \
+                 worker's log says why",
+                changed.generation, now.generation
+            );
+            return Err(Error::new(Kind::Step, words));
         }
-        let Some(now) = now else {
-            line(format_args!("it fits: it would run as generation {}", changed.generation));
-            return Ok(());
-        };
-        line(format_args!("generation {} runs", now.generation));
-        for (name, partition) in &now.partitions {
-            line(format_args!("  {name}: stood still for {:.1} ms", partition.paused_ms));
+        if let Some(canary) = &now.canary {
+            if looks.is_multiple_of(PROGRESS) && format == Output::Text {
+                tried(canary, &now);
+            }
+            looks += 1;
+            clock::sleep(LOOK).await;
+            continue;
         }
-        Ok(())
+        if now.partitions.values().all(|partition| partition.generation >= now.generation) {
+            return print(changed, Some(&now), format);
+        }
+        if waited >= PATIENCE {
+            let late = now.partitions.iter().filter(|(_, partition)| partition.generation < now.generation);
+            let late: Vec<&str> = late.map(|(name, _)| name.as_str()).collect();
+            let words = format!("generation {} is deployed, but not yet run by {}", now.generation, late.join(", "));
+            return Err(Error::new(Kind::Unavailable, words));
+        }
+        clock::sleep(LOOK).await;
+        waited += LOOK;
     }
+}
+
+fn print(changed: &Changed, now: Option<&Job>, format: Output) -> Result<()> {
+    if format == Output::Json {
+        let partitions = now.map(|now| &now.partitions);
+        line(serde_json::json!({ "changed": changed, "partitions": partitions }));
+        return Ok(());
+    }
+    let Some(now) = now else {
+        line(format_args!("it fits: it would run as generation {}", changed.generation));
+        return Ok(());
+    };
+    line(format_args!("generation {} runs", now.generation));
+    for (name, partition) in &now.partitions {
+        line(format_args!("  {name}: stood still for {:.1} ms", partition.paused_ms));
+    }
+    Ok(())
 }
 
 /// How far a canary is, for people.
 fn tried(canary: &Canary, now: &Job) {
     let (passed, all) = (canary.passed.len(), canary.partitions.len());
-    eprintln!("canary of generation {}: {passed} of {all} partitions have passed", now.generation);
+    let quiet = match canary.quiet.difference(&canary.passed).count() {
+        0 => String::new(),
+        quiet => format!(", {quiet} have seen no record"),
+    };
+    eprintln!("canary of generation {}: {passed} of {all} partitions have passed{quiet}", canary.base + 1);
     for (name, seen) in now.partitions.iter().filter_map(|(name, now)| Some((name, now.canary.as_ref()?))) {
         let state = if seen.passed { "passed".to_owned() } else { format!("{} s left", seen.left_ms.div_ceil(1000)) };
         let CanaryNow { records, rows, rejected, p99_us, .. } = seen;

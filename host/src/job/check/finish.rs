@@ -67,6 +67,7 @@ impl<'a> Check<'a> {
             dead_letters,
             store,
             leases,
+            on_failure: self.given(&self.file.raw.on_failure).map_or_else(Default::default, |(policy, _)| *policy),
             partitioning,
             tests,
             notes: self.notes.take(),

@@ -19,6 +19,10 @@ use crate::job::{
     interface::World,
 };
 
+mod plugin;
+
+use plugin::Beside;
+
 /// The worlds that `transform:` runs.
 const TRANSFORMS: [World; 4] =
     [World::Transformer, World::StatefulTransformer, World::KeyedTransformer, World::Enricher];
@@ -70,7 +74,10 @@ impl<'a> Check<'a> {
                 let config = self
                     .given(&transform.config)
                     .map_or(Json::Object(Default::default()), |(config, _)| config.clone());
-                let plugin = self.plugin(plugin.0, plugin.1.clone(), config, on_error, &TRANSFORMS)?;
+                let (digest, allow, limits) =
+                    (self.given(&transform.digest), self.given(&transform.allow), self.given(&transform.limits));
+                let beside = Beside { config, on_error, digest, allow, limits };
+                let plugin = self.plugin(plugin.0, plugin.1.clone(), beside, &TRANSFORMS)?;
                 let plugin = self.ordered(transform, plugin);
                 self.transform(step, plugin, transform.plugin.as_ref()?.place.clone(), into)
             }
@@ -203,16 +210,9 @@ impl<'a> Check<'a> {
         Some(DraftKind::Select(columns))
     }
 
-    fn plugin(
-        &self,
-        text: &str,
-        place: Range<usize>,
-        config: Json,
-        on_error: OnError,
-        worlds: &[World],
-    ) -> Option<Plugin> {
-        let path = self.existing_file(text, place.clone())?;
-        let interface = match self.inspector.inspect(&path, &config) {
+    fn plugin(&self, text: &str, place: Range<usize>, beside: Beside<'a>, worlds: &[World]) -> Option<Plugin> {
+        let path = self.component(text, place.clone())?;
+        let interface = match self.inspector.inspect(&path, &beside.config) {
             Ok(interface) => interface,
             Err(why) => {
                 self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` cannot be used: {why}")));
@@ -244,7 +244,9 @@ impl<'a> Check<'a> {
             self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` has no output")));
             return None;
         }
-        Some(Plugin { path, config, on_error, order: Order::default(), interface })
+        let (bounds, allow) = self.bounds((text, &place), &beside, &interface);
+        let Beside { config, on_error, .. } = beside;
+        Some(Plugin { path, config, on_error, order: Order::default(), bounds, allow, interface })
     }
 
     fn window(&self, step: &'a raw::Step, owner: &Range<usize>) -> Option<DraftKind<'a>> {
@@ -285,17 +287,17 @@ impl<'a> Check<'a> {
         let entries = &aggregate.0.0;
         let find =
             |key: &str| entries.iter().find(|(name, _)| name.value.as_deref() == Some(key)).map(|(_, value)| value);
-        let Some(plugin) = find("plugin") else { return self.built_in(entries, owner) };
+        let Some(named) = find("plugin") else { return self.built_in(entries, owner) };
         for (name, _) in entries {
             let Some(text) = name.value.as_deref() else { continue };
-            if !["plugin", "config", "on_error"].contains(&text) {
+            if !plugin::KEYS.contains(&text) {
                 let mistake =
                     Diagnostic::new("E0003", name.place.clone(), format!("there is no key `{text}` beside `plugin`"));
-                self.report(mistake.label("unknown key").suggest(text, ["plugin", "config", "on_error"]));
+                self.report(mistake.label("unknown key").suggest(text, plugin::KEYS));
             }
         }
-        let Some(Json::String(path)) = &plugin.value else {
-            self.report(Diagnostic::new("E0004", plugin.place.clone(), "expected the path of a plugin"));
+        let Some(Json::String(path)) = &named.value else {
+            self.report(Diagnostic::new("E0004", named.place.clone(), "expected the path of a plugin"));
             return None;
         };
         let on_error = match find("on_error") {
@@ -310,8 +312,11 @@ impl<'a> Check<'a> {
             },
         };
         let config = find("config").and_then(|at| at.value.clone()).unwrap_or(Json::Object(Default::default()));
-        let place = plugin.place.clone();
-        let plugin = self.plugin(path, place.clone(), config, on_error, &[World::Aggregator])?;
+        let setting = |key| find(key).and_then(|at| Some((at.value.as_ref()?, at.place.clone())));
+        let (digest, allow, limits) = (setting("digest"), setting("allow"), setting("limits"));
+        let beside = Beside { config, on_error, digest, allow, limits };
+        let place = named.place.clone();
+        let plugin = self.plugin(path, place.clone(), beside, &[World::Aggregator])?;
         Some((Aggregate::Plugin(plugin), vec![place], true))
     }
 

@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostic, Report};
 pub mod connectors;
 mod interpolate;
 mod node;
+pub mod plugin;
 pub mod raw;
 pub mod read;
 pub mod schemas;
@@ -80,6 +81,7 @@ impl File {
             && let Some(plugin) = &mut transform.plugin
         {
             plugin.value = path;
+            transform.digest = None;
             return true;
         }
         let aggregate = step.aggregate.as_mut().and_then(|aggregate| aggregate.value.as_mut());
@@ -87,6 +89,7 @@ impl File {
         let plugin = settings.0.iter_mut().find(|(name, _)| name.value.as_deref() == Some("plugin"));
         let Some((_, plugin)) = plugin else { return false };
         plugin.value = path.map(serde_json::Value::String);
+        settings.0.retain(|(name, _)| name.value.as_deref() != Some("digest"));
         true
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub use super::connectors::{AtConnector, AtNumber, AtText, Connector, Order, TestAnswer};
+pub use super::plugin::{Limits, OnError, OnFailure, Transform};
 pub use super::schemas::{
     AvroFormat, AvroSink, Compatibility, Confluent, Glue, OnIncompatible, Registry, SinkFormat, Strategy,
 };
@@ -42,6 +43,8 @@ pub struct Job {
     pub dead_letters: Option<At<DeadLetters>>,
     /// When progress becomes durable.
     pub checkpoint: Option<At<Checkpoint>>,
+    /// What happens when a step has failed, not a record: too many rejects, or a plugin that cannot run. Default: `stop`.
+    pub on_failure: Option<At<OnFailure>>,
     /// How several workers share the work: every `pelton run` of this file joins them.
     pub leases: Option<At<Leases>>,
     /// Where state is kept.
@@ -313,34 +316,6 @@ impl<'de> Deserialize<'de> for Select {
     }
 }
 
-/// A plugin over records.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Transform {
-    /// Path of the component, relative to the job file.
-    #[schemars(required)]
-    pub plugin: Option<At<String>>,
-    /// Given to the plugin.
-    pub config: Option<At<Json>>,
-    /// What happens with a record that fails. Default: `dead_letter`.
-    pub on_error: Option<At<OnError>>,
-    /// In which order rows leave an enricher. Default: `ordered`.
-    pub order: Option<At<Order>>,
-}
-
-/// What happens with a record that fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnError {
-    /// It goes to the dead letters.
-    #[default]
-    DeadLetter,
-    /// The job stops.
-    Stop,
-    /// It is counted and forgotten.
-    Drop,
-}
-
 /// How time cuts groups.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -352,7 +327,7 @@ pub struct Window {
     pub allowed_lateness: Option<At<String>>,
 }
 
-/// What is computed: the keys `plugin`, `config` and `on_error`, or names with built-in functions.
+/// What is computed: the keys of a plugin, or names with built-in functions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Aggregate(pub Named<Json>);

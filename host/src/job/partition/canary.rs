@@ -2,7 +2,8 @@
 //!
 //! The rules: nothing of what a canary does is handed over to be made durable before the record says that all of it have passed; when it is
 //! taken back, or the partition is given away or stopped, the epoch is dropped as in a crash, and the last commit is what counts. A verdict is
-//! given after the time that was asked for, or when the epoch can hold no more, or when nothing more comes.
+//! given after the time that was asked for, or when the epoch can hold no more, or when nothing more comes. A partition that has seen nothing by
+//! then says so, and looks on: the others do not wait for it.
 //! Left to others: who decides (`swap`), what a step is seen to do (`flow::seen`).
 
 use std::time::Duration;
@@ -27,7 +28,14 @@ pub struct Trying {
     before: Seen,
     /// its part of the verdict is written
     passed: bool,
+    /// that it has seen nothing in its time is written
+    quiet: bool,
+    /// bytes of records that its epoch may hold: all partitions of the canary together hold no more than one may
+    most: u64,
 }
+
+/// The epoch of a partition of a canary may hold this much at least.
+const LEAST_BYTES: u64 = 8 << 20;
 
 impl Partition {
     /// Begins to hold the epoch, if the record says that this partition is one of a canary.
@@ -46,13 +54,26 @@ impl Partition {
             canary.step,
             Duration::from_millis(canary.for_ms)
         );
-        self.canary = Some(Trying { step: canary.step, guards: canary.guards, until, before, passed: false });
+        let partitions = u64::try_from(canary.partitions.len()).unwrap_or(1).max(1);
+        let most = (self.settings.bytes / partitions).max(LEAST_BYTES.min(self.settings.bytes));
+        self.canary =
+            Some(Trying { step: canary.step, guards: canary.guards, until, before, passed: false, quiet: false, most });
         Ok(())
     }
 
     /// Whether what comes has to wait for the verdict.
     pub(super) fn is_full(&self) -> bool {
-        self.canary.is_some() && (self.counted.bytes >= self.settings.bytes || self.ended.is_some())
+        self.canary.is_some() && (self.counted.bytes >= self.most_bytes() || self.ended.is_some())
+    }
+
+    /// Bytes of records of one epoch.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.canary.as_ref().map_or(self.settings.bytes, |trying| trying.most)
+    }
+
+    /// Whether a row was seen that no verdict can let pass: that is said at once.
+    pub(super) fn breaks_assertion(&self) -> bool {
+        self.canary.as_ref().is_some_and(|trying| self.flow.breaks(&trying.step))
     }
 
     /// The epoch's time has passed: it ends, or is judged.
@@ -62,13 +83,17 @@ impl Partition {
         }
         self.epoch_began = self.clock.elapsed();
         self.refuse_too_many_rejects()?;
+        // what was durable before the canary does not wait for it
+        if !self.epochs.unpublished().is_empty() && !self.epochs.is_pending() {
+            self.publish().await?;
+        }
         let nothing_comes = self.settings.until_caught_up && !self.settings.closed && self.intake.caught_up();
         let enough = self.is_full() || nothing_comes;
         let Some(trying) = &self.canary else { return Ok(()) };
         let seen = self.flow.seen(&trying.step);
         let left = trying.until.saturating_sub(self.epoch_began);
         let is_last = left.is_zero() || enough;
-        let passed = trying.passed;
+        let (passed, is_quiet) = (trying.passed, trying.quiet);
         self.live.update(&self.settings.name, |now| {
             now.canary = Some(CanaryNow {
                 records: seen.records,
@@ -86,36 +111,51 @@ impl Partition {
             return Err(Error::new(Kind::Step, words));
         }
         match (is_last && !passed, seen.records > 0) {
-            (true, true) => self.pass(swaps).await,
-            // It looks on until there is something to see.
+            (true, true) => self.say(swaps, true).await,
+            (true, false) if !enough && !is_quiet => self.say(swaps, false).await,
             (true, false) if enough => {
-                let words = format!("step {}: the canary has seen no record, and none comes any more", trying.step);
-                return Err(Error::new(Kind::Step, words));
+                let why = match nothing_comes || self.ended.is_some() {
+                    true => "none comes any more",
+                    false => "its epoch holds no more of what comes to other steps",
+                };
+                return Err(Error::new(
+                    Kind::Step,
+                    format!("step {}: the canary has seen no record, and {why}", trying.step),
+                ));
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Says that it has found nothing wrong. Whoever cannot be told now is told again.
-    async fn pass(&mut self, swaps: &Swaps<'_>) {
+    /// Says that it has found nothing wrong, or has seen nothing. Whoever cannot be told now is told again.
+    async fn say(&mut self, swaps: &Swaps<'_>, has_seen: bool) {
         let Some(deployer) = swaps.deployer else { return };
-        match deployer.passed(&self.settings.name).await {
+        match deployer.looked((&self.settings.name, self.record.generation), has_seen).await {
             Ok(()) => {
-                tracing::info!(partition = self.settings.name, "the canary has passed here");
+                let words =
+                    if has_seen { "the canary has passed here" } else { "the canary has seen no record here yet" };
+                tracing::info!(partition = self.settings.name, "{words}");
                 if let Some(trying) = &mut self.canary {
-                    trying.passed = true;
+                    *(if has_seen { &mut trying.passed } else { &mut trying.quiet }) = true;
                 }
             }
-            Err(failed) => tracing::warn!("that the canary has passed here cannot be written yet: {failed}"),
+            Err(failed) => tracing::warn!("what the canary has seen here cannot be written yet: {failed}"),
         }
     }
 
-    /// The verdict is that it stays: the epoch may end.
-    pub(super) fn end_canary(&mut self) {
-        self.canary = None;
+    /// The verdict is that it stays: the epoch may end, if what came since it was judged here is as good.
+    pub(super) fn end_canary(&mut self) -> Result<()> {
+        let Some(trying) = self.canary.take() else { return Ok(()) };
+        let seen = self.flow.seen(&trying.step);
         self.flow.unguard();
         self.live.update(&self.settings.name, |now| now.canary = None);
+        match broken(&trying.guards, &trying.before, &seen, true).filter(|_| !planted::is("canary-unguarded")) {
+            Some(words) => {
+                Err(Error::new(Kind::Step, format!("step {}: after the canary has passed: {words}", trying.step)))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -141,6 +181,11 @@ fn broken(guards: &Guards, before: &Seen, seen: &Seen, is_last: bool) -> Option<
             let (took, most) = (Duration::from_micros(p99), Duration::from_micros(most));
             return Some(format!("1 of 100 of its calls takes {took:?} or longer, allowed are {most:?}"));
         }
+    }
+    if guards.output_percent.is_some() && before.records == 0 && is_last && seen.records > 0 {
+        let words = "nothing was seen here of what ran before, so that `output=` has nothing to compare with: try again when it has run for a \
+                     while";
+        return Some(words.to_owned());
     }
     if let Some((least, most)) = guards.output_percent.filter(|_| enough(seen.records) && before.records > 0) {
         let ratio = |seen: &Seen| seen.rows as f64 / seen.records as f64;
@@ -178,7 +223,8 @@ mod tests {
         let output = Guards { output_percent: Some((50, 200)), ..Guards::default() };
         let words = broken(&output, &seen(1000, 500, 0), &seen(100, 20, 0), false).unwrap();
         assert!(words.starts_with("it makes 0.200 rows of a record, what ran before made 0.500"), "{words}");
-        assert_eq!(broken(&output, &none_seen(), &seen(100, 0, 0), true), None, "nothing to compare with");
+        assert_eq!(broken(&output, &none_seen(), &seen(100, 0, 0), false), None, "nothing to compare with");
+        assert!(broken(&output, &none_seen(), &seen(100, 0, 0), true).unwrap().contains("nothing to compare with"));
         assert_eq!(broken(&output, &seen(1000, 500, 0), &seen(100, 100, 0), true), None);
 
         let mut slow = seen(10, 10, 0);

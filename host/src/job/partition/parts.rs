@@ -33,6 +33,8 @@ pub struct Settings {
     pub adopt_row: bool,
     /// what steps that say so do with a record that they reject; the others make dead letters
     pub on_error: BTreeMap<String, OnError>,
+    /// bytes of state that steps may keep in a partition, about, where the job says so
+    pub most_state: BTreeMap<String, u64>,
     /// where it is kept what plugins failed over; none: nowhere
     pub capsules: Option<Keeping>,
 }

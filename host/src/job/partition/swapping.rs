@@ -32,7 +32,7 @@ impl Partition {
             if !stays && !planted::is("canary-commits") {
                 return Ok(Change::TakenBack);
             }
-            self.end_canary();
+            self.end_canary()?;
         }
         if self.goes_back(&to).await? {
             return Ok(Change::TakenBack);

@@ -344,6 +344,7 @@ impl World {
             accept_rejects: false,
             adopt_row: false,
             on_error: BTreeMap::new(),
+            most_state: BTreeMap::new(),
             capsules: None,
         };
         let record = JobRecord {

@@ -61,9 +61,8 @@ pub fn between(old: &Json, running: &BTreeMap<String, String>, new: &Json) -> Ve
     if !what.is_empty() {
         changes.push(Change { node: "the job".into(), way: Way::Restart, what: std::mem::take(&mut what) });
     }
-    differences("", &old["partitioning"], &new["partitioning"], &mut what);
+    let what = cut(&old["partitioning"], &new["partitioning"]);
     if !what.is_empty() {
-        what.insert(0, "it is cut into partitions in another way".into());
         changes.push(Change { node: "the job".into(), way: Way::Fresh, what });
     }
     let (old, new) = (nodes(old), nodes(new));
@@ -80,6 +79,24 @@ pub fn between(old: &Json, running: &BTreeMap<String, String>, new: &Json) -> Ve
         changes.push(Change { node: (*name).to_owned(), way: Way::Restart, what });
     }
     changes
+}
+
+/// What lies elsewhere: all state where the job is cut in another way, else that of a step whose rows go by another field.
+fn cut(old: &Json, new: &Json) -> Vec<String> {
+    let way = |job: &Json| match job {
+        Json::Object(fields) => fields.keys().next().cloned().unwrap_or_default(),
+        other => shown(other),
+    };
+    if way(old) != way(new) {
+        return vec![format!("it is cut into partitions in another way: {} -> {}", way(old), way(new))];
+    }
+    let hashed = |job: &Json| job[way(job).as_str()]["hashed_by"].as_object().cloned().unwrap_or_default();
+    let (before, now) = (hashed(old), hashed(new));
+    let moved =
+        before.iter().filter_map(|(step, field)| Some((step, field, now.get(step).filter(|now| *now != field)?)));
+    moved
+        .map(|(step, was, is)| format!("the state of step `{step}` lies by {}, not {}", shown(is), shown(was)))
+        .collect()
 }
 
 /// Nodes by name, without what is said of where the nodes stand in the list.
@@ -204,13 +221,23 @@ mod tests {
             job(json!([{ "name": "other", "inputs": [], "kind": {} }, source("b"), step("s", "a", &json!({}))]));
         new["nodes"][2]["inputs"][0]["node"] = json!(1);
         new["epoch"] = json!(6);
-        new["partitioning"] = json!("many");
+        new["partitioning"] = json!({ "per_shard": {} });
         let said = between_with("a", &old, &new);
         assert_eq!(
             said.iter().map(|(node, way, _)| (node.as_str(), *way)).collect::<Vec<_>>(),
             [("the job", Way::Restart), ("the job", Way::Fresh), ("in", Way::Restart), ("other", Way::Restart)]
         );
         assert_eq!(said[2].2, "kind.file: a -> b");
+        let mut reworded = old.clone();
+        reworded["partitioning"] = json!({ "one": { "reason": "other words" } });
+        assert_eq!(between_with("a", &old, &reworded), []);
+        let by = |field: &str, more: &str| {
+            let mut job = old.clone();
+            job["partitioning"] = json!({ "per_shard": { "reason": "r", "hashed_by": { "s": field, more: "x" } } });
+            job
+        };
+        assert_eq!(between_with("a", &by("k", "s2"), &by("k", "s3")), [], "a step that is new has no state yet");
+        assert_eq!(between_with("a", &by("k", "s2"), &by("l", "s2"))[0].1, Way::Fresh);
         let gone = between_with("a", &new, &old);
         assert!(gone.iter().any(|(node, _, what)| node == "other" && what.starts_with("it is gone")), "{gone:?}");
     }

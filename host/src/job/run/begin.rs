@@ -68,8 +68,24 @@ pub async fn record(
             began.insert(source.name.clone(), Began { at_us, stream_made_us });
         }
     }
-    // what the file says is deployed anew: nothing stands in its place any more
-    Ok(JobRecord { generation, digests, starts, began, swapped: Swapped::default(), ..record })
+    let swapped = Swapped { plugins: still_swapped(&record, &digests), ..Swapped::default() };
+    Ok(JobRecord { generation, digests, starts, began, swapped, ..record })
+}
+
+/// What stays in place of the job file's plugins: of steps whose plugin in the file is the one that it was. Where the file has another, that
+/// is deployed anew.
+fn still_swapped(record: &JobRecord, digests: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let Swapped { plugins, before, canary, .. } = &record.swapped;
+    let runs = canary.as_ref().and(before.as_ref()).unwrap_or(plugins);
+    let stays = |step: &str| {
+        let name = JobRecord::plugin_of(step);
+        digests.get(&name).is_some_and(|digest| record.digests.get(&name) == Some(digest))
+    };
+    let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = runs.clone().into_iter().partition(|(step, _)| stays(step));
+    for (step, digest) in &gone {
+        tracing::warn!("step {step}: what was swapped in ({digest}) ends here, the job file's plugin is deployed");
+    }
+    kept
 }
 
 /// Positions in a stream say nothing about another one of its name.

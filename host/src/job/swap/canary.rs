@@ -61,6 +61,7 @@ impl Wanted {
             step: step.to_owned(),
             partitions: names.into_iter().take(count).map(|(_, name)| name).collect(),
             passed: BTreeSet::new(),
+            quiet: BTreeSet::new(),
             base,
             for_ms: *for_ms,
             trial_ms: u64::try_from(trial.as_millis()).unwrap_or(u64::MAX),

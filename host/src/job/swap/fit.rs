@@ -4,7 +4,12 @@
 //! same; and every value that may be stored by any version so far must be one that it reads or migrates. Every difference is named.
 //! Left to others: loading (`store`), migrating (`transform::tables`).
 
-use crate::plugin::{Field, Manifest, Output, Table, World};
+use std::collections::BTreeSet;
+
+use crate::{
+    error::{Error, Kind, Result},
+    plugin::{Capability, Field, Manifest, Output, Table, World},
+};
 
 /// What is wrong with the new plugin in place of the old; nothing where it fits.
 pub fn differences(old: (World, &Manifest), new: (World, &Manifest)) -> Vec<String> {
@@ -40,6 +45,22 @@ pub fn unnamed<'a>(new: &Manifest, named: impl Iterator<Item = &'a str>) -> Vec<
     let named: Vec<&str> = named.collect();
     let missing = new.connectors.iter().map(|connector| &*connector.name).filter(|name| !named.contains(name));
     missing.map(|name| format!("it asks the connector `{name}`, and the job names {}", listed(&named))).collect()
+}
+
+/// What a plugin uses beyond what it may is refused until somebody allows it.
+pub fn refuse_beyond(step: &str, plugin: &str, beyond: &[Capability], allow: &BTreeSet<Capability>) -> Result<()> {
+    let refused: Vec<String> =
+        beyond.iter().filter(|capability| !allow.contains(capability)).map(ToString::to_string).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let words = format!(
+        "the plugin `{plugin}` uses {}, which what runs at step `{step}` may not: if that is meant, give --allow {}, and name it in the \
+         step's `allow:`",
+        refused.join(", "),
+        refused.join(" --allow ")
+    );
+    Err(Error::new(Kind::Config, words))
 }
 
 fn listed(names: &[&str]) -> String {
@@ -161,6 +182,18 @@ mod tests {
         let said = unnamed(&new, ["scores"].into_iter());
         assert_eq!(said, ["it asks the connector `prices`, and the job names scores"]);
         assert_eq!(unnamed(&new, std::iter::empty())[0], "it asks the connector `scores`, and the job names none");
+    }
+
+    #[test]
+    fn what_a_plugin_uses_beyond_what_it_may_is_allowed_by_name() {
+        let connector = Capability::Connector("scores".into());
+        let beyond = [Capability::Metrics, connector.clone()];
+        assert!(refuse_beyond("s", "p", &[], &BTreeSet::new()).is_ok());
+        let refused = refuse_beyond("s", "p", &beyond, &BTreeSet::from([connector])).unwrap_err();
+        assert!(
+            refused.to_string().contains("uses metrics, which") && refused.to_string().contains("--allow metrics,")
+        );
+        assert!(refuse_beyond("s", "p", &beyond, &beyond.clone().into()).is_ok());
     }
 
     fn between(old: &Manifest, new: &Manifest) -> Vec<String> {

@@ -12,7 +12,7 @@
 //! Left to others: the change of a partition (`partition`), the steps (`build`), plugins by digest (`store`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -35,7 +35,7 @@ use crate::{
     clock::{self, Clock},
     error::{Error, Kind, Result},
     planted,
-    plugin::Plugin,
+    plugin::{Capability, Plugin},
     source::Pending,
     task::{self, Task},
     transform::{LocalPending, Step},
@@ -46,7 +46,7 @@ use crate::{
 pub struct Deployment {
     /// the newest record that the worker knows
     pub record: JobRecord,
-    /// by digest: loaded, what runs in place of plugins of the job file
+    /// by digest: loaded, what the record says that steps run
     pub plugins: BTreeMap<String, Plugin>,
 }
 
@@ -61,16 +61,16 @@ impl Deployment {
         Self { record: self.record.seen_by(partition), plugins: self.plugins.clone() }
     }
 
-    /// What runs at a step in place of the job file's plugin.
+    /// What runs at a step; none where nothing is stored.
     pub fn plugin(&self, step: &str) -> Option<&Plugin> {
-        self.plugins.get(self.record.swapped.plugins.get(step)?)
+        self.plugins.get(self.record.deployed(step)?)
     }
 
     /// The steps that run another plugin here than there.
     pub fn differs<'a>(&'a self, from: &'a JobRecord) -> impl Iterator<Item = &'a str> {
         let names: std::collections::BTreeSet<&String> =
             self.record.swapped.plugins.keys().chain(from.swapped.plugins.keys()).collect();
-        let changed = |name: &&String| self.record.swapped.plugins.get(*name) != from.swapped.plugins.get(*name);
+        let changed = |name: &&String| self.record.deployed(name) != from.deployed(name);
         names.into_iter().filter(changed).map(String::as_str)
     }
 }
@@ -126,8 +126,19 @@ pub trait Deployed: Send + Sync {
     /// Loads what the record says that steps run, but for what is loaded already.
     fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>>;
 
-    /// Refuses a deployment whose plugins do not fit in place of those that run, `Kind::Config`.
-    fn check<'a>(&'a self, from: &'a Deployment, to: &'a Deployment) -> Pending<'a, Result<()>>;
+    /// Refuses a deployment whose plugins do not fit in place of those that run, `Kind::Config`. What they may use beyond those is allowed
+    /// by the job, or here; everything, where nothing is said here.
+    fn check<'a>(
+        &'a self,
+        from: &'a Deployment,
+        to: &'a Deployment,
+        allow: Option<&'a BTreeSet<Capability>>,
+    ) -> Pending<'a, Result<()>>;
+
+    /// Whether records of a partition can come to a step.
+    fn reaches(&self, _partition: &str, _step: &str) -> bool {
+        true
+    }
 }
 
 /// How a plugin is swapped in.
@@ -139,6 +150,8 @@ pub struct How {
     pub canary: Option<Wanted>,
     /// only if this generation is what is deployed: nobody deploys over what they have not seen
     pub over: Option<u64>,
+    /// what the plugin may use that the one before it does not
+    pub allow: BTreeSet<Capability>,
 }
 
 /// Writes records, and says what is deployed. One for each worker.
@@ -200,7 +213,8 @@ impl Deployer {
         self.deployed.subscribe()
     }
 
-    /// Deploys a plugin that is stored and fits, for a step; afterwards it may be taken back by itself. The new generation.
+    /// Deploys a plugin that is stored and fits, for a step; afterwards it may be taken back by itself. The new generation, or the one that
+    /// is deployed where that runs the plugin already.
     pub async fn swap(&self, step: &str, digest: &str, how: &How) -> Result<u64> {
         let _changing = self.begin()?;
         let _busy = self.busy.lock().await;
@@ -208,28 +222,41 @@ impl Deployer {
         let now = self.now();
         self.refuse_during_canary()?;
         self.refuse_unseen(how.over)?;
+        // the way back would lead here
+        if now.record.deployed(step).is_some_and(|runs| runs == digest) {
+            return Ok(now.record.generation);
+        }
         let mut swapped = with(&now.record.swapped, step, digest);
         match &how.canary {
             None => swapped.trial_until_us = self.after(how.trial),
             Some(wanted) => {
-                let all = newest_of_all(&*self.ledger).await?.into_iter();
-                let open = all.filter(|(_, manifest)| manifest.sealed.is_none()).map(|(name, _)| name).collect();
+                let mut all = newest_of_all(&*self.ledger).await?;
+                all.retain(|(name, manifest)| {
+                    manifest.sealed.is_none() && !manifest.begins_anew && self.plugins.reaches(name, step)
+                });
+                let open = all.into_iter().map(|(name, _)| name).collect();
                 let base = now.record.generation;
                 swapped.since = Some(base + 1);
                 swapped.canary = Some(wanted.canary(step, digest, base, open, how.trial)?);
             }
         }
-        self.deploy(&now.record, swapped).await
+        self.deploy(&now.record, swapped, Some(&how.allow)).await
     }
 
-    /// A partition of a canary has found nothing wrong. When all have, every partition runs what is new.
-    pub async fn passed(&self, partition: &str) -> Result<()> {
+    /// A partition of a canary that ran this generation has found nothing wrong, or has seen no record in its time. When all have, and one
+    /// has seen some, every partition runs what is new.
+    pub async fn looked(&self, (partition, ran): (&str, u64), has_seen: bool) -> Result<()> {
         let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
         let Some(canary) = now.record.canary_of(partition) else { return Ok(()) };
+        // What it has tried may be taken back, and something else be tried by now, of which it has seen nothing.
+        if now.record.since() != ran && !planted::is("canary-passed-by-another") {
+            return Ok(());
+        }
         let mut canary = canary.clone();
-        if !canary.passed.insert(partition.to_owned()) {
+        let told = if has_seen { &mut canary.passed } else { &mut canary.quiet };
+        if !told.insert(partition.to_owned()) {
             return Ok(());
         }
         self.tried(canary).await
@@ -238,14 +265,14 @@ impl Deployer {
     /// A canary has come further: it goes on, or every partition runs what is new.
     async fn tried(&self, canary: Canary) -> Result<()> {
         let now = self.now();
-        let all = canary.passed == canary.partitions || planted::is("canary-passed-by-one");
+        let all = canary.has_passed() || planted::is("canary-passed-by-one");
         let swapped = if all {
             let trial_until_us = self.after(Duration::from_millis(canary.trial_ms));
             Swapped { canary: None, trial_until_us, ..now.record.swapped.clone() }
         } else {
             Swapped { canary: Some(canary), ..now.record.swapped.clone() }
         };
-        self.deploy(&now.record, swapped).await.map(drop)
+        self.deploy(&now.record, swapped, None).await.map(drop)
     }
 
     fn after(&self, time: Duration) -> i64 {
@@ -272,16 +299,14 @@ impl Deployer {
     }
 
     /// Whether a plugin that is stored would fit; the generation that it would have.
-    pub async fn check_swap(&self, step: &str, digest: &str) -> Result<u64> {
-        let _changing = self.begin()?;
+    pub async fn check_swap(&self, step: &str, digest: &str, allow: &BTreeSet<Capability>) -> Result<u64> {
         let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
-        self.refuse_during_canary()?;
         let (generation, swapped) = (now.record.generation + 1, with(&now.record.swapped, step, digest));
         let record = JobRecord { generation, swapped, ..now.record.clone() };
         let deployment = self.plugins.load(&record, &now).await?;
-        self.plugins.check(&now, &deployment).await.map(|()| generation)
+        self.plugins.check(&now, &deployment, Some(allow)).await.map(|()| generation)
     }
 
     /// Deploys again what ran before the last swap, if the generation that the caller has seen is deployed. The new generation.
@@ -296,17 +321,21 @@ impl Deployer {
     /// A step of a partition that ran this generation has failed: if that is on trial, it is taken back. Whether something else is deployed for
     /// it now, by this worker or another.
     pub async fn failed(&self, (partition, ran): (&str, u64), failed: &Error) -> Result<bool> {
-        if failed.kind() != Kind::Step || planted::is("swap-never-taken-back") {
+        if matches!(failed.kind(), Kind::Unavailable | Kind::Fenced) || planted::is("swap-never-taken-back") {
             return Ok(false);
         }
         let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
+        // What a partition of a canary cannot go on after, the others would wait for.
+        if failed.kind() != Kind::Step && now.record.canary_of(partition).is_none() {
+            return Ok(false);
+        }
         // Another partition may have failed before it, and what both ran is taken back already.
         if now.record.seen_by(partition).generation > ran {
             return Ok(true);
         }
-        let known = now.record.generation;
+        let known = now.record.since();
         let Swapped { before, trial_until_us, canary, .. } = &now.record.swapped;
         let on_trial = match canary {
             Some(canary) => canary.partitions.contains(partition),
@@ -328,12 +357,12 @@ impl Deployer {
             let words = "there is nothing to go back to: no plugin was swapped, or it was taken back already";
             return Err(Error::new(Kind::Config, words));
         };
-        self.deploy(&now.record, Swapped { plugins: before, ..Swapped::default() }).await
+        self.deploy(&now.record, Swapped { plugins: before, ..Swapped::default() }, None).await
     }
 
     /// Rule 3. What runs may be taken back whatever it stores, as long as nothing of it is durable.
-    async fn check(&self, from: &Deployment, to: &Deployment) -> Result<()> {
-        let Err(refused) = self.plugins.check(from, to).await else { return Ok(()) };
+    async fn check(&self, from: &Deployment, to: &Deployment, allow: Option<&BTreeSet<Capability>>) -> Result<()> {
+        let Err(refused) = self.plugins.check(from, to, allow).await else { return Ok(()) };
         let goes_back = from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
         if goes_back && !self.has_run(from.record.since()).await? { Ok(()) } else { Err(refused) }
     }
@@ -347,11 +376,11 @@ impl Deployer {
         self.changing.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
     }
 
-    async fn deploy(&self, from: &JobRecord, swapped: Swapped) -> Result<u64> {
+    async fn deploy(&self, from: &JobRecord, swapped: Swapped, allow: Option<&BTreeSet<Capability>>) -> Result<u64> {
         let (generation, now) = (from.generation + 1, self.now());
         let record = JobRecord { generation, swapped, ..from.clone() };
         let deployment = self.plugins.load(&record, &now).await?;
-        self.check(&now, &deployment).await?;
+        self.check(&now, &deployment, allow).await?;
         kill::point("before-swap");
         if planted::is("swap-before-record") {
             self.deployed.send_replace(Arc::new(deployment.clone()));
@@ -386,6 +415,7 @@ impl Deployer {
         for name in canary.partitions.difference(&canary.passed) {
             if self.ledger.newest(name).await?.is_some_and(|manifest| manifest.sealed.is_some()) {
                 left.partitions.remove(name);
+                left.quiet.remove(name);
             }
         }
         if left.partitions == canary.partitions {

@@ -3,7 +3,7 @@
 //! The rule: what is stored under a digest has that digest, whoever stored it; a plugin is durable before a record names it.
 //! Left to others: what a record means (`swap`).
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ use crate::{
     error::{Error, Kind, Result},
     job::graph::{self, Graph},
     objects::Objects,
-    plugin::{Plugin, Plugins},
+    plugin::{Capability, Plugin, Plugins},
     source::Pending,
 };
 
@@ -101,22 +101,25 @@ impl PluginStore {
         })
     }
 
-    /// What runs at a step.
-    async fn running(&self, step: &str, deployment: &Deployment) -> Result<Plugin> {
-        match deployment.plugin(step) {
-            Some(swapped) => Ok(swapped.clone()),
-            None => Self::load(self, &self.plugin_of(step)?.interface.digest).await,
-        }
-    }
-
-    async fn fits(&self, step: &str, from: &Deployment, to: &Deployment) -> Result<()> {
-        let config = self.plugin_of(step)?.config.to_string();
-        let (old, new) = (self.running(step, from).await?, self.running(step, to).await?);
+    async fn fits(
+        &self,
+        step: &str,
+        (from, to): (&Deployment, &Deployment),
+        allow: Option<&BTreeSet<Capability>>,
+    ) -> Result<()> {
+        let of_job = self.plugin_of(step)?;
+        let config = of_job.config.to_string();
+        let missing = || Error::new(Kind::Internal, format!("the plugin of step `{step}` is not loaded"));
+        let old = from.plugin(step).ok_or_else(missing)?;
+        let new = to.plugin(step).ok_or_else(missing)?;
         let (old_says, new_says) = (old.describe(&config).await?, new.describe(&config).await?);
         let mut wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
         wrong.extend(fit::unnamed(&new_says, self.graph.connectors.keys().map(String::as_str)));
         if wrong.is_empty() {
-            return Ok(());
+            let Some(allow) = allow else { return Ok(()) };
+            let may = of_job.allow.clone().unwrap_or_else(|| old.uses(&old_says));
+            let beyond: Vec<_> = new.uses(&new_says).into_iter().filter(|use_| !may.contains(use_)).collect();
+            return fit::refuse_beyond(step, &new_says.name, &beyond, allow);
         }
         let words = format!(
             "the plugin `{}` does not fit in place of `{}` at step `{step}` while the job runs: {}. Stop the job, and run it with the new \
@@ -138,26 +141,42 @@ impl Deployed for PluginStore {
     fn load<'a>(&'a self, record: &'a JobRecord, known: &'a Deployment) -> Pending<'a, Result<Deployment>> {
         Box::pin(async move {
             let mut deployment = Deployment::of(record.clone());
-            // While there is a canary, what ran before is run too.
-            let before = record.swapped.before.as_ref().filter(|_| record.swapped.canary.is_some());
-            for (step, digest) in record.swapped.plugins.iter().chain(before.into_iter().flatten()) {
-                let plugin = match known.plugins.get(digest) {
-                    Some(plugin) => plugin.clone(),
-                    None => Self::load(self, digest).await.map_err(|e| e.at(format_args!("step {step}")))?,
-                };
-                deployment.plugins.insert(digest.clone(), plugin);
+            for node in self.graph.nodes.iter().filter(|node| node.kind.plugin().is_some()) {
+                // While there is a canary, what ran before is run too.
+                let before = record.swapped.canary.as_ref().and_then(|_| record.deployed_before(&node.name));
+                for digest in record.deployed(&node.name).into_iter().chain(before) {
+                    if deployment.plugins.contains_key(digest) {
+                        continue;
+                    }
+                    let plugin = match known.plugins.get(digest) {
+                        Some(plugin) => plugin.clone(),
+                        None => Self::load(self, digest).await.map_err(|e| e.at(format_args!("step {}", node.name)))?,
+                    };
+                    deployment.plugins.insert(digest.clone(), plugin);
+                }
             }
             Ok(deployment)
         })
     }
 
-    fn check<'a>(&'a self, from: &'a Deployment, to: &'a Deployment) -> Pending<'a, Result<()>> {
+    fn check<'a>(
+        &'a self,
+        from: &'a Deployment,
+        to: &'a Deployment,
+        allow: Option<&'a BTreeSet<Capability>>,
+    ) -> Pending<'a, Result<()>> {
         Box::pin(async move {
             for step in to.differs(&from.record) {
-                self.fits(step, from, to).await?;
+                self.fits(step, (from, to), allow).await?;
             }
             Ok(())
         })
+    }
+
+    fn reaches(&self, partition: &str, step: &str) -> bool {
+        // the one partition has every source
+        let Some((source, _)) = partition.split_once('/') else { return true };
+        self.graph.leads(source, step)
     }
 }
 
@@ -170,7 +189,12 @@ impl Deployed for Nothing {
         Box::pin(std::future::ready(Ok(Deployment::of(record.clone()))))
     }
 
-    fn check<'a>(&'a self, _: &'a Deployment, _: &'a Deployment) -> Pending<'a, Result<()>> {
+    fn check<'a>(
+        &'a self,
+        _: &'a Deployment,
+        _: &'a Deployment,
+        _: Option<&'a BTreeSet<Capability>>,
+    ) -> Pending<'a, Result<()>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }

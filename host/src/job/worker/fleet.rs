@@ -248,8 +248,17 @@ impl Fleet {
 
     /// It failed for want of something outside: again, after a while.
     pub fn again(&mut self, id: &Id, failed: &Error, now: Duration) {
+        self.begin_after(id, failed, now, Duration::from_secs(30));
+    }
+
+    /// Its step has failed, and the job says that it is tried again: after a while that grows, or when something else is deployed.
+    pub fn leave_alone(&mut self, id: &Id, failed: &Error, now: Duration) {
+        self.begin_after(id, failed, now, Duration::from_secs(300));
+    }
+
+    fn begin_after(&mut self, id: &Id, failed: &Error, now: Duration, longest: Duration) {
         if let Some(place) = self.places.get_mut(id) {
-            let wait = random::back_off(place.attempts, Duration::from_millis(500), Duration::from_secs(30));
+            let wait = random::back_off(place.attempts, Duration::from_millis(500), longest);
             tracing::warn!(partition = name(id), wait_ms = wait.as_millis() as u64, "it begins again: {failed}");
             place.not_before = now + wait;
             place.last = Some(failed.to_string());
@@ -270,7 +279,9 @@ impl Fleet {
 
     /// Another version of the job is deployed: what waits for somebody to mend it may be tried with that.
     pub fn unstick(&mut self) {
-        self.places.values_mut().for_each(|place| place.stuck = None);
+        self.places
+            .values_mut()
+            .for_each(|place| (place.stuck, place.not_before, place.attempts) = (None, Duration::ZERO, 0));
     }
 
     fn held(&self) -> BTreeMap<Id, Held> {

@@ -14,6 +14,7 @@ use super::{
 
 pub mod log;
 pub mod metrics;
+pub mod names;
 pub mod state;
 pub(super) mod wasi;
 
