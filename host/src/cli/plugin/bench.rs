@@ -54,7 +54,8 @@ pub fn bench(arguments: &Arguments) -> Result<()> {
         .map_err(|bad| Error::new(Kind::Config, format!("--config is no JSON: {bad}")))?;
     let given = arguments.records.as_deref().map_or(Ok(Given::Made), Given::read)?;
     let runtime = runtime()?;
-    let (plugins, cost) = runtime.block_on(load(arguments))?;
+    let folder = Emptied(std::env::temp_dir().join(format!("pelton-bench-{:016x}", random::bits())));
+    let (plugins, cost) = runtime.block_on(load(arguments, &folder))?;
     let graph = graph(arguments, &config, &plugins, runtime.handle())?;
     if arguments.format == Output::Text {
         about(&cost);
@@ -97,8 +98,7 @@ impl Drop for Emptied {
 }
 
 /// Compiles it, loads what was compiled, and starts an instance.
-async fn load(arguments: &Arguments) -> Result<(Arc<Plugins>, Cost)> {
-    let folder = Emptied(std::env::temp_dir().join(format!("pelton-bench-{:016x}", random::bits())));
+async fn load(arguments: &Arguments, folder: &Emptied) -> Result<(Arc<Plugins>, Cost)> {
     let plugins = Plugins::new(Some(folder.0.clone()), Limits::default())?.compiled_by(compiler());
     let clock = SystemClock::new();
     plugins.load(&arguments.file).await?;
