@@ -37,9 +37,9 @@ mod lower;
 mod package;
 mod worlds;
 
-pub use bisect::{Bisected, Rejected, StateCell};
+pub use bisect::{Bisected, KeyState, Rejected, StateCell};
 pub use capability::{
-    log::{Level, LogLine, LogSink, TracingLog},
+    log::{Level, LogLine, LogSink, TracingLog, clean},
     metrics::{Metric, Metrics},
     state::{KeyedState, Page, Place, SharedState},
 };

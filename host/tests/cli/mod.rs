@@ -46,6 +46,12 @@ fn bad(folder: &Path, arguments: &[&str], code: i32) -> String {
 }
 
 /// A file against what it should hold; `UPDATE=1` writes it.
+/// A plugin that is built for tests.
+fn guest(name: &str) -> PathBuf {
+    let guests = std::env::var_os("PELTON_GUESTS").expect("the plugins are built by `cargo xtask test`");
+    PathBuf::from(guests).join(name)
+}
+
 fn same(path: &Path, found: &str) -> Option<String> {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(path, found).unwrap();
