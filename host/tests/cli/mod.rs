@@ -11,6 +11,7 @@ mod inline_tests;
 pub(crate) mod languages;
 mod letters;
 mod new;
+mod replay;
 mod repro;
 mod run;
 mod swap;
@@ -45,13 +46,13 @@ fn bad(folder: &Path, arguments: &[&str], code: i32) -> String {
     said
 }
 
-/// A file against what it should hold; `UPDATE=1` writes it.
 /// A plugin that is built for tests.
 fn guest(name: &str) -> PathBuf {
     let guests = std::env::var_os("PELTON_GUESTS").expect("the plugins are built by `cargo xtask test`");
     PathBuf::from(guests).join(name)
 }
 
+/// A file against what it should hold; `UPDATE=1` writes it.
 fn same(path: &Path, found: &str) -> Option<String> {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(path, found).unwrap();
