@@ -16,7 +16,10 @@ use tokio::runtime::Handle;
 use super::{Output, build::Leash, check};
 use crate::{
     clock::SystemClock,
-    control::{self, network::Token},
+    control::{
+        self,
+        network::{Port, Token},
+    },
     error::Result,
     job::{Graph, inspect::Subjects, live::Live, run as job_run},
     task,
@@ -169,7 +172,8 @@ fn serve_control(
     builds: &Leash,
 ) -> Result<Box<dyn FnOnce(job_run::Running) + Send>> {
     let token = arguments.control_token.as_deref().map(Token::read).transpose()?;
-    let (port, watched, builds) = (arguments.control.zip(token), arguments.watch, builds.clone());
+    let port = arguments.control.map(Port::bind).transpose()?;
+    let (port, watched, builds) = (port.zip(token), arguments.watch, builds.clone());
     let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
     Ok(Box::new(move |running| {
         let job_run::Running { deployer, plugins } = running;
@@ -180,17 +184,14 @@ fn serve_control(
             Err(failed) => return tracing::warn!("{failed}; the job runs on, and cannot be swapped"),
         };
         let mut tasks: Vec<_> = watched.then(|| watch::watch(&runtime, &graph, folder, builds)).into_iter().collect();
-        if let Some((at, token)) = port {
-            let handle = runtime.clone();
-            tasks.push(task::spawn(&runtime, async move {
-                match control::network::serve(&handle, at, token, controlled).await {
-                    Ok((at, served)) => {
-                        tracing::info!("control: http://{at}/v1/job");
-                        served.join().await;
-                    }
-                    Err(failed) => tracing::warn!("{failed}; the job runs on"),
+        if let Some((port, token)) = port {
+            match port.serve(&runtime, token, controlled) {
+                Ok((at, served)) => {
+                    tracing::info!("control: http://{at}/v1/job");
+                    tasks.push(served);
                 }
-            }));
+                Err(failed) => tracing::warn!("{failed}; the job runs on"),
+            }
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Served { _socket: socket, _tasks: tasks });
     }))
