@@ -4,12 +4,13 @@
 
 use std::{
     cell::Cell,
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
     time::Duration,
 };
 
 thread_local! {
     static SEEDED: Cell<Option<u64>> = const { Cell::new(None) };
+    static REPEATS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// From now on this thread's numbers follow from a seed: for the simulator. None: they are random again.
@@ -29,6 +30,35 @@ pub fn bits() -> u64 {
     hasher.finish()
 }
 
+/// 64 bits for a thing: random, but in a thread that is [`Repeating`] always the same for the same thing.
+pub fn bits_for(thing: impl Hash) -> u64 {
+    if !REPEATS.get() {
+        return bits();
+    }
+    let mut hasher = DefaultHasher::new();
+    thing.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// While it is held, what is drawn in this thread for a thing follows from the thing: for replays.
+#[derive(Debug)]
+pub struct Repeating(());
+
+impl Repeating {
+    /// From now on.
+    #[must_use]
+    pub fn begin() -> Self {
+        REPEATS.set(true);
+        Self(())
+    }
+}
+
+impl Drop for Repeating {
+    fn drop(&mut self) {
+        REPEATS.set(false);
+    }
+}
+
 /// The finaliser of SplitMix64.
 fn mixed(state: u64) -> u64 {
     let a = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -44,4 +74,20 @@ pub fn jitter(bound: Duration) -> Duration {
 /// The wait before attempt `attempt` (0 is the first repeat): full jitter below `base` doubled each time, at most `most`.
 pub fn back_off(attempt: u32, base: Duration, most: Duration) -> Duration {
     jitter(base.saturating_mul(2u32.saturating_pow(attempt.min(16))).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_for_a_thing_repeats_itself_in_a_replay_alone() {
+        let drawn = || [bits_for(("s", 1)), bits_for(("s", 1)), bits_for(("s", 2))];
+        let repeating = Repeating::begin();
+        let first = drawn();
+        assert!(first[0] == first[1] && first[1] != first[2], "{first:?}");
+        assert_eq!(first, drawn());
+        drop(repeating);
+        assert_ne!(drawn()[0], drawn()[0]);
+    }
 }

@@ -10,6 +10,8 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use crate::random;
+
 /// The name of a shard, cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub Arc<str>);
@@ -390,6 +392,23 @@ impl Batch {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// What a plugin is told to draw from over this batch: drawn for its first row.
+    pub fn seed(&self) -> u64 {
+        let (Some(row), Some(nth)) = (self.rows.first(), self.nth.first()) else { return random::bits() };
+        let row = *row as usize;
+        match &self.origin {
+            Origin::Records(of) => {
+                random::bits_for((&of.stream, &of.shard, of.sequence[row], of.sub_sequence[row], nth))
+            }
+            Origin::Firings(of) => {
+                random::bits_for((&of.step, of.key.cell(row), of.start_us[row], of.number[row], nth))
+            }
+            Origin::Timers(of) => {
+                random::bits_for((&of.step, of.key.cell(row), of.tag.cell(row), of.at_ms[row], of.number[row], nth))
+            }
+        }
     }
 
     /// Some of its rows, in this order. An error where there is no such row.

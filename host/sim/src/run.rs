@@ -366,6 +366,5 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
         ]),
         plugins: BTreeMap::from([(COUNTS.to_owned(), counter("v1"))]),
         versions: VERSIONS.into_iter().map(|version| (version.to_owned(), counter(version))).collect(),
-        wrap: None,
     }
 }

@@ -13,16 +13,20 @@ use clap::Args;
 use local::Local;
 use tokio::runtime::Handle;
 
-use super::{Output, check};
+use super::{Output, build::Leash, check};
 use crate::{
     clock::SystemClock,
-    control::{self, network::Token},
+    control::{
+        self,
+        network::{Port, Token},
+    },
     error::Result,
     job::{Graph, inspect::Subjects, live::Live, run as job_run},
     task,
 };
 
 mod local;
+mod look;
 mod metrics;
 pub mod table;
 mod watch;
@@ -125,8 +129,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         tracing::info!("metrics: http://{}/metrics", serving.at);
     }
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let builds = Leash::default();
+    let held = builds.clone();
     let _signals = task::spawn(runtime.handle(), async move {
         ended().await;
+        held.end();
         tracing::info!("the epoch ends and is committed; another signal ends the process at once");
         let _ = stop.send(true);
         ended().await;
@@ -140,9 +147,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         runtime: runtime.handle().clone(),
         clock: SystemClock::shared(),
         live: live.clone(),
-        running: Some(serve_control(runtime.handle(), &checked.graph, &live, arguments, &control)?),
+        running: Some(serve_control(runtime.handle(), &checked.graph, &live, arguments, &control, &builds)?),
     };
     let ran = job_run::run(&checked.graph, &options, around, stopped);
+    builds.end();
     drop((figures, control));
     table::close(&live, arguments.format, ran.is_ok());
     ran
@@ -161,9 +169,11 @@ fn serve_control(
     live: &Arc<Live>,
     arguments: &Arguments,
     slot: &Arc<Mutex<Option<Served>>>,
+    builds: &Leash,
 ) -> Result<Box<dyn FnOnce(job_run::Running) + Send>> {
     let token = arguments.control_token.as_deref().map(Token::read).transpose()?;
-    let (port, watched) = (arguments.control.zip(token), arguments.watch);
+    let port = arguments.control.map(Port::bind).transpose()?;
+    let (port, watched, builds) = (port.zip(token), arguments.watch, builds.clone());
     let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
     Ok(Box::new(move |running| {
         let job_run::Running { deployer, plugins } = running;
@@ -173,18 +183,15 @@ fn serve_control(
             Ok(socket) => socket,
             Err(failed) => return tracing::warn!("{failed}; the job runs on, and cannot be swapped"),
         };
-        let mut tasks: Vec<_> = watched.then(|| watch::watch(&runtime, &graph, folder)).into_iter().collect();
-        if let Some((at, token)) = port {
-            let handle = runtime.clone();
-            tasks.push(task::spawn(&runtime, async move {
-                match control::network::serve(&handle, at, token, controlled).await {
-                    Ok((at, served)) => {
-                        tracing::info!("control: http://{at}/v1/job");
-                        served.join().await;
-                    }
-                    Err(failed) => tracing::warn!("{failed}; the job runs on"),
+        let mut tasks: Vec<_> = watched.then(|| watch::watch(&runtime, &graph, folder, builds)).into_iter().collect();
+        if let Some((port, token)) = port {
+            match port.serve(&runtime, token, controlled) {
+                Ok((at, served)) => {
+                    tracing::info!("control: http://{at}/v1/job");
+                    tasks.push(served);
                 }
-            }));
+                Err(failed) => tracing::warn!("{failed}; the job runs on"),
+            }
         }
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Served { _socket: socket, _tasks: tasks });
     }))

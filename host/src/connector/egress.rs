@@ -122,13 +122,17 @@ fn class(ip: IpAddr) -> Class {
     }
 }
 
-/// Where clouds hand out credentials outside of the link: Alibaba, Azure, AWS, Google.
-const METADATA: [IpAddr; 4] = [
+/// Where clouds hand out credentials outside of the link: Alibaba, Azure, Oracle, Scaleway, Google.
+const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
+
+/// All services of AWS of an instance or a pod are below this: fd00:ec2::/32.
+const AWS: [u16; 2] = [0xfd00, 0xec2];
 
 fn class_v4(ip: Ipv4Addr) -> Class {
     let [a, b, c, _] = ip.octets();
@@ -146,7 +150,7 @@ fn class_v4(ip: Ipv4Addr) -> Class {
 
 fn class_v6(ip: Ipv6Addr) -> Class {
     let segments = ip.segments();
-    if METADATA.contains(&IpAddr::V6(ip)) {
+    if METADATA.contains(&IpAddr::V6(ip)) || segments[..2] == AWS {
         Class::Never
     } else if let Some(old) = inner(ip) {
         class_v4(old)
@@ -217,7 +221,12 @@ mod tests {
             "169.254.170.2",
             "100.100.100.200",
             "168.63.129.16",
+            "192.0.0.192",
+            "::ffff:192.0.0.192",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd00:ec2:1::1",
+            "fd00:42::42",
             "fd20:ce::254",
             "0.0.0.0",
             "0.1.2.3",

@@ -10,10 +10,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,13 +24,13 @@ use tokio::{runtime::Handle, sync::Semaphore};
 mod attempt;
 mod egress;
 
-use attempt::Attempt;
+use attempt::{Attempt, Ended};
 pub use egress::address;
 
 use crate::{
-    clock,
+    clock::{self, Clock, SystemClock},
     error::{Error, Kind, Result},
-    plugin::{Connect, Outcome, Request},
+    plugin::{Connect, Outcome, Request, clean},
     random, task,
 };
 
@@ -91,8 +88,34 @@ struct Service {
     client: Client,
     /// one permit a request under way
     room: Semaphore,
-    /// the last request had no answer
-    away: AtomicBool,
+    told: Mutex<Told>,
+    clock: SystemClock,
+}
+
+/// After a service was said to be away it is not said again for so long.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// What the log was told of a service.
+#[derive(Debug, Default)]
+struct Told {
+    away: bool,
+    /// when it was last said to be away
+    at: Option<Duration>,
+}
+
+impl Told {
+    /// Whether this is worth a line: a service that fails now and then is one that fails, once a minute.
+    fn is_news(&mut self, away: bool, now: Duration) -> bool {
+        let too_soon = away && self.at.is_some_and(|at| now.saturating_sub(at) < QUIET);
+        if away == self.away || too_soon {
+            return false;
+        }
+        self.away = away;
+        if away {
+            self.at = Some(now);
+        }
+        true
+    }
 }
 
 impl Connectors {
@@ -110,7 +133,10 @@ impl Connectors {
                 .build()
                 .map_err(|e| refuse(attempt::words(&e)))?;
             let room = Semaphore::new(settings.capacity.max(1));
-            Ok((name.clone(), Arc::new(Service { name, settings, client, room, away: AtomicBool::new(false) })))
+            Ok((
+                name.clone(),
+                Arc::new(Service { name, settings, client, room, told: Mutex::default(), clock: SystemClock::new() }),
+            ))
         };
         let services = named.into_iter().map(service).collect::<Result<_>>()?;
         Ok(Self { services, runtime })
@@ -139,51 +165,54 @@ impl Service {
             return Outcome::Failed(format!("connector `{}`: it is closed", self.name));
         };
         let mut last = None;
-        let outcome = match clock::timeout(self.settings.deadline, self.attempts(request, &mut last)).await {
-            Some(outcome) => outcome,
-            None => last.unwrap_or(Outcome::TimedOut),
+        let ended = match clock::timeout(self.settings.deadline, self.attempts(request, &mut last)).await {
+            Some(ended) => ended,
+            None => last.unwrap_or_else(|| {
+                let why = Some(format!("no answer in {:?}", self.settings.deadline));
+                Ended { outcome: Outcome::TimedOut, why }
+            }),
         };
-        self.note(request, &outcome);
-        match outcome {
+        self.note(request, &ended);
+        match ended.outcome {
             Outcome::Failed(why) => Outcome::Failed(format!("connector `{}`: {why}", self.name)),
             outcome => outcome,
         }
     }
 
-    async fn attempts(&self, request: &Request, last: &mut Option<Outcome>) -> Outcome {
+    async fn attempts(&self, request: &Request, last: &mut Option<Ended>) -> Ended {
         let repeats = self.settings.idempotent || matches!(request.method.as_str(), "GET" | "HEAD" | "PUT" | "DELETE");
         let mut attempt = 0;
         loop {
-            let (outcome, pause) = match self.attempt(request).await {
-                Attempt::Done(outcome) => return outcome,
-                Attempt::Again { outcome, happened, pause } => {
+            let (ended, pause) = match self.attempt(request).await {
+                Attempt::Done(ended) => return ended,
+                Attempt::Again { ended, happened, pause } => {
                     if attempt >= self.settings.retries || happened && !repeats {
-                        return outcome;
+                        return ended;
                     }
-                    (outcome, pause)
+                    (ended, pause)
                 }
             };
-            *last = Some(outcome);
+            *last = Some(ended);
             let own = random::back_off(attempt, Duration::from_millis(50), Duration::from_secs(2));
             clock::sleep(pause.map_or(own, |pause| pause.max(own))).await;
             attempt += 1;
         }
     }
 
-    /// Says once that a service is away, and once that it is back.
-    fn note(&self, request: &Request, outcome: &Outcome) {
-        let why = match outcome {
-            Outcome::Answered { status, .. } if *status < 500 => None,
-            Outcome::Answered { status, .. } => Some(format!("it answers {status}")),
-            Outcome::Failed(why) => Some(why.clone()),
-            Outcome::TimedOut => Some(format!("no answer in {:?}", self.settings.timeout)),
+    /// Says once that a service is away, and once that it is back. What the plugin did wrong says nothing of the service.
+    fn note(&self, request: &Request, ended: &Ended) {
+        if matches!((&ended.outcome, &ended.why), (Outcome::Failed(_), None)) {
+            return;
+        }
+        let is_news = {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.is_news(ended.why.is_some(), self.clock.elapsed())
         };
-        let was_away = self.away.swap(why.is_some(), Relaxed);
         let (name, url, method) = (&self.name, &self.settings.url, &request.method);
-        let path = request.path.split('?').next().unwrap_or_default();
-        match why {
-            Some(why) if !was_away => tracing::warn!("connector `{name}` ({url}): {method} {path}: {why}"),
-            None if was_away => tracing::info!("connector `{name}` ({url}) answers again"),
+        let path = clean(request.path.split('?').next().unwrap_or_default());
+        match &ended.why {
+            Some(why) if is_news => tracing::warn!("connector `{name}` ({url}): {method} {path}: {}", clean(why)),
+            None if is_news => tracing::info!("connector `{name}` ({url}) answers again"),
             _ => {}
         }
     }

@@ -3,9 +3,10 @@
 //! The rule: it listens on a socket in the worker's state folder, which the file system gives to whoever owns that folder and to nobody else;
 //! on the network only where that is asked for, on this machine alone, and with a token (`network`). A change is checked whole before anything
 //! of it is written.
-//! Left to others: what a change is (`job::swap`), what each request does (`routes`), its description (`openapi`), asking (`client`).
+//! Left to others: what a change is (`job::swap`), what each request does (`routes`), who is served (`listen`), its description (`openapi`), asking (`client`).
 
 use std::{
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Weak},
 };
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::UnixListener, runtime::Handle};
 
 pub mod client;
+mod listen;
 pub mod network;
 pub mod openapi;
 mod routes;
@@ -26,6 +28,7 @@ use crate::{
         live::{CanaryNow, Live},
         swap::{Deployer, canary::Canary, store::PluginStore},
     },
+    random,
     task::{self, Task},
 };
 
@@ -67,16 +70,24 @@ pub fn serve(runtime: &Handle, folder: &Path, controlled: Arc<Controlled>) -> Re
     }
     let listener = {
         let _on = runtime.enter();
-        UnixListener::bind(&at).map_err(failed)?
+        bind(folder, &at).map_err(failed)?
     };
-    std::fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
-    let routes = routes::routes(controlled);
-    let task = task::spawn(runtime, async move {
-        if let Err(failed) = axum::serve(listener, routes).await {
-            tracing::warn!("control is no longer served: {failed}");
-        }
-    });
+    let task = task::spawn(runtime, listen::serve(listener, routes::routes(controlled)));
     Ok(Serving { at, _task: task })
+}
+
+/// A socket of this name that never was anybody else's: it is made in a folder that nobody else may enter, and moved when it is closed to all others.
+fn bind(folder: &Path, at: &Path) -> std::io::Result<UnixListener> {
+    let closed = folder.join(format!(".{:08x}", random::bits() as u32));
+    std::fs::DirBuilder::new().mode(0o700).create(&closed)?;
+    let socket = closed.join("s");
+    let bound = UnixListener::bind(&socket).and_then(|listener| {
+        std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&socket, at)?;
+        Ok(listener)
+    });
+    let _ = std::fs::remove_dir_all(&closed);
+    bound
 }
 
 /// What runs.
@@ -153,4 +164,20 @@ pub struct Changed {
 pub struct Refused {
     /// in words
     pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_its_owners_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join(SOCKET);
+        let _listener = bind(folder.path(), &at).unwrap();
+        assert_eq!(at.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+        tokio::net::UnixStream::connect(&at).await.unwrap();
+    }
 }

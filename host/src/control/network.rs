@@ -14,7 +14,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, runtime::Handle};
 
-use super::{Controlled, Refused, routes};
+use super::{Controlled, Refused, listen, routes};
 use crate::{
     error::{Error, Kind, Result},
     task::{self, Task},
@@ -36,6 +36,9 @@ impl Token {
         if token.len() < SHORTEST {
             return Err(refused(format!("it has {} characters; write at least {SHORTEST}", token.len())));
         }
+        if !token.bytes().all(|letter| letter.is_ascii_graphic()) {
+            return Err(refused("a header cannot carry all of its characters: write letters and digits".to_owned()));
+        }
         Ok(Self(Sha256::digest(token).into()))
     }
 
@@ -46,29 +49,39 @@ impl Token {
     }
 }
 
-/// Serves the API on this port until dropped; where it listens.
-pub async fn serve(
-    runtime: &Handle,
-    at: SocketAddr,
-    token: Token,
-    controlled: Arc<Controlled>,
-) -> Result<(SocketAddr, Task<()>)> {
-    if !at.ip().is_loopback() {
-        let words = format!(
-            "--control {at} is not on this machine: give 127.0.0.1 or [::1], and put a proxy with TLS in front of it"
-        );
-        return Err(Error::new(Kind::Config, words));
-    }
-    let failed = |e: std::io::Error| Error::new(Kind::Config, format!("cannot serve control on {at}: {e}"));
-    let listener = TcpListener::bind(at).await.map_err(failed)?;
-    let at = listener.local_addr().map_err(failed)?;
-    let routes = routes::routes(controlled).layer(middleware::from_fn_with_state(token, ask));
-    let task = task::spawn(runtime, async move {
-        if let Err(failed) = axum::serve(listener, routes).await {
-            tracing::warn!("control is no longer served: {failed}");
+/// A port that is ours, before the job runs: one that cannot be had is a mistake of whoever starts it.
+pub struct Port(std::net::TcpListener);
+
+impl Port {
+    /// This one, of this machine alone; 0: a free one.
+    pub fn bind(at: SocketAddr) -> Result<Self> {
+        if !at.ip().is_loopback() {
+            let words = format!(
+                "--control {at} is not on this machine: give 127.0.0.1 or [::1], and put a proxy with TLS in front of it"
+            );
+            return Err(Error::new(Kind::Config, words));
         }
-    });
-    Ok((at, task))
+        let failed = |e: std::io::Error| {
+            let words =
+                format!("cannot serve control on {at}: {e}; give another port with --control, or 0 for a free one");
+            Error::new(Kind::Config, words)
+        };
+        let listener = std::net::TcpListener::bind(at).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self(listener))
+    }
+
+    /// Serves the API here until dropped; where it listens.
+    pub fn serve(self, runtime: &Handle, token: Token, controlled: Arc<Controlled>) -> Result<(SocketAddr, Task<()>)> {
+        let failed = |e: std::io::Error| Error::new(Kind::Internal, format!("cannot serve control: {e}"));
+        let at = self.0.local_addr().map_err(failed)?;
+        let listener = {
+            let _on = runtime.enter();
+            TcpListener::from_std(self.0).map_err(failed)?
+        };
+        let routes = routes::routes(controlled).layer(middleware::from_fn_with_state(token, ask));
+        Ok((at, task::spawn(runtime, listen::serve(listener, routes))))
+    }
 }
 
 async fn ask(State(token): State<Token>, request: Request, next: Next) -> Response {
@@ -77,4 +90,32 @@ async fn ask(State(token): State<Token>, request: Request, next: Next) -> Respon
     }
     let error = "give the token: Authorization: Bearer TOKEN".to_owned();
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(Refused { error })).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_token_that_nobody_could_give_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            Token::read(file.path()).map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(read("0123456789abcdef\n"), Ok(()));
+        assert!(read("short").unwrap_err().contains("at least 16"));
+        assert!(read("ein-Schlüssel-für-alle").unwrap_err().contains("letters and digits"));
+        assert!(read("two words are two words").unwrap_err().contains("letters and digits"));
+    }
+
+    #[test]
+    fn a_port_is_had_before_the_job_runs() {
+        let one = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let taken = Port::bind(one.0.local_addr().unwrap()).map(drop).unwrap_err();
+        assert!(taken.kind() == Kind::Config && taken.to_string().contains("give another port"), "{taken}");
+        let open = Port::bind("0.0.0.0:0".parse().unwrap()).map(drop).unwrap_err();
+        assert!(open.kind() == Kind::Config && open.to_string().contains("is not on this machine"), "{open}");
+    }
 }

@@ -21,11 +21,15 @@ pub fn document() -> Json {
     let changes = |description: &str| {
         json!({
             "200": answer(description, &changed),
+            "400": answer("the request is not understood", &refused),
+            "401": answer("on a port: the token was not given", &refused),
             "409": answer("it cannot be done now: ask again", &refused),
+            "413": answer("the component is too large", &refused),
             "422": answer("it is refused, and why", &refused),
             "500": answer("it has failed", &refused),
         })
     };
+    let asks = |good: Json| json!({ "200": good, "401": answer("on a port: the token was not given", &refused) });
     let step = json!({ "name": "step", "in": "path", "required": true, "schema": { "type": "string" } });
     let swap: Vec<Json> = [step].into_iter().chain(swap).collect();
     let component = json!({ "required": true, "content": { "application/wasm": { "schema": { "type": "string", "format": "binary" } } } });
@@ -33,14 +37,14 @@ pub fn document() -> Json {
         "openapi": "3.1.0",
         "info": { "title": "Pelton", "version": "v1", "description": "What a running job does, and changes to it." },
         "paths": {
-            "/v1/job": { "get": { "summary": "What runs", "responses": { "200": answer("what runs", &job) } } },
+            "/v1/job": { "get": { "summary": "What runs", "responses": asks(answer("what runs", &job)) } },
             "/v1/graph": { "get": {
                 "summary": "The job as it was checked, in canonical form",
-                "responses": { "200": answer("the job", &json!({ "type": "object" })) },
+                "responses": asks(answer("the job", &json!({ "type": "object" }))),
             } },
             "/v1/events": { "get": {
                 "summary": "What runs, whenever that changes: server-sent events `job`",
-                "responses": { "200": { "description": "events", "content": { "text/event-stream": { "schema": job } } } },
+                "responses": asks(json!({ "description": "events", "content": { "text/event-stream": { "schema": job } } })),
             } },
             "/v1/steps/{step}/plugin": { "post": {
                 "summary": "Swaps a plugin in, or checks whether that could be done",
@@ -54,7 +58,11 @@ pub fn document() -> Json {
                 "responses": changes("what ran before is deployed again"),
             } },
         },
-        "components": { "schemas": schemas.take_definitions(true) },
+        "components": {
+            "schemas": schemas.take_definitions(true),
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": "on a port; the socket needs none" } },
+        },
+        "security": [{}, { "token": [] }],
     })
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration}
 
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{self, Bytes},
     extract::{DefaultBodyLimit, Path as Named, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
+    middleware,
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -31,6 +32,8 @@ use crate::{
 
 /// A new plugin is on trial for so long, where nothing else is said.
 const TRIAL: Duration = Duration::from_secs(60);
+/// The most bytes of words of a refusal.
+const MOST_WORDS: usize = 4 << 10;
 /// How often it is looked whether there is something new to tell.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -45,7 +48,21 @@ pub(super) fn routes(controlled: Arc<Controlled>) -> Router {
         .route("/v1/steps/{step}/plugin", post(swap))
         .route("/v1/rollback", post(roll_back))
         .layer(DefaultBodyLimit::max(most))
+        .layer(middleware::map_response(refused))
         .with_state(controlled)
+}
+
+/// What is refused before any of this is asked is refused in the same form.
+async fn refused(response: Response) -> Response {
+    let status = response.status();
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if !status.is_client_error() || is_ours {
+        return response;
+    }
+    let words = body::to_bytes(response.into_body(), MOST_WORDS).await.unwrap_or_default();
+    let words = String::from_utf8_lossy(&words);
+    let error = if words.is_empty() { status.to_string() } else { words.into_owned() };
+    (status, Json(Refused { error })).into_response()
 }
 
 impl IntoResponse for Error {

@@ -67,9 +67,6 @@ pub type MakeSink = Arc<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 /// Makes what runs in place of a plugin with state.
 pub type MakePlugin = Arc<dyn Fn() -> Box<dyn KeyedPlugin> + Send + Sync>;
 
-/// Stands between a source and whoever reads it.
-pub type Wrap = Arc<dyn Fn(Arc<dyn Source>) -> Arc<dyn Source> + Send + Sync>;
-
 /// What the `memory:` nodes of a job are in this process, by the names of the nodes: for tests, benchmarks and programs that embed a job.
 #[derive(Clone, Default)]
 pub struct Given {
@@ -81,8 +78,6 @@ pub struct Given {
     pub plugins: BTreeMap<String, MakePlugin>,
     /// in place of those that are swapped in, by digest
     pub versions: BTreeMap<String, MakePlugin>,
-    /// around every source that is reached
-    pub wrap: Option<Wrap>,
 }
 
 /// What building needs from around it.
@@ -146,8 +141,6 @@ impl Builder<'_> {
             if let NodeKind::Source(source) = &node.kind {
                 let reached = self.connect(&node.name, source).await.map_err(|e| e.at(format_args!("`{}`", node.name)));
                 let (source, start) = reached?;
-                let wrap = self.given.and_then(|given| given.wrap.as_ref());
-                let source = wrap.map_or_else(|| source.clone(), |wrap| wrap(source.clone()));
                 connected.push(Connected { name: node.name.clone(), source, start });
             }
         }
@@ -520,6 +513,11 @@ const ARRIVAL: i64 = 1_000_000;
 
 fn by_arrival() -> TimeRule {
     TimeRule { column: None, out_of_order_us: ARRIVAL, max_ahead_us: i64::MAX, idle: Some(IDLE) }
+}
+
+/// After that time without a record a shard of the source is idle, microseconds; none: never.
+pub fn idle_us(source: &graph::Source) -> Option<i64> {
+    source.time.as_ref().map_or(Some(IDLE), |time| time.idle).map(micros)
 }
 
 fn micros(duration: std::time::Duration) -> i64 {

@@ -303,7 +303,8 @@ impl NodeKind {
         }
     }
 
-    fn plugin_mut(&mut self) -> Option<&mut Plugin> {
+    /// The same, to be changed.
+    pub fn plugin_mut(&mut self) -> Option<&mut Plugin> {
         match self {
             Self::Transform(plugin) | Self::KeyedTransform(KeyedTransform { plugin, .. }) => Some(plugin),
             Self::Window(Window { aggregate: Aggregate::Plugin(plugin), .. }) => Some(plugin),

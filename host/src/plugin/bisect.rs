@@ -26,7 +26,16 @@ pub struct Rejected {
     /// what it did to the plugin
     pub failure: Failure,
     /// the state of its key in that moment, where the plugin has state
-    pub state: Vec<StateCell>,
+    pub state: KeyState,
+}
+
+/// State of a key, as far as it was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyState {
+    /// what there is
+    pub cells: Vec<StateCell>,
+    /// there is more: it was too much, or could not be read
+    pub is_cut: bool,
 }
 
 /// A value of a key's state.
@@ -59,9 +68,14 @@ pub(super) trait Divisible {
     fn outputs(&self) -> &[Output];
 
     /// The state of the key of an item, as far as it is not too much to look at.
-    fn state(&self, item: usize) -> Vec<StateCell> {
+    fn state(&self, item: usize) -> KeyState {
         let _ = item;
-        Vec::new()
+        KeyState::default()
+    }
+
+    /// CPU time that the last part took.
+    fn spent(&mut self) -> Duration {
+        self.instance().spent()
     }
 
     /// One call with some items; rows of the result count from the start of the range.
@@ -180,7 +194,7 @@ impl<D: Divisible> Search<D> {
         self.refill();
     }
 
-    fn reject(&mut self, row: usize, failure: Failure, state: Vec<StateCell>) {
+    fn reject(&mut self, row: usize, failure: Failure, state: KeyState) {
         let row = u32::try_from(row).expect("a batch that was called with has at most 2^32 rows");
         self.rejected.push(Rejected { row, failure, state });
     }
@@ -190,7 +204,7 @@ impl<D: Divisible> Search<D> {
         let what = format!(
             "the search for bad records took too long; {found} were found in this batch before it was given up"
         );
-        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone()), Vec::new()));
+        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone()), KeyState::default()));
     }
 
     /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.
@@ -203,8 +217,9 @@ impl<D: Divisible> Search<D> {
     async fn attempt(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
         self.calls_left = self.calls_left.saturating_sub(1);
         let result = self.whole.part(range, budget).await;
-        self.time_left = self.time_left.saturating_sub(self.whole.instance().spent());
-        self.time_in_all = self.time_in_all.saturating_sub(self.whole.instance().spent());
+        let spent = self.whole.spent();
+        self.time_left = self.time_left.saturating_sub(spent);
+        self.time_in_all = self.time_in_all.saturating_sub(spent);
         result
     }
 }

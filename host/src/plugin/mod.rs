@@ -40,9 +40,9 @@ mod package;
 mod share;
 mod worlds;
 
-pub use bisect::{Bisected, Rejected, StateCell};
+pub use bisect::{Bisected, KeyState, Rejected, StateCell};
 pub use capability::{
-    log::{Level, LogLine, LogSink, TracingLog},
+    log::{Level, LogLine, LogSink, TracingLog, clean},
     metrics::{Metric, Metrics},
     names::Capability,
     state::{KeyedState, Page, Place, SharedState},

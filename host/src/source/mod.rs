@@ -109,6 +109,11 @@ pub trait Source: Send + Sync {
         Box::pin(std::future::ready(Ok(None)))
     }
 
+    /// Takes back what was made at the stream to read it, as a consumer that nobody shares. Nobody reads here after that.
+    fn leave(&self) -> Pending<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Opens a shard. Reading goes on in the background into a bounded queue until the reader is dropped.
     fn open<'a>(&'a self, shard: &'a ShardId, from: From) -> Pending<'a, Result<Box<dyn Reader>>>;
 }

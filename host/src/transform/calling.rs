@@ -62,7 +62,7 @@ pub fn deliver(done: Bisected, branches: &[Branch], from: Batch, out: &mut Outpu
 /// What a call is told: the same again for retries and bisections of the same batch.
 pub fn call(clock: &dyn Clock, batch: &Batch) -> Call {
     let watermark_us = batch.watermark_us.first().copied().unwrap_or(crate::record::MIN_US);
-    Call { now_ms: clock.wall_us() / 1000, seed: random::bits(), watermark_ms: watermark_us.div_euclid(1000) }
+    Call { now_ms: clock.wall_us() / 1000, seed: batch.seed(), watermark_ms: watermark_us.div_euclid(1000) }
 }
 
 /// The rows that a plugin made, with the origin of the rows they come from. A plugin may emit them in any order.

@@ -4,7 +4,7 @@
 //! Left to others: what is kept of it, and where (`job`).
 
 use crate::{
-    plugin::{Call, Due, Failure, Keyed, Rejected, StateCell},
+    plugin::{Call, Due, Failure, KeyState, Keyed, Rejected},
     record::Batch,
 };
 
@@ -24,8 +24,8 @@ pub struct Evidence {
     pub key: Option<(Vec<u8>, arrow::array::RecordBatch)>,
     /// the timer, where it was one
     pub timer: Option<Due>,
-    /// all state of the key
-    pub state: Vec<StateCell>,
+    /// state of the key
+    pub state: KeyState,
     /// what the plugin did
     pub failure: Failure,
 }

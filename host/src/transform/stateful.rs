@@ -213,7 +213,9 @@ impl Stateful {
         let (in_event_time, at_ms) = (fired.in_event_time.clone(), fired.at_ms.clone());
         let due = Due { tag: fired.tag.clone(), in_event_time, at_ms };
         let now_ms = self.clock.wall_us() / 1000;
-        let call = Call { now_ms, seed: random::bits(), watermark_ms: self.watermark_us.div_euclid(1000) };
+        let seed =
+            random::bits_for((&fired.step, fired.key.cell(0), fired.tag.cell(0), fired.at_ms[0], fired.number[0]));
+        let call = Call { now_ms, seed, watermark_ms: self.watermark_us.div_euclid(1000) };
         let (keyed, keys) = self.ready(&cells, &call).await?;
         let from = self.timer_batch(&fired, &keyed)?;
         let kept = keyed.clone();

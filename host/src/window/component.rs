@@ -60,8 +60,8 @@ impl Component {
         Ok(Self { plugin, codec, wanted, fields, clock, accumulators: Vec::new(), stamps: Vec::new(), stamp: 0 })
     }
 
-    fn call(&self) -> Call {
-        Call { now_ms: self.clock.wall_us() / 1000, seed: random::bits(), watermark_ms: i64::MIN / 1000 }
+    fn call(&self, seed: u64) -> Call {
+        Call { now_ms: self.clock.wall_us() / 1000, seed, watermark_ms: i64::MIN / 1000 }
     }
 
     /// The groups of a call that folds: keys are not told, as they would cost more than the folding where most groups have one record.
@@ -119,7 +119,7 @@ impl Component {
     async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Vec<RowReject>> {
         let groups = self.group(folding.slots);
         let windows = self.folded(folding.windows, &groups.slots);
-        let call = self.call();
+        let call = self.call(batch.seed());
         let mut rejects = Vec::new();
         let mut calls = 0;
         let mut parts = vec![(0, folding.rows.len())];
@@ -206,6 +206,7 @@ impl Component {
             end_us: firings.end_us[part.clone()].to_vec(),
             number: firings.number[part.clone()].to_vec(),
         };
+        let drawn = random::bits_for((&some.step, some.key.iter().next(), some.start_us.first(), some.number.first()));
         let firing = match firing {
             aggregate::Firing::Early => Firing::Early,
             aggregate::Firing::OnTime => Firing::OnTime,
@@ -217,7 +218,7 @@ impl Component {
             firing_number: some.number,
             accumulators: self.cells(&slots[part]),
         };
-        let call = self.call();
+        let call = self.call(drawn);
         let processed = match self.plugin.finish(&call, &closing).await {
             Ok(processed) => processed,
             Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => {

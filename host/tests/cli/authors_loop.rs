@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{bad, good, pelton};
+use super::{bad, good, guest, pelton};
 
 /// A project in C, which compiles at once; none where the machine cannot.
 fn project(folder: &Path) -> Option<std::path::PathBuf> {
@@ -92,7 +92,7 @@ fn a_change_of_the_source_is_built_and_swapped_in_and_what_is_wrong_is_not() {
     });
 
     edit(&project.join("plugin.c"), "amount * 100", "amount * 1000");
-    wait_for("the swap", || said().contains("generation 2 runs: built in"));
+    wait_for("the swap", || said().contains("generation 2 runs: built"));
     edit(&project.join("plugin.c"), "double amount", "doubel amount");
     wait_for("the compiler's words", || said().contains("runs what it did"));
     edit(&project.join("plugin.c"), "doubel amount", "double amount");
@@ -124,4 +124,50 @@ fn a_plan_is_applied_while_the_job_runs() {
     assert!(said.contains("sales  swap     plugin: ") && said.contains("pelton plan --apply"), "{said}");
     assert!(good(&project, &["plan", "job.yaml", "--apply"]).contains("sales: generation 2 is deployed"));
     assert!(good(&project, &["plan", "job.yaml"]).contains("generation 2 runs\nnothing differs"));
+}
+
+#[test]
+fn a_build_that_hangs_ends_with_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bin, scratch, project) = (folder.path().join("bin"), folder.path().join("tmp"), folder.path().join("sales"));
+    for folder in [&bin, &scratch, &project] {
+        fs::create_dir(folder).unwrap();
+    }
+    let clang = bin.join("clang");
+    fs::write(&clang, "#!/bin/sh\nsleep 600 &\necho $! > ../pid\nwait\n").unwrap();
+    fs::set_permissions(&clang, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::copy(guest("hostile_plugin.wasm"), project.join("sales.wasm")).unwrap();
+    fs::write(project.join("plugin.c"), "").unwrap();
+    fs::write(project.join("in.jsonl"), "{\"text\":\"a\"}\n").unwrap();
+    let job = "
+pelton: v1
+job: hangs
+sources:
+  in: { file: { path: in.jsonl }, format: { json: { fields: { text: text } } } }
+steps:
+  sales: { from: in, transform: { plugin: sales.wasm, config: { do: ok } } }
+sinks:
+  out: { from: sales, file: { path: out } }
+";
+    fs::write(project.join("job.yaml"), job).unwrap();
+    let log = fs::File::create(folder.path().join("log")).unwrap();
+    let said = || fs::read_to_string(folder.path().join("log")).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = pelton(&project, &["run", "job.yaml", "--watch"]);
+    command.env("PATH", path).env("TMPDIR", &scratch).stdout(Stdio::null()).stderr(log);
+    let running = std::cell::RefCell::new(Running(command.spawn().unwrap()));
+    wait_for("the watcher", || said().contains("is watched and built"));
+    fs::write(project.join("plugin.c"), "int x;").unwrap();
+    let pid = folder.path().join("pid");
+    wait_for("the compiler", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
+    assert_eq!(scratch.read_dir().unwrap().count(), 1);
+    let id = running.borrow().0.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    wait_for("the end of the job", || running.borrow_mut().0.try_wait().unwrap().is_some_and(|ended| ended.success()));
+    assert_eq!(scratch.read_dir().unwrap().count(), 0, "{}", said());
+    let compiler = fs::read_to_string(pid).unwrap();
+    wait_for("the end of the compiler", || {
+        let state = fs::read_to_string(format!("/proc/{}/stat", compiler.trim()));
+        !state.is_ok_and(|state| !state.contains(") Z "))
+    });
 }

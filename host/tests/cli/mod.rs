@@ -12,6 +12,7 @@ pub(crate) mod languages;
 mod letters;
 mod neighbours;
 mod new;
+mod replay;
 mod repro;
 mod run;
 mod swap;
@@ -44,6 +45,12 @@ fn bad(folder: &Path, arguments: &[&str], code: i32) -> String {
     let said = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     said
+}
+
+/// A plugin that is built for tests.
+fn guest(name: &str) -> PathBuf {
+    let guests = std::env::var_os("PELTON_GUESTS").expect("the plugins are built by `cargo xtask test`");
+    PathBuf::from(guests).join(name)
 }
 
 /// A file against what it should hold; `UPDATE=1` writes it.

@@ -1,16 +1,8 @@
 //! `pelton repro`: what a plugin failed over in a job that ran is failed over again, with the state that its key had.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use super::{bad, good};
-
-fn guest(name: &str) -> PathBuf {
-    let guests = std::env::var_os("PELTON_GUESTS").expect("the plugins are built by `cargo xtask test`");
-    PathBuf::from(guests).join(name)
-}
+use super::{bad, good, guest};
 
 /// The one capsule of a job.
 fn capsule(folder: &Path, job: &str) -> String {
@@ -51,12 +43,63 @@ sinks:
     assert!(good(folder, &plugin).contains("1 rows to"));
     assert!(bad(folder, &["repro", "other.json"], 78).contains("is not beside the capsule"));
     assert!(bad(folder, &["repro", "job.yaml"], 78).contains("is no failure capsule"));
+
+    // from the folder itself, where the capsule's parent has no name
+    let whole = Path::new(&capsule);
+    let name = whole.file_name().unwrap().to_str().unwrap();
+    assert!(bad(whole.parent().unwrap(), &["repro", name], 1).contains("  now      the same"));
 }
 
 #[test]
-fn a_capsule_holds_the_state_that_the_plugin_saw() {
+fn a_capsule_of_anybody_names_no_path_and_moves_no_cursor() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    let job = "
+pelton: v1
+job: hostile
+sources:
+  in: { file: { path: in.jsonl }, format: { json: { fields: { text: text } } } }
+steps:
+  step: { from: in, transform: { plugin: plugin.wasm, config: { do: trap_on, text: x } } }
+sinks:
+  out: { from: step, file: { path: out } }
+";
+    fs::write(folder.join("job.yaml"), job).unwrap();
+    fs::write(folder.join("in.jsonl"), "{\"text\":\"x\"}\n").unwrap();
+    fs::copy(guest("hostile_plugin.wasm"), folder.join("plugin.wasm")).unwrap();
+    good(folder, &["run", "job.yaml", "--until-caught-up", "--accept-rejects"]);
+    let kept: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(capsule(folder, "hostile")).unwrap()).unwrap();
+    let with = |place: &str, value: serde_json::Value| {
+        let mut other = kept.clone();
+        *other.pointer_mut(place).unwrap() = value;
+        fs::write(folder.join("other.json"), other.to_string()).unwrap();
+    };
+    let run = ["repro", "other.json", "--plugin", "plugin.wasm"];
+    with("/digest", "/dev/zero".into());
+    assert!(bad(folder, &run, 78).contains("is no digest of a plugin"));
+    with("/job", "../..".into());
+    assert!(bad(folder, &run, 78).contains("is no name of a job"));
+    with("/failure/message", "a\u{1b}[2J\n\u{9b}31mb".into());
+    let said = bad(folder, &run, 1);
+    assert!(!said.contains(['\u{1b}', '\u{9b}']) && said.contains("  then     a\\u{1b}[2J\n"), "{said}");
+    // a body of 2^60 bytes is promised
+    with("/row", "/////wgAAAAAAAAA".into());
+    assert!(bad(folder, &run, 78).contains("the capsule's row is damaged"));
+    with("/config", "{\"do\":\"ok\"}".into());
+    assert!(good(folder, &run).contains("1 rows to"));
+    let mut other: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("other.json")).unwrap()).unwrap();
+    other["state_is_cut"] = true.into();
+    fs::write(folder.join("other.json"), other.to_string()).unwrap();
+    assert!(bad(folder, &run, 78).contains("a part of the key's state"));
+    assert!(bad(folder, &["repro", "/dev/zero"], 78).contains("it is no file"));
+}
+
+const AT: &str = "\"at\":\"2026-01-01T00:00:00Z\"";
+
+/// Runs a job that keeps state by key over these lines.
+fn run_with_state(folder: &Path, left: &str) {
     let fields = "{ key: text, op: text, name: text?, value: int64?, text: text?, at: timestamp }";
     let job = format!(
         "
@@ -80,15 +123,35 @@ sinks:
   out: {{ from: kept, file: {{ path: out }} }}
 "
     );
-    let at = "\"at\":\"2026-01-01T00:00:00Z\"";
-    let left = format!(
-        "{{\"key\":\"a\",\"op\":\"put\",\"text\":\"before\",{at}}}\n{{\"key\":\"a\",\"op\":\"trap\",\"text\":\"lost\",{at}}}\n"
-    );
     fs::write(folder.join("job.yaml"), job).unwrap();
     fs::write(folder.join("left.jsonl"), left).unwrap();
-    fs::write(folder.join("right.jsonl"), format!("{{\"key\":\"z\",\"op\":\"get\",{at}}}\n")).unwrap();
+    fs::write(folder.join("right.jsonl"), format!("{{\"key\":\"z\",\"op\":\"get\",{AT}}}\n")).unwrap();
     fs::copy(guest("conformance/rust/stateful-transformer.wasm"), folder.join("plugin.wasm")).unwrap();
     good(folder, &["run", "job.yaml", "--until-caught-up"]);
+}
+
+#[test]
+fn a_capsule_that_lacks_some_of_the_state_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let push = |name: &str| {
+        let text = "x".repeat(700 << 10);
+        format!("{{\"key\":\"a\",\"op\":\"push\",\"name\":\"{name}\",\"text\":\"{text}\",{AT}}}\n")
+    };
+    let trap = format!("{{\"key\":\"a\",\"op\":\"trap\",\"text\":\"lost\",{AT}}}\n");
+    run_with_state(folder, &(push("one") + &push("two") + &trap));
+    let said = bad(folder, &["repro", &capsule(folder, "kept")], 1);
+    assert!(said.contains("  state    1 values of its key, and more that is not in the capsule"), "{said}");
+}
+
+#[test]
+fn a_capsule_holds_the_state_that_the_plugin_saw() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let left = format!(
+        "{{\"key\":\"a\",\"op\":\"put\",\"text\":\"before\",{AT}}}\n{{\"key\":\"a\",\"op\":\"trap\",\"text\":\"lost\",{AT}}}\n"
+    );
+    run_with_state(folder, &left);
     let capsule = capsule(folder, "kept");
     let said = bad(folder, &["repro", &capsule], 1);
     assert!(said.contains("the record asks for a trap") && said.contains("  now      the same"), "{said}");
@@ -96,4 +159,11 @@ sinks:
     let found: serde_json::Value = serde_json::from_str(&fs::read_to_string(&capsule).unwrap()).unwrap();
     // `before`, in Base64: what the call that trapped wrote is not there
     assert_eq!(found["state"], serde_json::json!([[0, "", "YmVmb3Jl"]]));
+    assert_eq!(found["state_is_cut"], false);
+
+    let mut other = found;
+    other["input"] = 7.into();
+    fs::write(folder.join("other.json"), other.to_string()).unwrap();
+    let said = bad(folder, &["repro", "other.json", "--plugin", "plugin.wasm"], 78);
+    assert!(said.contains("the record came by input 7, and the plugin has 2"), "{said}");
 }

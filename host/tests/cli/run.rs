@@ -68,7 +68,12 @@ impl Drop for Running {
 }
 
 fn start(folder: &Path) -> Running {
-    let arguments = [RUN, &["--metrics=127.0.0.1:0"]].concat();
+    start_with(folder, &["--metrics=127.0.0.1:0"], "metrics: http://")
+}
+
+/// Until it has said where it listens.
+fn start_with(folder: &Path, more: &[&str], listens: &str) -> Running {
+    let arguments = [RUN, more].concat();
     let mut child = pelton(folder, &arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
     let mut running = Running { child, address: String::new(), stderr };
@@ -76,7 +81,7 @@ fn start(folder: &Path) -> Running {
     while running.address.is_empty() {
         let mut line = String::new();
         assert!(running.stderr.read_line(&mut line).unwrap() > 0, "it ended: {said}");
-        if let Some((_, rest)) = line.split_once("metrics: http://") {
+        if let Some((_, rest)) = line.split_once(listens) {
             running.address = rest.split('/').next().unwrap().to_owned();
         }
         said.push_str(&line);
@@ -87,8 +92,17 @@ fn start(folder: &Path) -> Running {
 impl Running {
     /// Status and body.
     fn get(&self, path: &str) -> (String, String) {
+        self.ask(&format!("GET {path}"), "", "")
+    }
+
+    fn ask(&self, what: &str, header: &str, body: &str) -> (String, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let length = body.len();
+        write!(
+            socket,
+            "{what} HTTP/1.1\r\nHost: x\r\n{header}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -147,4 +161,33 @@ fn metrics_refuse_other_machines_and_taken_ports_with_words() {
     assert!(said.contains("cannot serve metrics on 127.0.0.1"), "{said}");
     let said = bad(&folder, &["run", "job.yaml", "--emulator", "--metrics=0.0.0.0:0"], 78);
     assert!(said.contains("not on this machine"), "{said}");
+}
+
+#[test]
+fn control_is_had_before_the_job_runs_and_says_in_its_own_form_what_it_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "job", "j"]);
+    let folder = folder.path().join("j");
+    fs::write(folder.join("token"), "0123456789abcdef\n").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let control = |at: &str| bad(&folder, &[RUN, &["--control", at, "--control-token", "token"]].concat(), 78);
+    let said = control(&at);
+    assert!(said.contains("cannot serve control on 127.0.0.1"), "{said}");
+    assert!(control("0.0.0.0:0").contains("is not on this machine"));
+    assert!(!folder.join(".pelton/j").exists() && !folder.join("out").exists(), "nothing ran");
+
+    let running = start_with(&folder, &["--control", "127.0.0.1:0", "--control-token", "token"], "control: http://");
+    let token = "Authorization: Bearer 0123456789abcdef\r\n";
+    let error = |body: &str| {
+        let body: serde_json::Value = serde_json::from_str(body.trim()).unwrap_or_else(|e| panic!("{e}: {body}"));
+        body["error"].as_str().unwrap().to_owned()
+    };
+    let (status, body) = running.ask("GET /v1/job", "", "");
+    assert!(status.contains("401") && error(&body).contains("give the token"), "{status} {body}");
+    assert!(running.ask("GET /v1/job", token, "").0.contains("200"));
+    let (status, body) = running.ask("POST /v1/rollback?over=soon", token, "");
+    assert!(status.contains("400") && !error(&body).is_empty(), "{status} {body}");
+    let (status, body) = running.ask("GET /v1/other", token, "");
+    assert!(status.contains("404") && error(&body).contains("404"), "{status} {body}");
 }

@@ -45,7 +45,7 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
     let mut command = CLANG.command();
     command.args(FLAGS).arg("-I").arg(&sdk).args(sources(&project.folder)?);
     command.args(sources(&sdk)?.iter().map(|name| sdk.join(name))).arg("-o").arg(&core);
-    CLANG.run(&mut command, &project.folder)?;
+    CLANG.run(&mut command, project)?;
     fs::read(&core).map_err(|e| refuse(format!("cannot read `{}`: {e}", core.display())))
 }
 

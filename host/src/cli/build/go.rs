@@ -18,6 +18,6 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
     let mut command = GO.command();
     command.args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&core).arg(".");
     command.env("GOOS", "wasip1").env("GOARCH", "wasm").env("CGO_ENABLED", "0");
-    GO.run(&mut command, &project.folder)?;
+    GO.run(&mut command, project)?;
     std::fs::read(&core).map_err(|e| refuse(format!("cannot read `{}`: {e}", core.display())))
 }

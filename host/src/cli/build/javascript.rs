@@ -48,7 +48,7 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
         let mut command = ESBUILD.command_below(&project.folder, PROGRAMS);
         command.arg(&program).args(["--bundle", "--format=esm", "--target=es2023", "--log-level=warning"]);
         command.args(["--external:pelton:*"]).arg(format!("--outfile={}", bundle.display()));
-        ESBUILD.run(&mut command, &project.folder)?;
+        ESBUILD.run(&mut command, project)?;
         program = bundle.display().to_string();
     }
     let (wit, made) = (project.scratch.join("wit"), project.scratch.join("made.wasm"));
@@ -59,7 +59,7 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
         .arg(&wit)
         .args(["--js", &program, "-n", world.name(), "--sync", "--stub-wasi", "-o"])
         .arg(&made);
-    QJS.run(&mut command, &project.folder)?;
+    QJS.run(&mut command, project)?;
     std::fs::read(&made).map_err(|e| refuse(format!("cannot read `{}`: {e}", made.display())))
 }
 

@@ -17,6 +17,7 @@ use super::Output;
 use crate::{
     error::{Error, Kind, Result},
     plugin::{Field, Manifest, Plugin},
+    random,
 };
 
 mod adapter;
@@ -32,6 +33,7 @@ mod tests;
 mod tool;
 
 use interface::World;
+pub use tool::Leash;
 
 /// Build a plugin: a project in Rust, Go, C, JavaScript, TypeScript or Python, or a core module, becomes a component.
 #[derive(Debug, Args)]
@@ -64,6 +66,10 @@ struct Project {
     scratch: PathBuf,
     /// what the user said it is made for
     world: Option<World>,
+    /// which component is wanted, where several could be made
+    component: Option<PathBuf>,
+    /// what its tools are held by; none: they end with the user's terminal
+    leash: Option<Leash>,
 }
 
 /// How a language is known and compiled: to a component or a core module.
@@ -84,7 +90,8 @@ pub fn build(arguments: &Arguments) -> Result<()> {
     let made = if arguments.project.is_file() {
         fs::read(&arguments.project).map_err(|e| refuse(format!("cannot read `{}`: {e}", arguments.project.display())))
     } else {
-        compile(&arguments.project, arguments.world, &scratch.0)
+        let (folder, scratch) = (arguments.project.clone(), scratch.0.clone());
+        compile(&Project { folder, scratch, world: arguments.world, component: None, leash: None })
     }?;
     let named = |what: String| refuse(format!("`{}` {what}", arguments.project.display()));
     let component = whole(made, arguments.world).map_err(named)?;
@@ -101,15 +108,25 @@ pub fn build(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Whether a folder holds a plugin's source in a language that is known.
-pub fn is_project(folder: &Path) -> bool {
-    LANGUAGES.iter().any(|(files, _)| files.iter().any(|file| folder.join(file).is_file()))
+/// The project that makes a component: the next folder above it whose output it is.
+pub fn project_of(component: &Path) -> Option<&Path> {
+    let is_there =
+        |folder: &Path| LANGUAGES.iter().any(|(files, _)| files.iter().any(|file| folder.join(file).is_file()));
+    let makes = |folder: &Path| named_after(folder).is_some_and(|made| made == component);
+    let is_rust = |folder: &Path| folder.join("Cargo.toml").is_file() && rust::makes(folder, component);
+    component.ancestors().skip(1).take(5).find(|folder| is_there(folder) && (makes(folder) || is_rust(folder)))
 }
 
-/// Builds a project to a component, which nobody has looked at yet.
-pub fn component(project: &Path) -> Result<Vec<u8>> {
+/// Builds a project to a component, this one where it makes several; nobody has looked at it yet.
+pub fn component(project: &Path, component: &Path, leash: &Leash) -> Result<Vec<u8>> {
     let scratch = Scratch::new()?;
-    let made = compile(project, None, &scratch.0)?;
+    let made = compile(&Project {
+        folder: project.to_owned(),
+        scratch: scratch.0.clone(),
+        world: None,
+        component: Some(component.to_owned()),
+        leash: Some(leash.clone()),
+    })?;
     whole(made, None).map_err(|what| refuse(format!("`{}` {what}", project.display())))
 }
 
@@ -121,7 +138,8 @@ fn whole(made: Vec<u8>, world: Option<World>) -> std::result::Result<Vec<u8>, St
     }
 }
 
-fn compile(folder: &Path, world: Option<World>, scratch: &Path) -> Result<Vec<u8>> {
+fn compile(project: &Project) -> Result<Vec<u8>> {
+    let folder = &project.folder;
     if !folder.is_dir() {
         return Err(refuse(format!("there is no `{}`: give a project's folder or a .wasm file", folder.display())));
     }
@@ -134,7 +152,12 @@ fn compile(folder: &Path, world: Option<World>, scratch: &Path) -> Result<Vec<u8
             "`{folder}` is no plugin project: there is none of {files}; start one with `pelton new plugin NAME`"
         )));
     };
-    compile(&Project { folder: folder.to_owned(), scratch: scratch.to_owned(), world })
+    compile(project)
+}
+
+/// The component that a project makes where nothing else is said: FOLDER/NAME.wasm, named after the folder.
+fn named_after(folder: &Path) -> Option<PathBuf> {
+    Some(folder.join(format!("{}.wasm", folder.file_stem()?.to_string_lossy())))
 }
 
 fn output(arguments: &Arguments) -> Result<PathBuf> {
@@ -226,7 +249,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("pelton-build-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("pelton-build-{:016x}", random::bits()));
         // A folder that is there already may be somebody else's.
         fs::create_dir(&folder).map_err(|e| {
             refuse(format!("cannot make the folder `{}`: {e}; set TMPDIR to another", folder.display()))

@@ -38,7 +38,7 @@ pub fn compile(project: &Project) -> Result<Vec<u8>> {
     if project.folder.join("sdk/python").is_dir() {
         command.args(["-p", ".", "-p", "sdk/python"]);
     }
-    TOOL.run(command.args(["app", "-o"]).arg(&made), &project.folder)?;
+    TOOL.run(command.args(["app", "-o"]).arg(&made), project)?;
     std::fs::read(&made).map_err(|e| refuse(format!("cannot read `{}`: {e}", made.display())))
 }
 

@@ -1,23 +1,28 @@
-//! `pelton replay`: what another version of a plugin would have made of records that were. 0: the same; 1: something differs.
+//! `pelton replay`: what another version of a plugin would have made of records that were.
+//!
+//! The rule: 0 says that the two made the same of at least one record, 1 that something differs, 78 that they could not be compared.
+//! Left to others: reading, running, comparing (`job::replay`).
 
 use std::{
     path::PathBuf,
+    process::exit,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
-use super::{Output, check, line, runtime};
+use super::{Output, check, line, run::ended, runtime};
 use crate::{
     clock::{self, SystemClock},
     decode::instant::parse_instant,
     error::{Error, Kind, Result},
     job::{
+        Graph,
         live::Live,
-        replay::{Around, Difference, Differences, Matched, Played, Wanted, compare, play},
+        replay::{self, Around, Difference, Differences, Played, Recording, Wanted, compare, matched, play},
     },
     task::{self, Task},
 };
@@ -70,13 +75,28 @@ struct Side {
     played: Played,
 }
 
+/// A version, checked.
+struct Version {
+    what: &'static str,
+    graph: Graph,
+    around: Around,
+}
+
 /// Runs the command.
 pub fn replay(arguments: &Arguments) -> Result<()> {
     let runtime = runtime()?;
     let clock = SystemClock::shared();
+    let (stop, stopped) = watch::channel(false);
+    let _signals = task::spawn(runtime.handle(), async move {
+        ended().await;
+        // Whoever reads takes back what was made at the stream; where nobody reads any more, nothing is left to do.
+        if stop.send(true).is_ok() {
+            ended().await;
+        }
+        exit(130)
+    });
     let wanted = Wanted {
         from_us: arguments.from,
-        // Both see what is there now, however long the first takes.
         to_us: arguments.to.unwrap_or_else(|| clock.wall_us()),
         input: arguments.input.clone(),
         endpoint: arguments.endpoint.clone(),
@@ -86,8 +106,7 @@ pub fn replay(arguments: &Arguments) -> Result<()> {
     {
         return Err(Error::new(Kind::Config, format!("there is no file `{}`", input.display())));
     }
-    let mut sides = Vec::new();
-    for (what, plugin) in [("A", &arguments.a), ("B", &Some(arguments.b.clone()))] {
+    let [a, b] = [("A", arguments.a.as_ref()), ("B", Some(&arguments.b))].map(|(what, plugin)| -> Result<Version> {
         let checked = match plugin {
             Some(plugin) => check::load_with_plugin(&arguments.job, &arguments.step, plugin, runtime.handle())?,
             None => check::load(&arguments.job, runtime.handle(), Output::Text)?,
@@ -99,27 +118,76 @@ pub fn replay(arguments: &Arguments) -> Result<()> {
             clock: clock.clone(),
             live: Arc::new(Live::default()),
         };
-        let _progress = progress(runtime.handle(), what, around.live.clone());
-        let played = play(&checked.graph, &arguments.step, &wanted, around).map_err(|e| e.at(what))?;
-        let node = checked.graph.nodes.iter().find(|node| node.name == arguments.step);
-        let plugin = node.and_then(|node| node.kind.plugin());
-        let of = |get: fn(&crate::job::graph::Plugin) -> String| plugin.map(get).unwrap_or_default();
-        sides.push(Side {
-            name: of(|plugin| format!("{} {}", plugin.interface.name, plugin.interface.version)),
-            digest: of(|plugin| plugin.interface.digest.clone()),
-            played,
-        });
-    }
-    let by = if arguments.by.is_empty() { Matched::ById } else { Matched::By(arguments.by.clone()) };
+        Ok(Version { what, graph: checked.graph, around })
+    });
+    let (a, b) = (a?, b?);
+    let recording = record(&a, arguments, &wanted, stopped)?;
+    let by = matched([&a.graph, &b.graph], &arguments.step, &arguments.by)?;
+    let [a, b] = [a, b].map(|version| side(version, arguments, &wanted, &recording));
+    let sides = [a?, b?];
     let found = compare(&sides[0].played, &sides[1].played, &by, arguments.show);
     match arguments.format {
         Output::Text => print(&sides, &found),
         Output::Json => line(to_json(&sides, &found)),
     }
-    match found.iter().filter(|found| found.any()).count() {
-        0 => Ok(()),
-        _ => Err(Error::new(Kind::Step, "the two versions differ: see above")),
+    verdict(&sides, &found)
+}
+
+/// Reads what both versions run over, unless it is stopped.
+fn record(
+    version: &Version,
+    arguments: &Arguments,
+    wanted: &Wanted,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<Recording> {
+    let around = Around { live: Arc::new(Live::default()), ..version.around.clone() };
+    let _progress = progress(&around.runtime, "reading", around.live.clone());
+    let stop = async move {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    replay::record(&version.graph, &arguments.step, wanted, &around, stop)
+}
+
+fn side(version: Version, arguments: &Arguments, wanted: &Wanted, recording: &Recording) -> Result<Side> {
+    let Version { what, graph, around } = version;
+    let _progress = progress(&around.runtime.clone(), what, around.live.clone());
+    // A version that cannot run does not differ: it does not fit.
+    let unfit = |e: Error| Error::new(if e.kind() == Kind::Step { Kind::Config } else { e.kind() }, e.to_string());
+    let played = play(&graph, &arguments.step, wanted, recording, around).map_err(|e| unfit(e.at(what)))?;
+    let node = graph.nodes.iter().find(|node| node.name == arguments.step);
+    let plugin = node.and_then(|node| node.kind.plugin());
+    let of = |get: fn(&crate::job::graph::Plugin) -> String| plugin.map(get).unwrap_or_default();
+    Ok(Side {
+        name: of(|plugin| format!("{} {}", plugin.interface.name, plugin.interface.version)),
+        digest: of(|plugin| plugin.interface.digest.clone()),
+        played,
+    })
+}
+
+/// Whether the two are the same, if that can be said.
+fn verdict(sides: &[Side; 2], found: &[Differences]) -> Result<()> {
+    let [a, b] = sides.each_ref().map(|side| &side.played);
+    let refuse = |words: String| Err(Error::new(Kind::Config, words));
+    if a.records != b.records {
+        return refuse(format!("A was given {} records and B {}: nothing can be said", a.records, b.records));
     }
+    if a.records == 0 {
+        return refuse("no record was read, so nothing was compared: mend --from, --to or --input".to_owned());
+    }
+    if found.iter().any(Differences::any) {
+        return Err(Error::new(Kind::Step, "the two versions differ: see above"));
+    }
+    let rows: usize = a.outputs.iter().map(|(_, rows)| rows.len()).sum();
+    if rows == 0 && a.rejected_before >= a.records && a.rejected.len() as u64 == a.rejected_before {
+        let first = a.rejected.first().and_then(|letter| letter.fields.get("message")).and_then(Json::as_str);
+        let words = format!(
+            "all {} records were rejected before the step, so nothing was compared: {}",
+            a.records,
+            first.unwrap_or_default()
+        );
+        return refuse(words);
+    }
+    Ok(())
 }
 
 /// Shows how many records were read, until dropped.

@@ -1,51 +1,65 @@
 //! `--watch`: a plugin whose source or component changes is built, checked and swapped in while the job runs.
 //!
-//! The rule: what does not build or does not fit changes nothing: the job runs on with what it had, and says why.
-//! Left to others: building (`build`), swapping (`control`).
-//!
-//! Files are looked at by their times, not by events of the system: that works in containers and on network folders too, where there are none.
+//! The rules: what does not build or does not fit changes nothing: the job runs on with what it had, and says why. What was written while a
+//! build ran is built after it. No build outlives the job.
+//! Left to others: building (`build`), swapping (`control`), what has changed (`look`).
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    pin::pin,
+    time::Duration,
 };
 
 use tokio::runtime::Handle;
 
+use super::look::Look;
 use crate::{
-    cli::build,
+    cli::build::{self, Leash},
     clock::{self, SystemClock},
     control::{Swap, client::Worker},
     error::{Error, Kind, Result},
-    job::Graph,
+    job::{Graph, swap::store::digest},
     task::{self, Task},
 };
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// Folders that hold what builds make.
-const MADE: [&str; 6] = ["target", "node_modules", ".venv", "dist", "build", "__pycache__"];
-/// More files than that are no plugin's source.
-const MOST_FILES: usize = 10_000;
+/// So many looks after a swap that could not be done then, it is tried again.
+const AGAIN: u32 = 25;
+/// A build that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// A step whose plugin is watched.
+/// A component that is watched, for all steps that run it.
 struct Watched {
-    step: String,
+    steps: Vec<String>,
     component: PathBuf,
     /// where it is built from, if that is known
     project: Option<PathBuf>,
-    seen: Option<SystemTime>,
+    /// as it was before the last build began
+    seen: Look,
+    /// as it was when it was last looked at
+    last: Look,
+    /// what the last build made, and whether something was written while it ran
+    built: Option<(String, bool)>,
+    /// a component that could not be swapped in when it was built, and how many looks ago that was
+    waits: Option<(Vec<u8>, u32)>,
 }
 
-/// Watches the plugins of a job whose worker keeps its state in this folder, until dropped.
-pub fn watch(runtime: &Handle, graph: &Graph, folder: PathBuf) -> Task<()> {
-    let plugins = graph.nodes.iter().filter_map(|node| Some((node.name.clone(), node.kind.plugin()?.path.clone())));
-    let mut watched: Vec<Watched> = plugins.map(|(step, component)| Watched::new(step, component)).collect();
+/// Watches the plugins of a job whose worker keeps its state in this folder, until dropped. Builds are held by the leash.
+pub fn watch(runtime: &Handle, graph: &Graph, folder: PathBuf, leash: Leash) -> Task<()> {
+    let mut watched: Vec<Watched> = Vec::new();
+    for node in &graph.nodes {
+        let Some(plugin) = node.kind.plugin() else { continue };
+        let component = whole(&plugin.path);
+        match watched.iter_mut().find(|one| one.component == component) {
+            Some(one) => one.steps.push(node.name.clone()),
+            None => watched.push(Watched::new(node.name.clone(), component)),
+        }
+    }
     for one in &watched {
         match &one.project {
-            Some(project) => tracing::info!("step {}: {} is watched and built", one.step, project.display()),
-            None => tracing::info!("step {}: {} is watched", one.step, one.component.display()),
+            Some(project) => tracing::info!("{}: {} is watched and built", one.shown(), project.display()),
+            None => tracing::info!("{}: {} is watched", one.shown(), one.component.display()),
         }
     }
     task::spawn(runtime, async move {
@@ -57,109 +71,144 @@ pub fn watch(runtime: &Handle, graph: &Graph, folder: PathBuf) -> Task<()> {
             });
             let changed;
             (watched, changed) = looked.await;
-            // One component may be that of several steps.
-            let mut built = BTreeMap::new();
-            for (one, _) in watched.iter().zip(changed).filter(|(_, changed)| *changed) {
-                if let Err(failed) = one.renew(&folder, &mut built).await {
-                    tracing::error!("step {} runs what it did: {failed}", one.step);
+            for (one, changed) in watched.iter_mut().zip(changed) {
+                if let Err(failed) = one.renew(changed, &folder, &leash).await {
+                    tracing::error!("{} runs what it did: {failed}", one.shown());
                 }
             }
-            // What a build has written is no change.
-            watched.iter_mut().filter(|one| built.contains_key(&one.component)).for_each(|one| {
-                one.changed();
-            });
         }
     })
 }
 
+/// As the file system knows it.
+fn whole(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
 impl Watched {
     fn new(step: String, component: PathBuf) -> Self {
-        // Below a folder that is not known nothing is found: the component itself is watched.
-        let component = std::path::absolute(&component).unwrap_or(component);
-        let project = component.ancestors().skip(1).take(5).find(|folder| build::is_project(folder));
-        let mut new = Self { step, project: project.map(Path::to_owned), component, seen: None };
-        new.changed();
+        let project = build::project_of(&component).map(Path::to_owned);
+        let (seen, last, steps) = (Look::default(), Look::default(), vec![step]);
+        let mut new = Self { steps, component, project, seen, last, built: None, waits: None };
+        new.seen = new.look();
+        new.last = new.seen;
         new
     }
 
-    /// Whether something was written since the last look. A file that is being written is not looked at before it is quiet.
-    fn changed(&mut self) -> bool {
-        let newest = match &self.project {
-            Some(project) => newest(project, &mut { MOST_FILES }),
-            None => written(&self.component),
-        };
-        let quiet = newest.is_none_or(|newest| newest.elapsed().is_ok_and(|since| since >= LOOK));
-        if newest == self.seen || !quiet {
-            return false;
-        }
-        self.seen = newest;
-        true
+    fn shown(&self) -> String {
+        format!("step {}", self.steps.join(", "))
     }
 
-    async fn renew(&self, folder: &Path, built: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-        let clock = SystemClock::shared();
-        let began = clock.elapsed();
-        let component = match (built.get(&self.component), &self.project) {
-            (Some(component), _) => component.clone(),
-            (None, Some(project)) => {
-                let project = project.clone();
-                task::blocking(move || build::component(&project)).await?
-            }
-            (None, None) => {
-                let path = self.component.clone();
-                let failed = |e| Error::new(Kind::Config, format!("cannot read `{}`: {e}", self.component.display()));
-                task::blocking(move || std::fs::read(path)).await.map_err(failed)?
-            }
-        };
-        built.insert(self.component.clone(), component.clone());
-        let worker = Worker::find(folder)?;
-        let runs = crate::job::swap::store::digest(&component);
-        if worker.job().await?.plugins.get(&self.step) == Some(&runs) {
-            tracing::info!("step {}: nothing of the plugin has changed", self.step);
-            return Ok(());
+    /// What is looked at.
+    fn place(&self) -> &Path {
+        self.project.as_deref().unwrap_or(&self.component)
+    }
+
+    fn look(&self) -> Look {
+        Look::at(self.place())
+    }
+
+    /// Whether something was written since the last build began. What is being written is left alone until two looks see the same.
+    fn changed(&mut self) -> bool {
+        let now = self.look();
+        let is_quiet = now == std::mem::replace(&mut self.last, now);
+        let changed = is_quiet && now != self.seen;
+        if changed {
+            self.seen = now;
         }
-        let took = clock.elapsed().saturating_sub(began);
-        let changed = worker.swap(&self.step, component.clone(), &Swap::default()).await?;
-        if self.project.is_some() {
-            let (path, failed) = (self.component.clone(), |e: std::io::Error| {
-                Error::new(Kind::Config, format!("cannot write `{}`: {e}", self.component.display()))
+        changed
+    }
+
+    /// Builds what has changed and swaps it in, or tries again to swap in what was built.
+    async fn renew(&mut self, changed: bool, folder: &Path, leash: &Leash) -> Result<()> {
+        if changed {
+            self.waits = None;
+            let component = self.build(leash).await?;
+            let done = self.put_in(&component, folder).await;
+            return done.map_err(|failed| match failed.kind() {
+                Kind::Unavailable => {
+                    self.waits = Some((component, 0));
+                    Error::new(Kind::Unavailable, format!("{failed}; it is tried again"))
+                }
+                _ => failed,
             });
-            task::blocking(move || std::fs::write(path, component)).await.map_err(failed)?;
         }
-        let (generation, in_all) = (changed.generation, clock.elapsed().saturating_sub(began));
-        tracing::info!(
-            "step {}: generation {generation} runs: built in {took:.1?}, swapped in {in_all:.1?}",
-            self.step
-        );
+        if let Some((_, looks)) = &mut self.waits {
+            *looks += 1;
+        }
+        let Some((component, _)) = self.waits.take_if(|(_, looks)| *looks >= AGAIN) else { return Ok(()) };
+        match self.put_in(&component, folder).await {
+            Err(failed) if failed.kind() == Kind::Unavailable => self.waits = Some((component, 0)),
+            done => done?,
+        }
         Ok(())
     }
-}
 
-fn written(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|about| about.modified()).ok()
-}
-
-/// When the newest file of a source tree was written. Components are what is made of it.
-fn newest(folder: &Path, left: &mut usize) -> Option<SystemTime> {
-    let entries = std::fs::read_dir(folder).ok()?;
-    let mut newest_here = None;
-    for entry in entries.flatten() {
-        if *left == 0 {
-            break;
-        }
-        *left -= 1;
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        let Ok(kind) = entry.file_type() else { continue };
-        let is_made = MADE.contains(&&*name) || name.starts_with('.') || name.ends_with(".wasm");
-        let at = match () {
-            () if is_made => None,
-            () if kind.is_dir() => newest(&path, left),
-            () => written(&path),
+    async fn build(&mut self, leash: &Leash) -> Result<Vec<u8>> {
+        let (path, held) = (self.component.clone(), leash.clone());
+        let Some(project) = self.project.clone() else {
+            let failed = |e| Error::new(Kind::Config, format!("cannot read `{}`: {e}", self.component.display()));
+            return task::blocking(move || std::fs::read(path)).await.map_err(failed);
         };
-        newest_here = newest_here.max(at);
+        let mut building = pin!(task::blocking(move || build::component(&project, &path, &held)));
+        let built = match clock::timeout(LONGEST, building.as_mut()).await {
+            Some(built) => built?,
+            None => {
+                leash.pull();
+                building.await.and(Err(Error::new(Kind::Config, format!("the build took longer than {LONGEST:?}"))))?
+            }
+        };
+        let place = self.place().to_owned();
+        let after = task::blocking(move || Look::at(&place)).await;
+        self.note(digest(&built), after);
+        Ok(built)
     }
-    newest_here
+
+    /// What was written while the build ran is built next, unless the build before this one did the same and nothing came of it: then each
+    /// build writes it.
+    fn note(&mut self, made: String, after: Look) {
+        let wrote = after != self.seen;
+        if wrote && self.built.as_ref().is_some_and(|(before, wrote)| *wrote && *before == made) {
+            self.seen = after;
+            self.last = after;
+        }
+        self.built = Some((made, wrote));
+    }
+
+    async fn put_in(&self, component: &[u8], folder: &Path) -> Result<()> {
+        let clock = SystemClock::shared();
+        let worker = Worker::find(folder)?;
+        let digest = digest(component);
+        let runs = worker.job().await?.plugins;
+        let old: Vec<&String> = self.steps.iter().filter(|step| runs.get(*step) != Some(&digest)).collect();
+        if old.is_empty() {
+            tracing::info!("{}: nothing of the plugin has changed", self.shown());
+            return Ok(());
+        }
+        for step in old {
+            let began = clock.elapsed();
+            // who writes the plugin decides what it uses
+            let how = Swap { allow: Some("log,metrics,state".to_owned()), ..Swap::default() };
+            let changed = worker.swap(step, component.to_vec(), &how).await?;
+            let (generation, took) = (changed.generation, clock.elapsed().saturating_sub(began));
+            tracing::info!("step {step}: generation {generation} runs: built, and swapped in within {took:.1?}");
+        }
+        self.keep(component.to_vec()).await
+    }
+
+    /// What was built and runs is where the job file looks for it.
+    async fn keep(&self, component: Vec<u8>) -> Result<()> {
+        if self.project.is_none() {
+            return Ok(());
+        }
+        let path = self.component.clone();
+        let failed = |e| Error::new(Kind::Config, format!("cannot write `{}`: {e}", self.component.display()));
+        let write = move || match std::fs::read(&path) {
+            Ok(there) if there == component => Ok(()),
+            _ => std::fs::write(&path, component),
+        };
+        task::blocking(write).await.map_err(failed)
+    }
 }
 
 #[cfg(test)]
@@ -167,30 +216,76 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn wait_written(path: &Path, text: &str, since: Duration) {
-        std::fs::write(path, text).unwrap();
-        let file = std::fs::File::options().write(true).open(path).unwrap();
-        let now_us = u64::try_from(SystemClock::shared().wall_us()).unwrap();
-        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_micros(now_us) - since).unwrap();
+    fn project(folder: &Path) -> Watched {
+        std::fs::create_dir_all(folder.join("src")).unwrap();
+        std::fs::create_dir_all(folder.join("target/wasm32-wasip2/release")).unwrap();
+        std::fs::write(folder.join("Cargo.toml"), "").unwrap();
+        std::fs::write(folder.join("src/lib.rs"), "").unwrap();
+        Watched::new("s".into(), folder.join("target/wasm32-wasip2/release/plugin.wasm"))
+    }
+
+    /// Two looks, the second of which acts.
+    fn changed(watched: &mut Watched) -> bool {
+        !watched.changed() && watched.changed()
     }
 
     #[test]
-    fn a_change_is_seen_once_and_what_a_build_makes_is_none() {
+    fn a_change_is_seen_once_it_is_quiet_and_what_a_build_makes_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let project = folder.path().join("plugin");
-        std::fs::create_dir_all(project.join("src")).unwrap();
-        std::fs::create_dir_all(project.join("target")).unwrap();
-        wait_written(&project.join("Cargo.toml"), "", Duration::from_secs(60));
-        wait_written(&project.join("src/lib.rs"), "", Duration::from_secs(60));
-        let mut watched = Watched::new("s".into(), project.join("target/plugin.wasm"));
-        assert_eq!(watched.project.as_deref(), Some(&*project));
-        assert!(!watched.changed());
-        wait_written(&project.join("target/plugin.wasm"), "", Duration::from_secs(5));
-        wait_written(&project.join("plugin.wasm"), "", Duration::from_secs(5));
-        assert!(!watched.changed());
-        wait_written(&project.join("src/lib.rs"), "x", Duration::ZERO);
-        assert!(!watched.changed(), "it is still being written");
-        wait_written(&project.join("src/lib.rs"), "x", Duration::from_secs(2));
+        let folder = folder.path();
+        let mut watched = project(folder);
+        assert_eq!(watched.project.as_deref(), Some(folder));
+        std::fs::write(folder.join("target/wasm32-wasip2/release/plugin.wasm"), "made").unwrap();
+        std::fs::write(folder.join("plugin.wasm"), "made").unwrap();
+        assert!(!changed(&mut watched));
+        std::fs::write(folder.join("src/lib.rs"), "x").unwrap();
+        assert!(!watched.changed(), "it may still be being written");
         assert!(watched.changed() && !watched.changed());
+        let late = std::fs::File::options().write(true).open(folder.join("src/lib.rs")).unwrap();
+        late.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)).unwrap();
+        assert!(changed(&mut watched), "its time lies in the future");
+        std::fs::rename(folder.join("src/lib.rs"), folder.join("src/main.rs")).unwrap();
+        assert!(changed(&mut watched), "it was moved");
+        std::fs::remove_file(folder.join("src/main.rs")).unwrap();
+        assert!(changed(&mut watched), "it was removed");
+    }
+
+    #[test]
+    fn what_is_written_while_a_build_runs_is_built_next_and_what_each_build_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut watched = project(folder);
+        std::fs::write(folder.join("src/lib.rs"), "1").unwrap();
+        assert!(changed(&mut watched));
+        std::fs::write(folder.join("src/lib.rs"), "saved during the build").unwrap();
+        watched.note("made of 1".into(), watched.look());
+        assert!(changed(&mut watched));
+        watched.note("made of what was saved".into(), watched.look());
+        assert!(!changed(&mut watched));
+
+        let write = |text: &str| std::fs::write(folder.join("src/made.rs"), text).unwrap();
+        write("by hand");
+        for build in ["the first build", "the second build"] {
+            assert!(changed(&mut watched), "{build}");
+            write(build);
+            watched.note("the same".into(), watched.look());
+        }
+        assert!(!changed(&mut watched));
+    }
+
+    #[test]
+    fn what_no_project_makes_is_watched_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        std::fs::create_dir_all(folder.join("plugins/sales")).unwrap();
+        for file in ["package.json", "Cargo.toml", "go.mod", "plugins/sales/plugin.c"] {
+            std::fs::write(folder.join(file), "").unwrap();
+        }
+        let mut other = Watched::new("s".into(), folder.join("plugins/x.wasm"));
+        assert_eq!(other.project, None);
+        std::fs::write(folder.join("plugins/x.wasm"), "x").unwrap();
+        assert!(changed(&mut other));
+        let sales = Watched::new("s".into(), folder.join("plugins/sales/sales.wasm"));
+        assert_eq!(sales.project, Some(folder.join("plugins/sales")));
     }
 }

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 mod kept;
 mod rerun;
+pub mod sound;
 
 pub use rerun::{Again, rerun};
 
 use crate::{
     error::{Error, Kind, Result},
-    plugin::{Call, Due, StateCell},
+    plugin::{Call, Due, StateCell, clean},
     record::{Batch, Cells, Origin, Records, Sequence, ShardId},
     transform::evidence::Evidence,
 };
@@ -61,8 +62,11 @@ pub struct Capsule {
     pub key: Option<(Bytes, Bytes)>,
     /// the timer, where one failed
     pub timer: Option<Timer>,
-    /// all state of the key: table, sub-key, value
+    /// state of the key: table, sub-key, value
     pub state: Vec<(u32, Bytes, Bytes)>,
+    /// the key had more state than is kept here
+    #[serde(default)]
+    pub state_is_cut: bool,
     /// what the plugin did
     pub failure: Failed,
 }
@@ -180,23 +184,31 @@ impl Capsule {
             time_us: (evidence.record.event_us[0], evidence.record.watermark_us[0]),
             key,
             timer,
-            state: evidence.state.iter().map(|cell| (cell.table, bytes(&cell.sub_key), bytes(&cell.value))).collect(),
+            state: evidence
+                .state
+                .cells
+                .iter()
+                .map(|cell| (cell.table, bytes(&cell.sub_key), bytes(&cell.value)))
+                .collect(),
+            state_is_cut: evidence.state.is_cut,
             failure: Failed { code: evidence.failure.code().to_owned(), message: evidence.failure.to_string() },
         })
     }
 
-    /// Reads a file.
+    /// Reads a file, which may come from anybody.
     pub fn read(path: &Path) -> Result<Self> {
-        let refused = |what: String| Error::new(Kind::Config, format!("`{}`: {what}", path.display()));
-        let length = fs::metadata(path).map_err(|e| refused(e.to_string()))?.len();
-        if length > LARGEST {
-            return Err(refused(format!("it has {length} bytes, a capsule has at most {LARGEST}")));
-        }
-        let bytes = fs::read(path).map_err(|e| refused(e.to_string()))?;
+        let refused = |what: String| Error::new(Kind::Config, format!("`{}`: {}", path.display(), clean(&what)));
+        let bytes = sound::bytes(path, LARGEST).map_err(refused)?;
         let capsule: Self =
             serde_json::from_slice(&bytes).map_err(|e| refused(format!("it is no failure capsule: {e}")))?;
         if capsule.capsule != FORM {
             return Err(refused(format!("it is of form {}, this program reads form {FORM}", capsule.capsule)));
+        }
+        if !sound::is_name(&capsule.job) {
+            return Err(refused(format!("it is no failure capsule: `{}` is no name of a job", capsule.job)));
+        }
+        if !sound::is_digest(&capsule.digest) {
+            return Err(refused(format!("it is no failure capsule: `{}` is no digest of a plugin", capsule.digest)));
         }
         Ok(capsule)
     }
@@ -204,6 +216,10 @@ impl Capsule {
     /// Writes a file, which is there whole or not at all.
     pub fn write(&self, path: &Path) -> std::io::Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
+        if text.len() as u64 > LARGEST {
+            let words = format!("it would have {} bytes, and nobody reads more than {LARGEST}", text.len());
+            return Err(std::io::Error::other(words));
+        }
         let half = path.with_extension("half");
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -246,7 +262,7 @@ impl Capsule {
         let sequence: Sequence = record
             .sequence
             .parse()
-            .map_err(|_| Error::new(Kind::Config, format!("`{}` is no sequence number", record.sequence)))?;
+            .map_err(|_| Error::new(Kind::Config, format!("`{}` is no sequence number", clean(&record.sequence))))?;
         let records = Records {
             stream: Arc::from(record.stream.as_str()),
             shard: ShardId::new(record.shard.as_str()),
@@ -309,9 +325,12 @@ fn stream(fields: &RecordBatch) -> Result<Bytes> {
 }
 
 fn unstream(bytes: &Bytes) -> Result<RecordBatch> {
-    let failed = |what: String| Error::new(Kind::Config, format!("the capsule's row is damaged: {what}"));
-    let mut reader = StreamReader::try_new(&*bytes.0, None).map_err(|e| failed(e.to_string()))?;
-    let batch = reader.next().ok_or_else(|| failed("there is none".into()))?.map_err(|e| failed(e.to_string()))?;
+    let failed = |what: String| Error::new(Kind::Config, format!("the capsule's row is damaged: {}", clean(&what)));
+    sound::stream(&bytes.0).map_err(failed)?;
+    // What the reader does not know of the types of Arrow it panics over.
+    let read = std::panic::catch_unwind(|| StreamReader::try_new(&*bytes.0, None)?.next().transpose());
+    let read = read.map_err(|_| failed("its types are not understood".to_owned()))?;
+    let batch = read.map_err(|e| failed(e.to_string()))?.ok_or_else(|| failed("there is none".to_owned()))?;
     if batch.num_rows() == 1 { Ok(batch) } else { Err(failed(format!("there are {} rows", batch.num_rows()))) }
 }
 
@@ -322,7 +341,10 @@ pub type Configs = BTreeMap<String, String>;
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::{contract, plugin::Failure};
+    use crate::{
+        contract,
+        plugin::{Failure, KeyState},
+    };
 
     #[test]
     fn what_is_kept_is_what_was_given() {
@@ -341,20 +363,24 @@ mod tests {
             key: Some((b"k\xff".to_vec(), one.fields.clone())),
             record: one.clone(),
             timer: None,
-            state: vec![StateCell { table: 1, sub_key: vec![0], value: vec![255] }],
+            state: KeyState { cells: vec![StateCell { table: 1, sub_key: vec![0], value: vec![255] }], is_cut: true },
             failure: Failure::Trap { message: "no".into(), backtrace: vec!["f at lib.rs:1".into()] },
         };
-        let place = Place { job: "j", generation: 3, partition: "p", step: "s", digest: "d", config: "{}" };
+        let digest = "0f".repeat(32);
+        let place = Place { job: "j", generation: 3, partition: "p", step: "s", digest: &digest, config: "{}" };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/capsule.json");
         Capsule::new(&place, &evidence, Some(&[0, 0, 0, 0, 17, 2])).unwrap().write(&path).unwrap();
         let read = Capsule::read(&path).unwrap();
-        assert_eq!(read.cells(), evidence.state);
+        assert_eq!((read.cells(), read.state_is_cut), (evidence.state.cells, true));
         assert_eq!(read.batch().unwrap().fields, one.fields);
         assert_eq!(read.key().unwrap().unwrap(), evidence.key.unwrap());
         assert_eq!(read.schema().unwrap(), "Confluent id 17");
         assert!(read.failure.message.contains("lib.rs:1"));
-        fs::write(&path, "{}").unwrap();
-        assert!(Capsule::read(&path).unwrap_err().to_string().contains("is no failure capsule"));
+        let text = fs::read_to_string(&path).unwrap();
+        for (from, to) in [(text.as_str(), "{}"), (&digest, "/dev/zero"), ("\"job\": \"j\"", "\"job\": \"../..\"")] {
+            fs::write(&path, text.replace(from, to)).unwrap();
+            assert!(Capsule::read(&path).unwrap_err().to_string().contains("is no failure capsule"), "{to}");
+        }
     }
 }

@@ -41,6 +41,11 @@ pub async fn rerun(capsule: &Capsule, plugin: &Plugin) -> Result<Again> {
             let mut instance = plugin.stateful(context).await?;
             let lacks = || Error::new(Kind::Config, "the capsule has no key: it is of a plugin without state");
             let (key, fields) = capsule.key()?.ok_or_else(lacks)?;
+            let inputs = instance.manifest().inputs.len();
+            if capsule.timer.is_none() && capsule.input as usize >= inputs {
+                let words = format!("the record came by input {}, and the plugin has {inputs}", capsule.input);
+                return Err(Error::new(Kind::Config, words));
+            }
             let keys = KeySet { bytes: [&*key].into_iter().collect(), fields };
             let state = Kept::new(&capsule.cells()).shared();
             let keyed = Keyed { keys: Arc::new(keys), index: vec![0], state };

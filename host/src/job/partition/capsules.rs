@@ -73,7 +73,14 @@ impl Capsules {
                 "step {step}: a record failed alone, {}; what it was given is kept: pelton repro {shown}",
                 evidence.failure.code()
             ),
-            Ok(false) => self.kept = MOST,
+            Ok(false) => {
+                let folder = keeping.folder.display();
+                tracing::warn!(
+                    "step {step}: a record failed alone; {folder} holds {MOST_FILES} files, so what it was given is not kept, nor what \
+                     other records are: remove those that nobody needs"
+                );
+                self.kept = MOST;
+            }
             Err(failed) => {
                 tracing::warn!("what a plugin failed over cannot be kept in {shown}: {failed}");
                 self.kept = MOST;

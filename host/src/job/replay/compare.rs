@@ -1,9 +1,10 @@
 //! What differs between two lists of results.
 //!
 //! The rule: every row of either side is added, removed, changed or the same, and is counted once. Numbers are the same if they are equal as
-//! numbers; nothing else is forgiven.
+//! numbers; nothing else is forgiven. Among rows that are matched by the same thing, equal ones are pairs first: shards that are partitions of
+//! their own have no order between each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::{Map, Value as Json};
 
@@ -14,8 +15,20 @@ use super::{Played, Row};
 pub enum Matched {
     /// by the ids that sinks give them: the record that they come from, and which of its rows they are
     ById,
-    /// by these fields; rows that are alike in them in their order
+    /// by these fields; rows that are alike in them, and not equal, in their order
     By(Vec<String>),
+}
+
+impl Matched {
+    fn key(&self, row: &Row) -> String {
+        match self {
+            Self::ById => row.id.clone(),
+            Self::By(fields) => {
+                let value = |field: &String| row.fields.get(field).map_or("null".to_owned(), ToString::to_string);
+                fields.iter().map(value).collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
 }
 
 /// One difference.
@@ -67,16 +80,17 @@ impl Differences {
 /// The name under which dead letters are compared.
 pub const REJECTED: &str = "rejected";
 
-/// Every output of the two, and what they rejected, with up to `most` differences of each.
-pub fn compare(a: &Played, b: &Played, by: &Matched, most: usize) -> Vec<Differences> {
+/// Every output of the two, matched as is said of it or by ids, and what they rejected, with up to `most` differences of each.
+pub fn compare(a: &Played, b: &Played, by: &BTreeMap<String, Matched>, most: usize) -> Vec<Differences> {
     let none = Vec::new();
     let of = |played: &'_ Played, name: &str| -> Vec<Row> {
         played.outputs.iter().find(|(other, _)| other == name).map_or(&none, |(_, rows)| rows).clone()
     };
     let mut names: Vec<&String> = a.outputs.iter().map(|(name, _)| name).collect();
     names.extend(b.outputs.iter().map(|(name, _)| name).filter(|name| !a.outputs.iter().any(|(n, _)| n == *name)));
+    let by = |name: &String| by.get(name).unwrap_or(&Matched::ById);
     let mut all: Vec<Differences> =
-        names.into_iter().map(|name| rows(name, &of(a, name), &of(b, name), by, most)).collect();
+        names.into_iter().map(|name| rows(name, &of(a, name), &of(b, name), by(name), most)).collect();
     // Words of a rejection name the version; whether a record was rejected, and as what, is what counts.
     let letters = |played: &Played| -> Vec<Row> { played.rejected.iter().map(without_words).collect() };
     all.push(rows(REJECTED, &letters(a), &letters(b), &Matched::ById, most));
@@ -91,46 +105,50 @@ fn without_words(letter: &Row) -> Row {
 
 fn rows(output: &str, a: &[Row], b: &[Row], by: &Matched, most: usize) -> Differences {
     let mut found = Differences { output: output.to_owned(), ..Differences::default() };
-    let mut left = keyed(b, by);
-    for (key, row) in in_order(a, by) {
-        match left.remove(&key) {
-            None => found.note(most, Difference::Removed(row.fields.clone())),
-            Some(other) => match unlike(&row.fields, &other.fields) {
-                changed if changed.is_empty() => found.same += 1,
-                changed => found.note(most, Difference::Changed(key.0, changed)),
-            },
+    let mut equal: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    for (place, row) in b.iter().enumerate().rev() {
+        equal.entry((by.key(row), whole(&row.fields))).or_default().push(place);
+    }
+    let mut paired = vec![false; b.len()];
+    let mut unequal = Vec::new();
+    for row in a {
+        match equal.get_mut(&(by.key(row), whole(&row.fields))).and_then(Vec::pop) {
+            Some(place) => paired[place] = true,
+            None => unequal.push(row),
         }
     }
-    for (key, row) in in_order(b, by) {
-        if left.remove(&key).is_some() {
-            found.note(most, Difference::Added(row.fields.clone()));
+    found.same = (a.len() - unequal.len()) as u64;
+    let mut left: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for (place, row) in b.iter().enumerate().filter(|(place, _)| !paired[*place]) {
+        left.entry(by.key(row)).or_default().push_back(place);
+    }
+    for row in unequal {
+        let key = by.key(row);
+        let Some(place) = left.get_mut(&key).and_then(VecDeque::pop_front) else {
+            found.note(most, Difference::Removed(row.fields.clone()));
+            continue;
+        };
+        paired[place] = true;
+        match unlike(&row.fields, &b[place].fields) {
+            changed if changed.is_empty() => found.same += 1,
+            changed => found.note(most, Difference::Changed(key, changed)),
         }
+    }
+    for (row, _) in b.iter().zip(&paired).filter(|(_, paired)| !**paired) {
+        found.note(most, Difference::Added(row.fields.clone()));
     }
     found
 }
 
-/// What a row is matched by, and its number among those that are alike.
-type Key = (String, u64);
-
-fn in_order<'r>(rows: &'r [Row], by: &Matched) -> Vec<(Key, &'r Row)> {
-    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-    let keyed = rows.iter().map(|row| {
-        let key = match by {
-            Matched::ById => row.id.clone(),
-            Matched::By(fields) => {
-                let value = |field: &String| row.fields.get(field).map_or("null".to_owned(), ToString::to_string);
-                fields.iter().map(value).collect::<Vec<_>>().join(", ")
-            }
-        };
-        let nth = seen.entry(key.clone()).or_default();
-        *nth += 1;
-        ((key, *nth), row)
-    });
-    keyed.collect()
-}
-
-fn keyed<'r>(rows: &'r [Row], by: &Matched) -> BTreeMap<Key, &'r Row> {
-    in_order(rows, by).into_iter().collect()
+/// A row as text: that of rows that are the same is the same, whole numbers and nulls written in one way.
+fn whole(fields: &Map<String, Json>) -> String {
+    let text = |value: &Json| match value.as_f64().filter(|number| value.is_f64() && number.fract() == 0.0) {
+        Some(number) if number.abs() < 1e15 => (number as i64).to_string(),
+        _ => value.to_string(),
+    };
+    let mut fields: Vec<_> = fields.iter().filter(|(_, value)| !value.is_null()).collect();
+    fields.sort_by_key(|(name, _)| *name);
+    fields.into_iter().map(|(name, value)| format!("{name:?}{}", text(value))).collect()
 }
 
 fn unlike(a: &Map<String, Json>, b: &Map<String, Json>) -> Vec<(String, Json, Json)> {
@@ -164,7 +182,7 @@ mod tests {
     fn every_row_is_counted_once() {
         let a = played(&[("1", json!({"n": 1})), ("2", json!({"n": 2})), ("3", json!({"n": 3, "m": null}))]);
         let b = played(&[("3", json!({"n": 3.0})), ("2", json!({"n": 5})), ("4", json!({"n": 4}))]);
-        let found = &compare(&a, &b, &Matched::ById, 10)[0];
+        let found = &compare(&a, &b, &BTreeMap::new(), 10)[0];
         assert_eq!((found.same, found.added, found.removed, found.changed), (1, 1, 1, 1));
         let changed = Difference::Changed("2".into(), vec![("n".into(), json!(2), json!(5))]);
         assert_eq!(
@@ -175,14 +193,19 @@ mod tests {
                 Difference::Added(json!({"n": 4}).as_object().unwrap().clone())
             ]
         );
-        assert!(!compare(&a, &a, &Matched::ById, 10).iter().any(Differences::any));
+        assert!(!compare(&a, &a, &BTreeMap::new(), 10).iter().any(Differences::any));
     }
 
     #[test]
-    fn rows_that_are_alike_are_matched_in_their_order() {
-        let a = played(&[("1", json!({"k": "x", "n": 1})), ("2", json!({"k": "x", "n": 2}))]);
-        let b = played(&[("7", json!({"k": "x", "n": 1})), ("8", json!({"k": "x", "n": 3}))]);
-        let found = &compare(&a, &b, &Matched::By(vec!["k".into()]), 0)[0];
-        assert_eq!((found.same, found.changed, found.first.len()), (1, 1, 0));
+    fn equal_rows_are_pairs_before_rows_that_are_alike() {
+        let a = played(&[("1", json!({"k": "x", "n": 1})), ("2", json!({"k": "x", "n": 2})), ("3", json!({"k": "y"}))]);
+        let b =
+            played(&[("7", json!({"k": "x", "n": 3})), ("8", json!({"k": "x", "n": 1.0})), ("9", json!({"k": "y"}))]);
+        let by = BTreeMap::from([("out".to_owned(), Matched::By(vec!["k".into()]))]);
+        let found = &compare(&a, &b, &by, 0)[0];
+        assert_eq!((found.same, found.changed, found.first.len()), (2, 1, 0));
+        let mut turned = a.clone();
+        turned.outputs[0].1.reverse();
+        assert!(!compare(&a, &turned, &by, 0)[0].any());
     }
 }

@@ -190,7 +190,7 @@ impl State {
 }
 
 /// Cut to a length that a log can bear, control characters and text direction marks escaped. What is escaped grows, so it is cut after that.
-pub(in crate::plugin) fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(LONGEST));
     for letter in text.chars() {
         if clean.len() >= LONGEST {

@@ -17,7 +17,7 @@ use crate::plugin::{
 };
 use crate::record::Batch;
 
-/// Requests of one call for each of its records.
+/// Requests of one call for one of its records.
 const MOST_REQUESTS: usize = 16;
 /// Bytes of a request's path, headers and body together.
 const MOST_BYTES: usize = 1 << 20;
@@ -78,6 +78,8 @@ pub struct EnricherInstance {
     manifest: Manifest,
     pub(super) connect: Arc<dyn Connect>,
     pub(super) order: Order,
+    /// CPU time of all calls of the part that was run last
+    spent: Duration,
 }
 
 impl fmt::Debug for EnricherInstance {
@@ -92,7 +94,7 @@ impl EnricherInstance {
         manifest: Manifest,
         (connect, order): (Arc<dyn Connect>, Order),
     ) -> Self {
-        Self { instance, manifest, connect, order }
+        Self { instance, manifest, connect, order, spent: Duration::ZERO }
     }
 
     /// What it did is a lie.
@@ -130,7 +132,9 @@ impl EnricherInstance {
         let mut running = self.instance.begin(call, budget, None).await?;
         let (enrich, store) = running.enrich();
         let answer = enrich.call_prepare(store, rows.param(call, &fields, &shards)).await;
-        let requests = self.instance.end(running, answer)?;
+        let requests = self.instance.end(running, answer);
+        self.spent += self.instance.spent();
+        let requests = requests?;
         self.checked(requests, records)
     }
 
@@ -155,7 +159,9 @@ impl EnricherInstance {
         let mut running = self.instance.begin(call, budget, None).await?;
         let (enrich, store) = running.enrich();
         let answer = enrich.call_complete(store, rows.param(call, &fields, &shards), &responses).await;
-        let completed = self.instance.end(running, answer)?;
+        let completed = self.instance.end(running, answer);
+        self.spent += self.instance.spent();
+        let completed = completed?;
         let rows_per_row = self.instance.limits().rows_per_row;
         let given = lift::Given { sources: records, keys: None, outputs: &self.manifest.outputs, rows_per_row };
         let processed = lift::processed(completed.processed, given).map_err(|what| self.instance.broke(what))?;
@@ -163,10 +169,14 @@ impl EnricherInstance {
     }
 
     fn checked(&mut self, requests: Vec<enrich::Request>, records: usize) -> Result<Vec<Request>, Failure> {
-        let most = records * MOST_REQUESTS;
-        if requests.len() > most {
-            let what = format!("it asks {} times for {records} records, {most} is the most", requests.len());
-            return Err(self.instance.broke(what));
+        let mut asked = vec![0; records];
+        for request in &requests {
+            let Some(count) = asked.get_mut(request.row as usize) else { continue };
+            *count += 1;
+            if *count > MOST_REQUESTS {
+                let what = format!("it asks more than {MOST_REQUESTS} times for record {}", request.row);
+                return Err(self.instance.broke(what));
+            }
         }
         let names: Vec<&str> = self.manifest.connectors.iter().map(|connector| &*connector.name).collect();
         let checked: Result<Vec<Request>, String> =
@@ -259,7 +269,12 @@ impl Divisible for Work<'_> {
         &self.plugin.manifest.outputs
     }
 
+    fn spent(&mut self) -> Duration {
+        self.plugin.spent
+    }
+
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
+        self.plugin.spent = Duration::ZERO;
         rounds::run(self.plugin, self.call, (self.batch, range), budget).await
     }
 }

@@ -6,7 +6,11 @@
 //! record leave in the order of its rounds, so ids are the same.
 //! Left to others: what a request may be (`enricher`), how it is made (`Connect`).
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    ops::Range,
+    time::Duration,
+};
 
 use arrow::{array::UInt32Array, compute::take_record_batch};
 use futures::{
@@ -20,8 +24,10 @@ use crate::record::{Batch, Cells};
 
 /// A record may ask so often.
 const MOST_ROUNDS: usize = 8;
-/// Bytes of answers that wait; with more, the records that are complete are called with at once.
+/// Bytes of answers that wait; with more, the records that are complete are called with at once, and nothing more is asked meanwhile.
 const MOST_HELD: usize = 16 << 20;
+/// Bytes of answers of one call, if it is not for one record: a guest holds 64 MiB in all.
+const MOST_GIVEN: usize = 8 << 20;
 
 /// A request, and which it is.
 struct Asked {
@@ -65,6 +71,7 @@ pub(super) async fn run(
     let mut done = Vec::new();
     loop {
         while flying.len() < connect.capacity().max(1)
+            && rounds.may_ask(flying.is_empty())
             && let Some(asked) = rounds.queue.pop_front()
         {
             let connect = &*connect;
@@ -95,8 +102,11 @@ pub(super) async fn run(
             let some = batch.take(&some).map_err(|e| Failure::Unfit { what: e.to_string() })?;
             (Some(some), 0..rows.len())
         };
-        let (processed, further) =
+        let (processed, mut further) =
             plugin.complete(call, of.as_ref().unwrap_or(batch), (within, &answers), budget).await?;
+        // A record that is refused is done with: one that went on could be refused once more.
+        let refused: HashSet<u32> = processed.errors.iter().map(|error| error.row).collect();
+        further.retain(|request| !refused.contains(&request.row));
         done.push((0, placed(processed, &rows)));
         let asking = further.iter().map(|request| rows[request.row as usize]);
         if asking.into_iter().any(|row| rounds.waiting[row as usize].round >= MOST_ROUNDS) {
@@ -140,7 +150,7 @@ impl Rounds {
     }
 
     fn answered(&mut self, (Asked { row, number, request }, outcome): (Asked, Outcome)) {
-        self.held += weight(&outcome);
+        self.held += weight(&request, &outcome);
         let waiting = &mut self.waiting[row as usize];
         waiting.answers.push((number, request, outcome));
         waiting.unanswered -= 1;
@@ -154,16 +164,32 @@ impl Rounds {
         idle || !self.ready.is_empty() && (order == Order::Unordered || self.held >= MOST_HELD)
     }
 
-    /// The rows that are ready, rising, and their answers in the order in which they were asked for, as rows of the call.
+    /// Whether more is asked: where too much waits already, only if nothing else can go on.
+    fn may_ask(&self, idle: bool) -> bool {
+        self.held < MOST_HELD || idle && self.ready.is_empty()
+    }
+
+    /// Of the rows that are ready the first, rising, and their answers in the order in which they were asked for, as rows of the call: as many
+    /// as a guest can hold, and one at least.
     fn take(&mut self) -> (Vec<u32>, Vec<(Request, Outcome)>) {
-        let mut rows = std::mem::take(&mut self.ready);
-        rows.sort_unstable();
+        self.ready.sort_unstable();
+        let (mut bytes, mut count) = (0, 0);
+        for row in &self.ready {
+            let own = &self.waiting[*row as usize].answers;
+            bytes += own.iter().map(|(_, request, outcome)| weight(request, outcome)).sum::<usize>();
+            if count > 0 && bytes > MOST_GIVEN {
+                break;
+            }
+            count += 1;
+        }
+        let left = self.ready.split_off(count);
+        let rows = std::mem::replace(&mut self.ready, left);
         let mut answers = Vec::new();
         for (place, row) in rows.iter().enumerate() {
             let mut own = std::mem::take(&mut self.waiting[*row as usize].answers);
             own.sort_by_key(|(number, ..)| *number);
             for (_, request, outcome) in own {
-                self.held -= weight(&outcome);
+                self.held -= weight(&request, &outcome);
                 answers.push((Request { row: self::row(place), ..request }, outcome));
             }
         }
@@ -171,14 +197,16 @@ impl Rounds {
     }
 }
 
-fn weight(outcome: &Outcome) -> usize {
-    match outcome {
+/// Bytes that a guest is given with an answer.
+fn weight(request: &Request, outcome: &Outcome) -> usize {
+    let answer = match outcome {
         Outcome::Answered { headers, body, .. } => {
             headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() + body.len()
         }
         Outcome::Failed(why) => why.len(),
         Outcome::TimedOut => 0,
-    }
+    };
+    request.cookie.len() + answer
 }
 
 /// Rows of a call as rows of the part.
@@ -283,5 +311,25 @@ mod tests {
         answer(&mut rounds, 3);
         assert_eq!(rounds.take().0, [2]);
         assert!(rounds.completes(Order::Ordered, true) && rounds.take().0.is_empty(), "all is done");
+    }
+
+    #[test]
+    fn no_call_is_given_more_than_a_guest_can_hold_and_no_more_is_asked_meanwhile() {
+        let mut rounds = Rounds::new(20);
+        let rows: Vec<u32> = (0..20).collect();
+        rounds.ask(&rows, rows.iter().map(|row| request(*row)).collect());
+        while rounds.may_ask(false) {
+            let asked = rounds.queue.pop_front().expect("all of it is too much");
+            rounds.answered((asked, Outcome::Answered { status: 200, headers: Vec::new(), body: vec![0; 3 << 20] }));
+        }
+        assert_eq!((rounds.ready.len(), rounds.queue.len()), (6, 14));
+        assert!(!rounds.may_ask(true), "what is ready goes first");
+        for expected in [&[0, 1][..], &[2, 3], &[4, 5]] {
+            assert_eq!(rounds.take().0, expected);
+        }
+        assert!(rounds.held == 0 && rounds.may_ask(true) && rounds.take().0.is_empty());
+        let asked = rounds.queue.pop_front().expect("it waits");
+        rounds.answered((asked, Outcome::Answered { status: 200, headers: Vec::new(), body: vec![0; 9 << 20] }));
+        assert_eq!(rounds.take().0, [6], "one record is one call, whatever it was answered");
     }
 }

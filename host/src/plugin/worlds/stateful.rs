@@ -16,7 +16,7 @@ use std::{
 use crate::plugin::{
     Call, Failure, KeySet, Manifest, Metrics, Processed,
     bindings::{keyed, types},
-    bisect::{self, Bisected, Divisible, StateCell},
+    bisect::{self, Bisected, Divisible, KeyState, StateCell},
     capability::state::{KeyedState, MOST, Place, SharedState},
     describe::Output,
     instance::Instance,
@@ -181,22 +181,25 @@ fn lock(state: &SharedState) -> MutexGuard<'_, dyn KeyedState + 'static> {
 /// So much of a key's state is looked at after a failure.
 const MOST_SHOWN: (usize, usize) = (1000, 1 << 20);
 
-/// All state of a key, as far as that is not too much. What cannot be read is left out: it is no part of what is processed.
-fn cells(keyed: &Keyed, key: u32, tables: usize) -> Vec<StateCell> {
-    let (mut found, mut bytes) = (Vec::new(), 0);
+/// State of a key, as far as that is not too much.
+fn cells(keyed: &Keyed, key: u32, tables: usize) -> KeyState {
+    let (mut found, mut bytes) = (KeyState::default(), 0);
     let mut state = lock(&keyed.state);
     state.begin();
     for table in 0..tables as u32 {
-        let place = Place { table, key, sub_key: &[] };
-        let plain = state.get(place).ok().flatten().map(|value| (Vec::new(), value));
-        let page = state.scan(table, key, &[], &[], MOST_SHOWN.0).map(|page| page.entries).unwrap_or_default();
-        let entries = page.into_iter().filter(|(sub_key, _)| !sub_key.is_empty());
+        let plain = state.get(Place { table, key, sub_key: &[] });
+        let page = state.scan(table, key, &[], &[], MOST_SHOWN.0);
+        found.is_cut |= plain.is_err() || page.as_ref().map_or(true, |page| page.more);
+        let plain = plain.ok().flatten().map(|value| (Vec::new(), value));
+        let entries = page.map(|page| page.entries).unwrap_or_default();
+        let entries = entries.into_iter().filter(|(sub_key, _)| !sub_key.is_empty());
         for (sub_key, value) in plain.into_iter().chain(entries) {
             bytes += sub_key.len() + value.len();
             if bytes > MOST_SHOWN.1 {
+                found.is_cut = true;
                 return found;
             }
-            found.push(StateCell { table, sub_key, value });
+            found.cells.push(StateCell { table, sub_key, value });
         }
     }
     found
@@ -321,7 +324,7 @@ impl Divisible for Records<'_> {
         &self.plugin.manifest.outputs
     }
 
-    fn state(&self, item: usize) -> Vec<StateCell> {
+    fn state(&self, item: usize) -> KeyState {
         cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
     }
 
@@ -362,7 +365,7 @@ impl Divisible for Timers<'_> {
         &self.plugin.manifest.outputs
     }
 
-    fn state(&self, item: usize) -> Vec<StateCell> {
+    fn state(&self, item: usize) -> KeyState {
         cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
     }
 

@@ -150,6 +150,13 @@ async fn register(client: &Client, stream_arn: &str, name: &str) -> Result<()> {
     }
 }
 
+/// Takes a consumer away that nobody shares.
+pub async fn deregister(client: &Client, consumer_arn: &str) -> Result<()> {
+    let answer = client.deregister_stream_consumer().consumer_arn(consumer_arn).send().await;
+    let failed = |failed| unavailable(format!("consumer `{consumer_arn}` cannot be deregistered"), &failed);
+    answer.map(drop).map_err(failed)
+}
+
 async fn pause() {
     clock::sleep(BETWEEN + random::jitter(BETWEEN / 10)).await;
 }

@@ -147,6 +147,13 @@ impl Source for Kinesis {
         })
     }
 
+    fn leave(&self) -> Pending<'_, Result<()>> {
+        Box::pin(async {
+            let (client, consumer) = (self.control.clone(), self.consumer_arn.clone());
+            task::spawn(&self.runtime, async move { control::deregister(&client, &consumer).await }).join().await
+        })
+    }
+
     fn open<'a>(&'a self, shard: &'a ShardId, from: From) -> Pending<'a, Result<Box<dyn Reader>>> {
         Box::pin(async move {
             let fan_out = fan_out::FanOut {
