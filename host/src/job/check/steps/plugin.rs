@@ -114,7 +114,7 @@ impl<'a> Check<'a> {
             }
         };
         let bytes = |text: &str, least: u64, most: u64| {
-            size(text).and_then(|bytes| within(text, bytes, (least, most), |bytes| format!("{}KiB", bytes >> 10)))
+            size(text).and_then(|bytes| within(text, bytes, (least, most), shown))
         };
         let memory = |text: &str| bytes(text, 1 << 20, 2 << 30).map(|bytes| bytes as usize);
         let output = |text: &str| bytes(text, 64 << 10, 256 << 20).map(|bytes| bytes as usize);
@@ -144,6 +144,14 @@ impl<'a> Check<'a> {
         read(text.as_deref()?)
             .map_err(|why| self.report(Diagnostic::new(code, place.clone(), format!("`{name}`: {why}"))))
             .ok()
+    }
+}
+
+fn shown(bytes: u64) -> String {
+    match bytes.trailing_zeros() {
+        30.. => format!("{}GiB", bytes >> 30),
+        20.. => format!("{}MiB", bytes >> 20),
+        _ => format!("{}KiB", bytes >> 10),
     }
 }
 
