@@ -245,7 +245,7 @@ impl Builder<'_> {
 
     async fn connect(&self, name: &str, source: &graph::Source) -> Result<(Arc<dyn Source>, Start)> {
         Ok(match &source.from {
-            _ if self.memory.is_some() => (Arc::new(MemorySource::new("test", Vec::new())), Start::TrimHorizon),
+            _ if self.memory.is_some() => (Arc::new(MemorySource::new(name, Vec::new())), Start::TrimHorizon),
             graph::SourceKind::Kinesis { stream, start, consumer, aws } => {
                 let options = kinesis::Options {
                     stream: stream.clone(),
@@ -262,7 +262,7 @@ impl Builder<'_> {
                     graph::FileFormat::Csv => file_source::Format::Csv,
                 };
                 let options = file_source::Options { path: path.clone(), format: Some(format), key: key.clone() };
-                (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
+                (Arc::new(file_source::FileSource::new(name, options, self.runtime.clone())?), Start::TrimHorizon)
             }
             graph::SourceKind::Memory { .. } => {
                 let given = self.given.and_then(|given| given.sources.get(name).cloned());

@@ -74,8 +74,8 @@ pub struct Call {
     pub now_ms: i64,
     /// for the guest's random numbers
     pub seed: u64,
-    /// how far event time has come
-    pub watermark_ms: i64,
+    /// how far event time has come; none before the first watermark
+    pub watermark_ms: Option<i64>,
 }
 
 /// The engine that all plugins of a process share.
