@@ -271,7 +271,7 @@ impl<'a> FromIterator<&'a [u8]> for Cells {
 /// Who records are: the columns that the source gave them. All columns have the same length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Records {
-    /// the stream (or file) they come from
+    /// the stream they come from; of a source that is none, the source's name
     pub stream: Arc<str>,
     /// all records of a batch come from one shard
     pub shard: ShardId,
@@ -469,8 +469,13 @@ fn spread(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// Before every event time.
+/// Before every event time: as a watermark it says that there is none yet.
 pub const MIN_US: i64 = i64::MIN;
+
+/// A watermark in whole milliseconds, as plugins and timers know it; none before the first.
+pub fn watermark_ms(us: i64) -> Option<i64> {
+    (us != MIN_US).then(|| us.div_euclid(1000))
+}
 
 #[cfg(test)]
 mod tests {

@@ -256,8 +256,8 @@ void pelton_declare(const pelton_manifest *manifest);
 
 PELTON_EXPORT("pelton:plugin/lifecycle@0.1.0#init")
 pelton_result *pelton_export_init(const char *config, uint32_t config_length, const char *job, uint32_t job_length, const char *step,
-                                  uint32_t step_length, uint64_t generation) {
-    pelton_context context = {{config, config_length}, {job, job_length}, {step, step_length}, generation};
+                                  uint32_t step_length, uint64_t generation, pelton_annotation *annotations, uint32_t count) {
+    pelton_context context = {{config, config_length}, {job, job_length}, {step, step_length}, generation, {annotations, count}};
     /* Rows are checked against what this config declares. */
     const char *why = plugin_describe(&declared, context.config);
     if (!why) why = plugin_init(&context);

@@ -35,7 +35,12 @@ type Context struct {
 	Job, Step string
 	// Generation is the deployed version of the job.
 	Generation uint64
+	// Annotations are what later hosts tell; pass over names that you do not know.
+	Annotations []Annotation
 }
+
+// Annotation is a name and a value. Names without a `/` are the interface's.
+type Annotation struct{ Name, Value string }
 
 // Rejection is an error that becomes a record error: the record goes where the step's `on_error` says, its neighbours go on.
 type Rejection struct {
@@ -85,9 +90,10 @@ func Refused(err error) (*Rejection, *Failure) {
 
 // Call is what a call is told beside its records: the same again when the same batch is tried again.
 type Call struct {
-	NowMs       int64
-	Seed        uint64
-	WatermarkMs int64
+	NowMs int64
+	Seed  uint64
+	// WatermarkMs is how far event time has come; not Valid while there is no watermark.
+	WatermarkMs Null[int64]
 }
 
 var current Call
@@ -101,5 +107,7 @@ func Now() time.Time { return time.UnixMilli(current.NowMs).UTC() }
 // Seed is where random numbers of this batch begin.
 func Seed() uint64 { return current.Seed }
 
-// Watermark is how far event time has come.
-func Watermark() time.Time { return time.UnixMilli(current.WatermarkMs).UTC() }
+// Watermark is how far event time has come; false while there is no watermark.
+func Watermark() (time.Time, bool) {
+	return time.UnixMilli(current.WatermarkMs.V).UTC(), current.WatermarkMs.Valid
+}

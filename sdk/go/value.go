@@ -114,7 +114,7 @@ type (
 	Payload []byte
 	// Operation is what a row does to its key.
 	Operation byte
-	// Position is where a record stands in its stream; input only.
+	// Position is where a record stands: Shard is STREAM/SHARD, Sequence is decimal digits. No other record of the job has the same. Input only.
 	Position struct {
 		Shard, Sequence string
 		SubSequence     uint32

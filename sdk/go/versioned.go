@@ -22,6 +22,21 @@ func Versioned[T any](b *Binding, name string, plugin any) *Codec[T] {
 	return codec
 }
 
+// Stored is a value of another version of its table.
+type Stored struct {
+	Table, Version uint32
+	// SubKey is empty where the table has none.
+	SubKey []byte
+	Value  []byte
+	// Keys are those of the call; none in an aggregator.
+	Keys *KeySet
+	// Key is the value's own among them.
+	Key uint32
+}
+
+// KeyText is a field of the step's key, of those that Info.Key lists.
+func (s *Stored) KeyText(field int) string { return s.Keys.Fields[field].Cells.Text(int(s.Key)) }
+
 // Renew reads a value of any version that the plugin knows and writes it as this version does.
 func (c *Codec[T]) Renew(old []byte) ([]byte, error) {
 	var value T

@@ -52,12 +52,12 @@ const char *plugin_init(const pelton_context *context) {
     return NULL;
 }
 
-/* Version `from` kept `from` numbers; of the payments before those nothing is known. */
-bool plugin_migrate(uint32_t table, uint32_t from, pelton_text key, pelton_text sub_key, pelton_text value, pelton_builder *values) {
-    (void)table, (void)key, (void)sub_key;
+/* An older version kept as many numbers as its own; of the payments before those nothing is known. */
+bool plugin_migrate(const pelton_stored *old, pelton_builder *values, pelton_out *out) {
+    (void)out;
     kept now = {0};
-    memcpy(&now, value.at, from * sizeof(int64_t));
-    pelton_add(values, MISTAKE == FORGETS_TO_MIGRATE ? value : (pelton_text){(const char *)&now, sizeof now});
+    memcpy(&now, old->value.at, old->version * sizeof(int64_t));
+    pelton_add(values, MISTAKE == FORGETS_TO_MIGRATE ? old->value : (pelton_text){(const char *)&now, sizeof now});
     return true;
 }
 

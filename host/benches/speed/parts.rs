@@ -64,7 +64,7 @@ pub fn boundary() -> Result<(u64, Spent)> {
         let context =
             Context { config: r#"{"at_least":0.0}"#.into(), job: "bench".into(), step: "kept".into(), generation: 1 };
         let mut instance = plugin.transformer(context).await?;
-        let call = Call { now_ms: 0, seed: 1, watermark_ms: 0 };
+        let call = Call { now_ms: 0, seed: 1, watermark_ms: Some(0) };
         let mut watch = Watch::start();
         for number in 0..CALLS + CALLS / 10 {
             if number == CALLS / 10 {

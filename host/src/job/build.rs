@@ -238,7 +238,7 @@ impl Builder<'_> {
 
     async fn connect(&self, name: &str, source: &graph::Source) -> Result<(Arc<dyn Source>, Start)> {
         Ok(match &source.from {
-            _ if self.memory.is_some() => (Arc::new(MemorySource::new("test", Vec::new())), Start::TrimHorizon),
+            _ if self.memory.is_some() => (Arc::new(MemorySource::new(name, Vec::new())), Start::TrimHorizon),
             graph::SourceKind::Kinesis { stream, start, consumer, aws } => {
                 let options = kinesis::Options {
                     stream: stream.clone(),
@@ -255,7 +255,7 @@ impl Builder<'_> {
                     graph::FileFormat::Csv => file_source::Format::Csv,
                 };
                 let options = file_source::Options { path: path.clone(), format: Some(format), key: key.clone() };
-                (Arc::new(file_source::FileSource::new(options, self.runtime.clone())?), Start::TrimHorizon)
+                (Arc::new(file_source::FileSource::new(name, options, self.runtime.clone())?), Start::TrimHorizon)
             }
             graph::SourceKind::Memory { .. } => {
                 let given = self.given.and_then(|given| given.sources.get(name).cloned());
@@ -378,7 +378,7 @@ impl Builder<'_> {
                     }
                     _ => Box::new(loaded.transformer(context).await?),
                 };
-                refuse_unused(instance.manifest())?;
+                refuse_unused(instance.manifest(), false)?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(component::Component::new(&node.name, instance, wanted, self.clock.clone()))
             }
@@ -419,7 +419,7 @@ impl Builder<'_> {
                 Box::new(loaded.stateful(self.context(deployed, node, plugin)).await?)
             }
         };
-        refuse_unused(instance.manifest())?;
+        refuse_unused(instance.manifest(), false)?;
         let port = |(port, schema): (usize, &SchemaRef)| {
             Ok(Port { codec: self.codec(node, schema, key)?, wanted: wanted(schema, plugin, port)? })
         };
@@ -449,6 +449,7 @@ impl Builder<'_> {
             graph::Aggregate::Plugin(plugin) => {
                 let loaded = self.plugin(deployed, node, plugin).await?;
                 let instance = loaded.aggregator(self.context(deployed, node, plugin)).await?;
+                refuse_unused(instance.manifest(), true)?;
                 let wanted = wanted(schema, plugin, 0)?;
                 Box::new(window_component::Component::new(instance, codec.clone(), wanted, self.clock.clone())?)
             }
@@ -489,16 +490,18 @@ impl Fit for Builder<'_> {
     }
 }
 
-/// What an output sets beside its event time would be lost on the way to the sinks.
-fn refuse_unused(manifest: &Manifest) -> Result<()> {
+/// What an output sets beside its event time would be lost on the way to the sinks; so would the event time of a window's result, which is its end's.
+fn refuse_unused(manifest: &Manifest, of_windows: bool) -> Result<()> {
     for output in &manifest.outputs {
-        let Identity { partition_key, payload, operation, .. } = output.sets;
-        let unused = [(partition_key, "the partition key"), (payload, "the payload"), (operation, "the operation")];
+        let Identity { partition_key, payload, operation, event_time, .. } = output.sets;
+        let unused = [
+            (partition_key, "the partition key, which no sink uses yet"),
+            (payload, "the payload, which no sink uses yet"),
+            (operation, "the operation, which no sink uses yet"),
+            (event_time && of_windows, "the event time, which of a window's result is the window's end"),
+        ];
         if let Some((_, what)) = unused.into_iter().find(|(sets, _)| *sets) {
-            let words = format!(
-                "the plugin's output `{}` sets {what}, which no sink uses yet: let it set fields only",
-                output.name
-            );
+            let words = format!("the plugin's output `{}` sets {what}: let it set fields only", output.name);
             return Err(Error::new(Kind::Config, words));
         }
     }

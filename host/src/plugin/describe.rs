@@ -8,19 +8,27 @@ use std::{collections::HashSet, sync::Arc};
 
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 
-use super::{bindings::types, capability::log::clean};
+use pelton_schema::AvroSchema;
+
+use super::{bindings::types, capability::log::clean, package::World};
 
 /// Most outputs and connectors, and most fields of one of them.
 const MOST: usize = 1_000;
 
 /// Most inputs of a plugin with state.
-pub(super) const MOST_INPUTS: usize = 16;
+const MOST_INPUTS: usize = 16;
 
 /// Most tables: a byte counts them.
 const MOST_TABLES: usize = 255;
 
 /// Longest name or path in bytes.
 const LONGEST_NAME: usize = 200;
+
+/// Paths that begin with it are the interface's.
+const RESERVED: &str = "pelton:";
+
+/// What stands in no path yet.
+const UNUSED: [char; 4] = ['[', ']', '"', '\\'];
 
 /// Digits after the point of every decimal column that a plugin makes: a column has one scale, and a manifest states none.
 pub(super) const DECIMAL_SCALE: i8 = 18;
@@ -169,9 +177,10 @@ impl Manifest {
 
 type Checked<T> = Result<T, String>;
 
-/// `most_inputs`: one, but for plugins with state.
-pub(super) fn check(manifest: types::Manifest, most_inputs: usize) -> Checked<Manifest> {
+/// What a plugin of this world says.
+pub(super) fn check(manifest: types::Manifest, world: World) -> Checked<Manifest> {
     let count = manifest.inputs.len();
+    let most_inputs = if world == World::StatefulTransformer { MOST_INPUTS } else { 1 };
     if count == 0 || count > most_inputs {
         let expected = if most_inputs == 1 { "exactly one".to_owned() } else { format!("1 to {most_inputs}") };
         return Err(format!("it declares {count} inputs, expected {expected}"));
@@ -194,6 +203,8 @@ pub(super) fn check(manifest: types::Manifest, most_inputs: usize) -> Checked<Ma
     unique("table", tables.iter().map(|table| table.name.as_str()))?;
     let connectors: Vec<Connector> = manifest.connectors.into_iter().map(connector).collect::<Checked<_>>()?;
     unique("connector", connectors.iter().map(|connector| connector.name.as_str()))?;
+    let key = fields("the key", manifest.key, false)?;
+    fits_world(world, &tables, &key, &connectors)?;
     Ok(Manifest {
         name: named("the plugin", manifest.name)?,
         version: named("the plugin's version", manifest.version)?,
@@ -201,10 +212,24 @@ pub(super) fn check(manifest: types::Manifest, most_inputs: usize) -> Checked<Ma
         config_schema: json("the config schema", manifest.config_schema)?,
         inputs,
         outputs,
-        key: fields("the key", manifest.key)?,
+        key,
         tables,
         connectors,
     })
+}
+
+/// What a world has no use for is a mistake of the plugin's author.
+fn fits_world(world: World, tables: &[Table], key: &[Field], connectors: &[Connector]) -> Checked<()> {
+    let none = |what: &str, name: &str, with: &str| {
+        Err(format!("it declares the {what} `{name}`, and a {world} has none: leave it out, or make it {with}"))
+    };
+    let is_keyed = !matches!(world, World::Transformer | World::Enricher);
+    match (tables.first(), key.first(), connectors.first()) {
+        (Some(table), _, _) if !is_keyed => none("table", &table.name, "a stateful-transformer"),
+        (_, Some(field), _) if !is_keyed => none("key field", &field.path, "a stateful-transformer"),
+        (_, _, Some(connector)) if world != World::Enricher => none("connector", &connector.name, "an enricher"),
+        _ => Ok(()),
+    }
 }
 
 fn input(input: types::Input) -> Checked<Input> {
@@ -212,13 +237,13 @@ fn input(input: types::Input) -> Checked<Input> {
     if identity.payload {
         return Err("its input wants the payload, which this host does not pass on yet: ask for fields".into());
     }
-    let fields = fields("the input", input.fields)?;
+    let fields = fields("the input", input.fields, true)?;
     Ok(Input { name: named("the input", input.name)?, identity, fields, doc: clean(&input.doc) })
 }
 
 fn output(output: types::Output) -> Checked<Output> {
     let name = named("an output", output.name)?;
-    let fields = fields(&format!("output `{name}`"), output.fields)?;
+    let fields = fields(&format!("output `{name}`"), output.fields, false)?;
     let sets = identity(output.sets);
     if sets.arrival_time || sets.position {
         return Err(format!("output `{name}` sets the arrival time or the position, which only the host knows"));
@@ -246,7 +271,7 @@ fn table(table: types::Table) -> Checked<Table> {
     }
     Ok(Table {
         migrates_from: table.migrates_from,
-        schema: json(&format!("the schema of table `{name}`"), table.schema)?,
+        schema: avro(&name, table.schema)?,
         name,
         prefetch: table.prefetch,
         schema_version: table.schema_version,
@@ -254,7 +279,8 @@ fn table(table: types::Table) -> Checked<Table> {
     })
 }
 
-fn fields(place: &str, fields: Vec<types::Field>) -> Checked<Vec<Field>> {
+/// `wanted`: they are of an input, where a path that only later hosts know may be asked for.
+fn fields(place: &str, fields: Vec<types::Field>, wanted: bool) -> Checked<Vec<Field>> {
     if fields.len() > MOST {
         return Err(format!("{place} has {} fields, the limit is {MOST}", fields.len()));
     }
@@ -264,6 +290,17 @@ fn fields(place: &str, fields: Vec<types::Field>) -> Checked<Vec<Field>> {
             let path = named(&format!("a field of {place}"), field.path)?;
             if path.split('.').any(str::is_empty) {
                 return Err(format!("field `{path}` of {place} has an empty part: expected names joined by dots"));
+            }
+            if let Some(unused) = path.chars().find(|letter| UNUSED.contains(letter)) {
+                return Err(format!(
+                    "field `{path}` of {place} has a `{unused}`, which stands in no path yet: rename it"
+                ));
+            }
+            if path.starts_with(RESERVED) && !(wanted && field.optional) {
+                return Err(format!(
+                    "field `{path}` of {place} is the interface's, and this host does not know it: rename it{}",
+                    if wanted { ", or make it optional" } else { "" }
+                ));
             }
             Ok(Field { path: path.into(), kind: kind(field.kind), optional: field.optional, doc: clean(&field.doc) })
         })
@@ -290,6 +327,18 @@ fn json(what: &str, text: String) -> Checked<Option<String>> {
     match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
         Ok(_) => Ok(Some(text)),
         Err(error) => Err(format!("{what} is no JSON: {error}")),
+    }
+}
+
+fn avro(table: &str, text: String) -> Checked<Option<String>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match AvroSchema::parse(&text, &[]) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) => {
+            Err(format!("the schema of table `{table}` is no Avro: {error}; leave it empty for opaque bytes"))
+        }
     }
 }
 
@@ -365,15 +414,40 @@ mod tests {
 
     #[test]
     fn a_sound_manifest_becomes_a_schema() {
-        let manifest = check(declared(), 1).unwrap();
+        let manifest = check(declared(), World::Transformer).unwrap();
         assert_eq!(manifest.outputs[0].schema.field(0).data_type(), &DataType::Int64);
         assert_eq!(manifest.input().fields[0].path.as_ref(), "a.b");
     }
 
     #[test]
+    fn a_path_of_later_hosts_may_be_asked_for_where_it_is_optional() {
+        let mut manifest = declared();
+        manifest.inputs[0].fields[0].path = "pelton:lag".into();
+        assert_eq!(check(manifest, World::Transformer).unwrap().input().fields[0].path.as_ref(), "pelton:lag");
+    }
+
+    #[test]
+    fn the_schema_of_a_table_is_avro_or_nothing() {
+        let with = |schema: &str| {
+            let table = types::Table {
+                name: "t".into(),
+                prefetch: false,
+                schema: schema.into(),
+                schema_version: 1,
+                migrates_from: Vec::new(),
+                ttl_ms: None,
+            };
+            check(types::Manifest { tables: vec![table], ..declared() }, World::KeyedTransformer)
+        };
+        assert_eq!(with("").unwrap().tables[0].schema, None);
+        assert!(with("\"long\"").unwrap().tables[0].schema.is_some());
+        assert!(with("{\"a\": 1}").unwrap_err().contains("table `t` is no Avro"));
+    }
+
+    #[test]
     fn each_mistake_is_named() {
         type Spoil = fn(&mut types::Manifest);
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 13] = [
             ("0 inputs", |m| m.inputs.clear()),
             ("output `out` is declared twice", |m| m.outputs.push(m.outputs[0].clone())),
             ("field of the input `a.b` is declared twice", |m| {
@@ -385,11 +459,19 @@ mod tests {
             ("both fields and a payload", |m| m.outputs[0].sets = types::Identity::PAYLOAD),
             ("the config schema is no JSON", |m| m.config_schema = "{".into()),
             ("the plugin has the name ``", |m| m.name.clear()),
+            ("`a[0]` of the input has a `[`", |m| m.inputs[0].fields[0].path = "a[0]".into()),
+            ("this host does not know it: rename it, or make it optional", |m| {
+                m.inputs[0].fields[0] =
+                    types::Field { path: "pelton:x".into(), optional: false, ..m.inputs[0].fields[0].clone() };
+            }),
+            ("`pelton:x` of output `out` is the interface's", |m| m.outputs[0].fields[0].path = "pelton:x".into()),
+            ("a transformer has none", |m| m.key.push(m.outputs[0].fields[0].clone())),
+            ("the connector `c`", |m| m.connectors.push(types::Connector { name: "c".into(), doc: String::new() })),
         ];
         for (expected, spoil) in cases {
             let mut manifest = declared();
             spoil(&mut manifest);
-            let what = check(manifest, 1).unwrap_err();
+            let what = check(manifest, World::Transformer).unwrap_err();
             assert!(what.contains(expected), "{what}");
         }
     }

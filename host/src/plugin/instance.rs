@@ -197,7 +197,7 @@ impl Instance {
     /// Starts a copy, if none is waiting.
     pub(super) async fn warm(&mut self) -> Result<(), Failure> {
         if self.idle.is_none() {
-            let call = Call { now_ms: 0, seed: 0, watermark_ms: i64::MIN };
+            let call = Call { now_ms: 0, seed: 0, watermark_ms: None };
             self.idle = Some(self.start(&call).await?);
         }
         Ok(())
@@ -268,7 +268,7 @@ impl Instance {
 
     /// Asks the plugin what it is, in a copy that nothing else uses and that is not initialised.
     pub(super) async fn describe(&mut self, config: &str) -> Result<types::Manifest, Failure> {
-        let call = Call { now_ms: 0, seed: 0, watermark_ms: i64::MIN };
+        let call = Call { now_ms: 0, seed: 0, watermark_ms: None };
         let mut running = self.instantiate(&call).await?;
         arm(&mut running.store, call.now_ms, self.limits().call_time);
         let answer = running.exports.lifecycle.call_describe(&mut running.store, config).await;
@@ -285,6 +285,7 @@ impl Instance {
             job: &self.context.job,
             step: &self.context.step,
             generation: self.context.generation,
+            annotations: &[],
         };
         let answer = running.exports.lifecycle.call_init(&mut running.store, context).await;
         let started = answer.map_err(|error| trapped(running.store.data_mut(), &error))?;

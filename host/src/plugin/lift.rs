@@ -5,7 +5,7 @@
 //! JSON is JSON, and there are not more rows than the limit allows. How many bytes came over is bounded before (`instance`).
 //! Left to others: which record is at fault (`bisect`).
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
     array::{
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::record::Cells;
 
+mod refused;
 mod timers;
 
 pub use timers::TimerOps;
@@ -60,7 +61,7 @@ pub struct RecordError {
 pub struct Processed {
     /// one a declared output, in the manifest's order
     pub outputs: Vec<Emitted>,
-    /// records that could not be processed, in the guest's order
+    /// records that could not be processed, each once, in the guest's order; no row comes from them
     pub errors: Vec<RecordError>,
     /// timers to set and to cancel
     pub timers: TimerOps,
@@ -108,7 +109,7 @@ pub(super) fn processed(processed: types::Processed, given: Given<'_>) -> Lifted
     }
     let outputs =
         found.into_iter().zip(outputs).map(|(found, output)| found.unwrap_or_else(|| nothing(output))).collect();
-    Ok(Processed { outputs, errors: errors(processed.errors, sources)?, timers })
+    Processed { outputs, errors: errors(processed.errors, sources)?, timers }.without_refused()
 }
 
 /// An output that nothing was emitted to.
@@ -123,12 +124,12 @@ pub(super) fn nothing(output: &Output) -> Emitted {
     }
 }
 
-/// Checks the records that a guest refused.
+/// Checks the records that a guest refused. The first error of a record counts.
 pub(super) fn errors(errors: Vec<types::RecordError>, sources: usize) -> Lifted<Vec<RecordError>> {
-    if errors.len() > sources {
-        return Err(format!("it refuses {} records of {sources} given", errors.len()));
-    }
-    errors.into_iter().map(|error| record_error(error, sources)).collect()
+    let mut seen = HashSet::new();
+    let checked: Vec<RecordError> =
+        errors.into_iter().map(|error| record_error(error, sources)).collect::<Lifted<_>>()?;
+    Ok(checked.into_iter().filter(|error| seen.insert(error.row)).collect())
 }
 
 fn record_error(error: types::RecordError, sources: usize) -> Lifted<RecordError> {
@@ -209,8 +210,13 @@ pub(super) fn optional(column: types::OptionalBytes, rows: usize) -> Lifted<Vec<
         return Err(format!("it marks {} values of {rows} given", column.present.len()));
     }
     let values = cells(column.cells, rows, "values")?;
-    let found = values.iter().zip(&column.present).map(|(cell, present)| (*present == 1).then(|| cell.to_vec()));
-    Ok(found.collect())
+    let found = values.iter().zip(&column.present).enumerate().map(|(row, (cell, present))| match present {
+        1 => Ok(Some(cell.to_vec())),
+        0 if cell.is_empty() => Ok(None),
+        0 => Err(format!("value {row} is marked as not there, but has {} bytes", cell.len())),
+        other => Err(format!("the mark of value {row} is {other}, expected 0 or 1")),
+    });
+    found.collect()
 }
 
 fn utf8(cells: &Cells, what: &str) -> Lifted<()> {

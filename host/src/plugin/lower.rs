@@ -178,7 +178,7 @@ pub(super) struct Rows<'a> {
     event_us: &'a [i64],
     arrival_us: Vec<i64>,
     partition_key: Option<Cells>,
-    shard: Option<&'a str>,
+    shard: Option<String>,
     shard_index: Vec<u32>,
     sequence: Option<Cells>,
     sub_sequence: Vec<u32>,
@@ -227,7 +227,7 @@ impl<'a> Rows<'a> {
             self.arrival_us = rows.iter().map(|row| records.arrival_us[pick(row)]).collect();
         }
         if identity.position {
-            self.shard = Some(records.shard.as_str());
+            self.shard = Some(format!("{}/{}", records.stream, records.shard.as_str()));
             self.shard_index = vec![0; rows.len()];
             self.sub_sequence = rows.iter().map(|row| records.sub_sequence[pick(row)]).collect();
             let mut sequence = CellsBuilder::default();
@@ -243,7 +243,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn shards(&self) -> Vec<&str> {
-        self.shard.iter().copied().collect()
+        self.shard.iter().map(String::as_str).collect()
     }
 
     pub(super) fn param<'b>(

@@ -79,8 +79,8 @@ pub struct Call {
     pub now_ms: i64,
     /// for the guest's random numbers
     pub seed: u64,
-    /// how far event time has come
-    pub watermark_ms: i64,
+    /// how far event time has come; none before the first watermark
+    pub watermark_ms: Option<i64>,
 }
 
 /// The engine that all plugins of a process share.
@@ -231,25 +231,10 @@ impl Plugin {
         Err(Error::new(Kind::Config, text))
     }
 
-    /// This host keeps no state for enrichers.
-    fn keeps_nothing(&self, manifest: Manifest) -> std::result::Result<Manifest, Failure> {
-        if self.world() != World::Enricher || manifest.tables.is_empty() {
-            return Ok(manifest);
-        }
-        Err(Failure::Invalid {
-            what: "it is an enricher with tables, and this host keeps no state for enrichers".into(),
-        })
-    }
-
     async fn manifest(&self, context: &Context) -> Result<Manifest> {
-        let most_inputs = match self.world() {
-            World::StatefulTransformer => describe::MOST_INPUTS,
-            _ => 1,
-        };
         let described = self.instance(context.clone()).describe(&context.config).await;
         described
-            .and_then(|manifest| describe::check(manifest, most_inputs).map_err(|what| Failure::Invalid { what }))
-            .and_then(|manifest| self.keeps_nothing(manifest))
+            .and_then(|manifest| describe::check(manifest, self.world()).map_err(|what| Failure::Invalid { what }))
             .map_err(|failure| Error::new(Kind::Config, format!("step `{}`: describe: {failure}", context.step)))
     }
 }

@@ -80,7 +80,7 @@ impl Indices {
             enrich: calls(&[World::Enricher]).then(|| enrich::GuestIndices::new(pre)).transpose()?,
             keyed: calls(&[World::KeyedTransformer]).then(|| keyed::GuestIndices::new(pre)).transpose()?,
             on_timers: calls(&[World::StatefulTransformer]).then(|| on_timers::GuestIndices::new(pre)).transpose()?,
-            migrate_state: (!calls(&[World::Transformer]))
+            migrate_state: (!calls(&[World::Transformer, World::Enricher]))
                 .then(|| migrate_state::GuestIndices::new(pre))
                 .transpose()?,
         })
@@ -155,7 +155,7 @@ fn check_format(wasm: Vec<u8>) -> Checked<Vec<u8>> {
 fn prepare(engine: &Arc<Engine>, linker: &Linker<Guest>, component: &Component, digest: String) -> Checked<Package> {
     check_imports(component, &engine.inner, true)?;
     let world = world(component, &engine.inner)?;
-    check_imports(component, &engine.inner, matches!(world, World::StatefulTransformer | World::Enricher))?;
+    check_imports(component, &engine.inner, world == World::StatefulTransformer)?;
     let words = |error: wasmtime::Error| format!("does not fit pelton:plugin@0.1: {error:#}");
     let pre = linker.instantiate_pre(component).map_err(words)?;
     let exports = Indices::new(&pre, world).map_err(words)?;

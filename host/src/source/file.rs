@@ -52,22 +52,19 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Lists the files. The stream's name is the path as written.
-    pub fn new(options: Options, runtime: Handle) -> Result<Self> {
-        let stream: Arc<str> = options.path.to_string_lossy().into();
+    /// Lists the files. The source's name stands for the stream's: a path is another on each machine.
+    pub fn new(name: &str, options: Options, runtime: Handle) -> Result<Self> {
+        let path = options.path.display();
         let files = list(&options.path).map_err(|failed| {
-            Error::new(Kind::Config, format!("`{stream}` cannot be read: {failed}; mend `path:` of the source"))
+            Error::new(Kind::Config, format!("`{path}` cannot be read: {failed}; mend `path:` of the source"))
         })?;
         if files.is_empty() {
-            return Err(Error::new(
-                Kind::Config,
-                format!("folder `{stream}` holds no file: mend `path:` of the source"),
-            ));
+            return Err(Error::new(Kind::Config, format!("folder `{path}` holds no file: mend `path:` of the source")));
         }
         let files = files.into_iter().map(|(name, path)| {
             (Shard { id: ShardId::new(name), parents: Vec::new(), hash_range: (0, u128::MAX) }, path)
         });
-        Ok(Self { stream, files: files.collect(), options, runtime })
+        Ok(Self { stream: name.into(), files: files.collect(), options, runtime })
     }
 }
 

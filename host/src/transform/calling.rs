@@ -2,7 +2,7 @@
 //!
 //! The rule: a record that fails alone is a reject with the guest's backtrace; a plugin that asks for a retry is called again with the same
 //! call, and one that cannot go on stops the step.
-//! Left to others: the calls themselves (`component`, `stateful`), what becomes of rejects (`reject`).
+//! Left to others: the calls themselves (`component`, `stateful`, `window::component`), what becomes of rejects (`reject`).
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::{Outputs, RowReject};
 use crate::{
     clock::{self, Clock},
     error::{Error, Kind, Result},
-    plugin::{Bisected, Call, Emitted, Failure},
+    plugin::{Bisected, Call, Emitted, Failure, RecordError, Rejected},
     random,
-    record::{Batch, Branch},
+    record::{self, Batch, Branch},
 };
 
 /// A plugin is asked so often again, when it asks for a retry.
@@ -45,24 +45,34 @@ pub fn deliver(done: Bisected, branches: &[Branch], from: Batch, out: &mut Outpu
             out.batches.push((output, emitted_rows(&from, emitted, *branch)));
         }
     }
-    let refused = done.processed.errors.into_iter();
-    let mut rejects: Vec<RowReject> =
-        refused.map(|error| RowReject { row: error.row, code: error.code, message: error.message }).collect();
-    rejects.extend(done.rejected.into_iter().map(|rejected| RowReject {
-        row: rejected.row,
-        code: rejected.failure.code().to_owned(),
-        message: rejected.failure.to_string(),
-    }));
-    rejects.sort_by_key(|reject| reject.row);
+    let rejects = rejects(done.processed.errors, &done.rejected);
     if !rejects.is_empty() {
         out.rejects.push((from, rejects));
     }
 }
 
-/// What a call is told: the same again for retries and bisections of the same batch.
+/// The records (or windows) that a plugin refused and those that broke it, rising.
+pub fn rejects(refused: Vec<RecordError>, rejected: &[Rejected]) -> Vec<RowReject> {
+    let broke = rejected.iter().map(|rejected| RowReject {
+        row: rejected.row,
+        code: rejected.failure.code().to_owned(),
+        message: rejected.failure.to_string(),
+    });
+    let refused =
+        refused.into_iter().map(|error| RowReject { row: error.row, code: error.code, message: error.message });
+    let mut rejects: Vec<RowReject> = refused.chain(broke).collect();
+    rejects.sort_by_key(|reject| reject.row);
+    rejects
+}
+
+/// What a call with a batch is told.
 pub fn call(clock: &dyn Clock, batch: &Batch) -> Call {
-    let watermark_us = batch.watermark_us.first().copied().unwrap_or(crate::record::MIN_US);
-    Call { now_ms: clock.wall_us() / 1000, seed: batch.seed(), watermark_ms: watermark_us.div_euclid(1000) }
+    told(clock, batch.watermark_us.first().copied().unwrap_or(record::MIN_US), batch.seed())
+}
+
+/// What a call is told: the same again for retries and bisections of the same batch, so it is made once for all of them.
+pub fn told(clock: &dyn Clock, watermark_us: i64, seed: u64) -> Call {
+    Call { now_ms: clock.wall_us() / 1000, seed, watermark_ms: record::watermark_ms(watermark_us) }
 }
 
 /// The rows that a plugin made, with the origin of the rows they come from. A plugin may emit them in any order.

@@ -4,7 +4,7 @@
 //! is state, and state is handed over when an epoch ends. A step never writes anything durable itself.
 //! Left to others: the order of steps (`job`), and what is durable (`checkpoint`).
 
-mod calling;
+pub mod calling;
 pub mod component;
 pub mod evidence;
 pub mod expression;

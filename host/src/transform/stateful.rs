@@ -13,7 +13,7 @@ use arrow::{array::RecordBatch, datatypes::Schema};
 
 use super::{
     LocalPending, Outputs, Step,
-    calling::{self, Retries, call},
+    calling::{self, Retries, call, told},
     evidence::{self, Asked},
     tables::Tables,
     timers::{Name, Timers, When},
@@ -121,7 +121,7 @@ impl Stateful {
             while !values.is_empty() {
                 let some: Vec<_> = values.drain(..values.len().min(MOST_MIGRATED)).collect();
                 let given: Vec<_> = some.iter().map(|old| old.value.clone()).collect();
-                let migrated = self.plugin.migrate(call, table, from, &given).await;
+                let migrated = self.plugin.migrate(call, (table, from), &set, &given).await;
                 let migrated = migrated.map_err(|failure| Error::new(Kind::Step, failure.to_string()))?;
                 let mut tables = self.tables();
                 some.into_iter().zip(migrated).for_each(|(old, value)| tables.renewed(old, value));
@@ -193,14 +193,16 @@ impl Stateful {
             if due.is_empty() {
                 return Ok(());
             }
-            self.fire_some(due, out).await?;
+            let reached_us = if in_event_time { reached_ms.saturating_mul(1000) } else { MIN_US };
+            self.fire_some(due, self.watermark_us.max(reached_us), out).await?;
         }
         let words =
             format!("step {}: its timers set themselves again for times that have passed, without end", self.name);
         Err(Error::new(Kind::Step, words))
     }
 
-    async fn fire_some(&mut self, due: Vec<(When, Name)>, out: &mut Outputs) -> Result<()> {
+    /// `told_us`: the watermark that the plugin is told, which has come to these timers; its rows have that of the step before them.
+    async fn fire_some(&mut self, due: Vec<(When, Name)>, told_us: i64, out: &mut Outputs) -> Result<()> {
         let cells: Cells = due.iter().map(|(_, name)| &*name.key).collect();
         let fired = Arc::new(record::Timers {
             step: self.name.clone(),
@@ -212,12 +214,11 @@ impl Stateful {
         });
         let (in_event_time, at_ms) = (fired.in_event_time.clone(), fired.at_ms.clone());
         let due = Due { tag: fired.tag.clone(), in_event_time, at_ms };
-        let now_ms = self.clock.wall_us() / 1000;
         let seed =
             random::bits_for((&fired.step, fired.key.cell(0), fired.tag.cell(0), fired.at_ms[0], fired.number[0]));
-        let call = Call { now_ms, seed, watermark_ms: self.watermark_us.div_euclid(1000) };
+        let call = told(&*self.clock, told_us, seed);
         let (keyed, keys) = self.ready(&cells, &call).await?;
-        let from = self.timer_batch(&fired, &keyed)?;
+        let from = self.timer_batch(&fired, &keyed, call.now_ms)?;
         let kept = keyed.clone();
         let done =
             self.asked(&cells, &call, keyed, async |plugin, keyed| plugin.fire(&call, &due, keyed).await).await?;
@@ -228,13 +229,14 @@ impl Stateful {
     }
 
     /// Timers as rows, with the fields of their keys.
-    fn timer_batch(&self, fired: &Arc<record::Timers>, keyed: &Keyed) -> Result<Batch> {
+    fn timer_batch(&self, fired: &Arc<record::Timers>, keyed: &Keyed, now_ms: i64) -> Result<Batch> {
         let rows = arrow::array::UInt32Array::from(keyed.index.clone());
         let fields = arrow::compute::take_record_batch(&keyed.keys.fields, &rows).map_err(|e| internal(&e))?;
         let count = fired.at_ms.len();
         let time = |(at_ms, is_event): (&i64, &bool)| match is_event {
             true => at_ms.saturating_mul(1000),
-            // A moment of processing is no event time: what comes of it is as late as the step itself.
+            // A moment of processing is no event time: what comes of it is as late as the step itself, where event time has begun.
+            false if self.watermark_us == MIN_US => now_ms.saturating_mul(1000),
             false => self.watermark_us,
         };
         Ok(Batch {
@@ -249,9 +251,8 @@ impl Stateful {
 
     /// Fires what was just set for an event time that has passed: the watermark may stand still for long.
     async fn fire_late(&mut self, out: &mut Outputs) -> Result<()> {
-        let reached_ms = self.watermark_us.div_euclid(1000);
-        match self.timers.next_ms(true) {
-            Some(at_ms) if at_ms <= reached_ms => self.fire(true, reached_ms, out).await,
+        match (self.timers.next_ms(true), record::watermark_ms(self.watermark_us)) {
+            (Some(at_ms), Some(reached_ms)) if at_ms <= reached_ms => self.fire(true, reached_ms, out).await,
             _ => Ok(()),
         }
     }
@@ -262,7 +263,9 @@ impl Stateful {
     }
 
     async fn advance_to(&mut self, watermark_us: i64, out: &mut Outputs) -> Result<i64> {
-        self.fire(true, watermark_us.div_euclid(1000), out).await?;
+        if let Some(reached_ms) = record::watermark_ms(watermark_us) {
+            self.fire(true, reached_ms, out).await?;
+        }
         self.watermark_us = self.watermark_us.max(watermark_us);
         Ok(self.watermark_us)
     }
@@ -301,6 +304,9 @@ impl Step for Stateful {
     fn restore(&mut self, store: &Arc<dyn StateStore>, range: HashRange, watermark_us: Option<i64>) -> Result<()> {
         self.watermark_us = watermark_us.unwrap_or(MIN_US);
         self.tables().restore(store.clone());
-        self.timers.restore(&**store, range, self.watermark_us.div_euclid(1000))
+        self.timers.restore(&**store, range, watermark_us.and_then(record::watermark_ms))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,10 +150,10 @@ impl Tables {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
-        for slot in self.keys.clone() {
+        for (key, slot) in (0u32..).zip(self.keys.clone()) {
             if !self.slots[slot as usize].is_present {
                 for table in 0..self.tables.len() as u32 {
-                    self.old_of(slot, table, &mut found)?;
+                    self.old_of((key, slot), table, &mut found)?;
                 }
                 self.looked.push(slot);
             }
@@ -161,7 +161,8 @@ impl Tables {
         Ok(found)
     }
 
-    fn old_of(&self, slot: u32, table: u32, found: &mut Vec<Old>) -> Result<()> {
+    /// `index` of the key in the batch, and its slot.
+    fn old_of(&self, (index, slot): (u32, u32), table: u32, found: &mut Vec<Old>) -> Result<()> {
         let Slot { key, .. } = &self.slots[slot as usize];
         let mut start = Vec::new();
         loop {
@@ -173,7 +174,7 @@ impl Tables {
                 // What it does not name it is not asked to migrate: reading it says so.
                 let is_old = self.tables[table as usize].migrates_from.contains(&version);
                 if is_old && self.latest(slot, &place).is_none() {
-                    let value = Outdated { key: key.to_vec(), sub_key: sub_key.clone(), value: body.to_vec() };
+                    let value = Outdated { key: index, sub_key: sub_key.clone(), value: body.to_vec() };
                     found.push(Old { table, from: version, slot, place, value });
                 }
                 start = sub_key;

@@ -135,9 +135,9 @@ impl Timers {
     }
 
     /// The timers that the last commit left in this range, and how far event time had come.
-    pub fn restore(&mut self, store: &dyn StateStore, range: HashRange, reached_ms: i64) -> Result<()> {
+    pub fn restore(&mut self, store: &dyn StateStore, range: HashRange, reached_ms: Option<i64>) -> Result<()> {
         *self = Self::new(self.step.clone(), self.codec.clone());
-        self.reached_ms = [i64::MIN, reached_ms];
+        self.reached_ms = [i64::MIN, reached_ms.unwrap_or(i64::MIN)];
         let step = self.step.clone();
         let bucket = |hash: u128| hash.to_be_bytes()[0];
         for bucket in bucket(range.from)..=bucket(range.to) {

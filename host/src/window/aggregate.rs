@@ -6,7 +6,10 @@
 //! ends, each changed one once.
 //! Left to others: what is durable (`checkpoint`), which slot a key has (`slots`).
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array},
@@ -34,6 +37,8 @@ pub struct Folding<'a> {
     pub slots: &'a [u32],
     /// what slots stand for
     pub windows: &'a Slots,
+    /// of the step
+    pub watermark_us: i64,
 }
 
 /// Results of windows.
@@ -81,12 +86,8 @@ pub trait Aggregate: Accumulators {
     fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
 
     /// Results of these windows, whose accumulators are in `slots`; they stay as they are. What the rows of rejects count is windows.
-    fn finish<'a>(
-        &'a mut self,
-        windows: &'a Firings,
-        slots: &'a [u32],
-        firing: Firing,
-    ) -> LocalPending<'a, Result<Finished>>;
+    fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32], why: Why)
+    -> LocalPending<'a, Result<Finished>>;
 }
 
 /// Which firing of a window a result comes from.
@@ -98,6 +99,15 @@ pub enum Firing {
     OnTime,
     /// after that, for a change within the allowed lateness
     Late,
+}
+
+/// Why windows give results now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// of all of them
+    pub firing: Firing,
+    /// how far event time has come with that
+    pub watermark_us: i64,
 }
 
 impl Firing {
@@ -180,7 +190,7 @@ impl WindowAggregate {
         if rows.is_empty() {
             return Ok(());
         }
-        let folding = Folding { rows: &rows, slots: &slots, windows: &self.open };
+        let folding = Folding { rows: &rows, slots: &slots, windows: &self.open, watermark_us: reached };
         let rejects = self.aggregate.fold(&mut input, folding).await?;
         if !rejects.is_empty() {
             self.forget_empty(&rows, &slots, &new, &rejects);
@@ -200,17 +210,18 @@ impl WindowAggregate {
     }
 
     /// Fires these slots, so many at once.
-    async fn fire(&mut self, slots: &[u32], firing: Firing, out: &mut Outputs) -> Result<()> {
+    async fn fire(&mut self, slots: &[u32], why: Why, out: &mut Outputs) -> Result<()> {
         for some in slots.chunks(MOST_AT_ONCE) {
-            self.fire_some(some, firing, out).await?;
+            self.fire_some(some, why, out).await?;
         }
         Ok(())
     }
 
     /// Fires these slots as one batch. A window that the aggregate refuses gives no result, but a reject with its key.
-    async fn fire_some(&mut self, slots: &[u32], firing: Firing, out: &mut Outputs) -> Result<()> {
+    async fn fire_some(&mut self, slots: &[u32], why: Why, out: &mut Outputs) -> Result<()> {
+        let firing = why.firing;
         let windows = Arc::new(self.open.firings(slots));
-        let mut finished = self.aggregate.finish(&windows, slots, firing).await?;
+        let mut finished = self.aggregate.finish(&windows, slots, why).await?;
         for slot in slots {
             let entry = self.open.get_mut(*slot);
             entry.firings += 1;
@@ -239,13 +250,12 @@ impl WindowAggregate {
 
     /// Rows that come from these windows.
     fn batch(&self, windows: &Arc<Firings>, source: Vec<u32>, fields: RecordBatch) -> Batch {
-        let rows = source.len();
         Batch {
             origin: Origin::Firings(windows.clone()),
             event_us: source.iter().map(|w| windows.end_us[*w as usize] - 1).collect(),
+            nth: counted(&source),
+            watermark_us: vec![self.watermark_us; source.len()],
             rows: source,
-            nth: vec![0; rows],
-            watermark_us: vec![self.watermark_us; rows],
             fields,
         }
     }
@@ -286,8 +296,10 @@ impl WindowAggregate {
                 done.push(start);
             }
         }
-        self.fire(&on_time, Firing::OnTime, out).await?;
-        self.fire(&late, Firing::Late, out).await?;
+        let why = |firing| Why { firing, watermark_us: watermark_us.max(self.watermark_us) };
+        let (now, again) = (why(Firing::OnTime), why(Firing::Late));
+        self.fire(&on_time, now, out).await?;
+        self.fire(&late, again, out).await?;
         for start in done {
             let slots = self.open.purge(start);
             self.aggregate.clear(&slots);
@@ -303,7 +315,7 @@ impl WindowAggregate {
         let slots = self.open.iter().flat_map(|(_, slots)| slots).copied();
         let unfired = |slot: &u32| self.open.get(*slot).changed || self.open.get(*slot).firings == 0;
         let slots: Vec<u32> = slots.filter(unfired).collect();
-        self.fire(&slots, Firing::Early, out).await
+        self.fire(&slots, Why { firing: Firing::Early, watermark_us: self.watermark_us }, out).await
     }
 
     fn load(&mut self, row: &[u8], value: &[u8]) -> Result<()> {
@@ -325,6 +337,17 @@ impl WindowAggregate {
         entry.stored = true;
         self.aggregate.load(slot, accumulator)
     }
+}
+
+/// The number of each row among those of its window.
+fn counted(source: &[u32]) -> Vec<u64> {
+    let mut counts = HashMap::new();
+    let next = |window: &u32| {
+        let count = counts.entry(*window).or_insert(0);
+        *count += 1;
+        *count - 1
+    };
+    source.iter().map(next).collect()
 }
 
 /// Whether nothing of a window is kept at this watermark.

@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use super::{
-    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding},
+    aggregate::{Accumulators, Aggregate, Finished, Folding, Why},
     exact::Exact,
 };
 use crate::{
@@ -339,7 +339,7 @@ impl Aggregate for BuiltIn {
         })
     }
 
-    fn finish<'a>(&'a mut self, _: &'a Firings, slots: &'a [u32], _: Firing) -> LocalPending<'a, Result<Finished>> {
+    fn finish<'a>(&'a mut self, _: &'a Firings, slots: &'a [u32], _: Why) -> LocalPending<'a, Result<Finished>> {
         Box::pin(async move {
             self.reserve(slots);
             let mut finished = Finished { source: (0..slots.len() as u32).collect(), ..Finished::default() };

@@ -1,31 +1,33 @@
 //! Runs a plugin of the world `aggregator` in a window step: it folds and finishes, the host owns windows and storage.
 //!
-//! A batch that fails is folded again in halves, so that only the record at fault is rejected and no accumulator is half changed.
+//! The rule: a batch, or windows that fire together, count when all of it is done: no accumulator is half changed, and a plugin that asks for a retry
+//! finds them as they were.
+//! Left to others: which record or window is at fault (`plugin`), when windows fire (`aggregate`).
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
-    array::{Array, RecordBatch, new_empty_array},
-    compute::concat,
+    array::RecordBatch,
     datatypes::{FieldRef, Schema},
 };
 
 use super::{
-    aggregate::{self, Accumulators, Aggregate, Finished, Folding},
+    aggregate::{self, Accumulators, Aggregate, Finished, Folding, Why},
     slots::Slots,
 };
 use crate::{
     clock::Clock,
     error::{Error, Kind, Result},
-    plugin::{AggregatorInstance, Call, Closing, Failure, Firing, KeySet, RecordError, Windows},
+    plugin::{AggregatorInstance, Closing, Firing, KeySet, Windows},
     random,
     record::{Batch, Cells, CellsBuilder, Firings},
     state::codec::KeyCodec,
-    transform::{LocalPending, RowReject, wanted::Wanted},
+    transform::{
+        LocalPending, RowReject,
+        calling::{self, Retries, told},
+        wanted::Wanted,
+    },
 };
-
-/// So many calls may bring nothing when records are looked for that break the plugin: enough to find one in the largest batch.
-const SEARCH: u32 = 32;
 
 /// A plugin that computes windows.
 pub struct Component {
@@ -58,10 +60,6 @@ impl Component {
         };
         let fields = output.schema.fields().to_vec();
         Ok(Self { plugin, codec, wanted, fields, clock, accumulators: Vec::new(), stamps: Vec::new(), stamp: 0 })
-    }
-
-    fn call(&self, seed: u64) -> Call {
-        Call { now_ms: self.clock.wall_us() / 1000, seed, watermark_ms: i64::MIN / 1000 }
     }
 
     /// The groups of a call that folds: keys are not told, as they would cost more than the folding where most groups have one record.
@@ -117,142 +115,53 @@ impl Component {
 
     /// Folds a batch whose fields are those that the plugin wants.
     async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Vec<RowReject>> {
-        let groups = self.group(folding.slots);
-        let windows = self.folded(folding.windows, &groups.slots);
-        let call = self.call(batch.seed());
-        let mut rejects = Vec::new();
-        let mut calls = 0;
-        let mut parts = vec![(0, folding.rows.len())];
-        while let Some((from, to)) = parts.pop() {
-            calls += 1;
-            let cells = self.cells(&groups.slots);
-            let (rows, of_row) = (&folding.rows[from..to], &groups.of_row[from..to]);
-            match self.plugin.fold(&call, batch, &windows, rows, of_row, &cells).await {
-                Ok(folded) => {
-                    calls = 0;
-                    for (slot, cell) in groups.slots.iter().zip(folded.accumulators.iter()) {
-                        let accumulator = &mut self.accumulators[*slot as usize];
-                        accumulator.clear();
-                        accumulator.extend_from_slice(cell);
-                    }
-                    rejects.extend(folded.errors.into_iter().map(|e| RowReject {
-                        row: e.row,
-                        code: e.code,
-                        message: e.message,
-                    }));
-                }
-                Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => {
-                    return Err(Error::new(Kind::Step, failure.to_string()));
-                }
-                Err(failure) if calls >= SEARCH => return Err(Error::new(Kind::Step, failure.to_string())),
-                Err(failure) if to - from == 1 => {
-                    calls = 0;
-                    rejects.push(RowReject {
-                        row: rows[0],
-                        code: failure.code().to_owned(),
-                        message: failure.to_string(),
-                    });
-                }
-                Err(_) => {
-                    let middle = from + (to - from) / 2;
-                    parts.push((middle, to));
-                    parts.push((from, middle));
-                }
+        let Groups { slots, of_row } = self.group(folding.slots);
+        let windows = self.folded(folding.windows, &slots);
+        let call = told(&*self.clock, folding.watermark_us, batch.seed());
+        let mut retries = Retries::default();
+        let (accumulators, done) = loop {
+            let (cells, rows) = (self.cells(&slots), (folding.rows, of_row.as_slice()));
+            match self.plugin.fold_or_bisect(&call, batch, &windows, rows, cells).await {
+                Ok(done) => break done,
+                Err(failure) => retries.pause(failure).await?,
             }
-        }
-        rejects.sort_by_key(|reject| reject.row);
-        Ok(rejects)
-    }
-
-    /// Finishes windows; those that break the plugin are looked for by halves, so that the others get through.
-    async fn finish_all(&mut self, firings: &Firings, slots: &[u32], firing: aggregate::Firing) -> Result<Finished> {
-        let mut done: Vec<Finished> = Vec::new();
-        let mut rejects = Vec::new();
-        let mut parts = vec![(0, slots.len())];
-        while let Some((from, to)) = parts.pop() {
-            match self.finish_part(firings, slots, from..to, firing).await? {
-                Ok(finished) => done.push(finished),
-                Err(failure) if to - from == 1 => rejects.push(RowReject {
-                    row: from as u32,
-                    code: failure.code().to_owned(),
-                    message: failure.to_string(),
-                }),
-                Err(_) => {
-                    let middle = from + (to - from) / 2;
-                    parts.push((middle, to));
-                    parts.push((from, middle));
-                }
-            }
-        }
-        let mut whole = joined(&self.fields, done)?;
-        whole.rejects.extend(rejects);
-        whole.rejects.sort_by_key(|reject| reject.row);
-        Ok(whole)
-    }
-
-    /// One call. The inner error is the windows' fault, the outer one is not.
-    async fn finish_part(
-        &mut self,
-        firings: &Firings,
-        slots: &[u32],
-        part: Range<usize>,
-        firing: aggregate::Firing,
-    ) -> Result<std::result::Result<Finished, Failure>> {
-        let first = part.start as u32;
-        let some = Firings {
-            step: firings.step.clone(),
-            key: part.clone().map(|window| firings.key.cell(window)).collect(),
-            start_us: firings.start_us[part.clone()].to_vec(),
-            end_us: firings.end_us[part.clone()].to_vec(),
-            number: firings.number[part.clone()].to_vec(),
         };
-        let drawn = random::bits_for((&some.step, some.key.iter().next(), some.start_us.first(), some.number.first()));
-        let firing = match firing {
+        for (slot, cell) in slots.iter().zip(accumulators.iter()) {
+            let accumulator = &mut self.accumulators[*slot as usize];
+            accumulator.clear();
+            accumulator.extend_from_slice(cell);
+        }
+        Ok(calling::rejects(done.processed.errors, &done.rejected))
+    }
+
+    /// Finishes windows; those that break the plugin are looked for, so that the others get through.
+    async fn finish_all(&mut self, firings: &Firings, slots: &[u32], why: Why) -> Result<Finished> {
+        let firing = match why.firing {
             aggregate::Firing::Early => Firing::Early,
             aggregate::Firing::OnTime => Firing::OnTime,
             aggregate::Firing::Late => Firing::Late,
         };
         let closing = Closing {
-            groups: self.finished(&some)?,
-            firing: vec![firing; part.len()],
-            firing_number: some.number,
-            accumulators: self.cells(&slots[part]),
+            groups: self.finished(firings)?,
+            firing: vec![firing; slots.len()],
+            firing_number: firings.number.clone(),
+            accumulators: self.cells(slots),
         };
-        let call = self.call(drawn);
-        let processed = match self.plugin.finish(&call, &closing).await {
-            Ok(processed) => processed,
-            Err(failure @ (Failure::Retry(_) | Failure::Fatal(_))) => {
-                return Err(Error::new(Kind::Step, failure.to_string()));
+        let drawn = (&firings.step, firings.key.iter().next(), firings.start_us.first(), firings.number.first());
+        let call = told(&*self.clock, why.watermark_us, random::bits_for(drawn));
+        let mut retries = Retries::default();
+        let done = loop {
+            match self.plugin.finish_or_bisect(&call, &closing).await {
+                Ok(done) => break done,
+                Err(failure) => retries.pause(failure).await?,
             }
-            Err(failure) => return Ok(Err(failure)),
         };
-        let reject = |e: RecordError| RowReject { row: first + e.row, code: e.code, message: e.message };
-        let rejects = processed.errors.into_iter().map(reject).collect();
-        let Some(emitted) = processed.outputs.into_iter().next() else {
+        let Some(emitted) = done.processed.outputs.into_iter().next() else {
             return Err(Error::new(Kind::Internal, "a checked aggregator has one output"));
         };
-        let source = emitted.source.iter().map(|window| first + window).collect();
-        Ok(Ok(Finished { source, columns: emitted.fields.columns().to_vec(), rejects }))
+        let rejects = calling::rejects(done.processed.errors, &done.rejected);
+        Ok(Finished { source: emitted.source, columns: emitted.fields.columns().to_vec(), rejects })
     }
-}
-
-/// The results of all parts, in the order of the windows.
-fn joined(fields: &[FieldRef], parts: Vec<Finished>) -> Result<Finished> {
-    let internal = |e: arrow::error::ArrowError| Error::new(Kind::Internal, e.to_string());
-    let mut whole = Finished::default();
-    for (place, field) in fields.iter().enumerate() {
-        let of_parts: Vec<&dyn Array> = parts.iter().map(|part| &*part.columns[place] as &dyn Array).collect();
-        whole.columns.push(match of_parts.as_slice() {
-            [] => new_empty_array(field.data_type()),
-            [_] => parts[0].columns[place].clone(),
-            several => concat(several).map_err(internal)?,
-        });
-    }
-    for part in parts {
-        whole.source.extend(part.source);
-        whole.rejects.extend(part.rejects);
-    }
-    Ok(whole)
 }
 
 impl Aggregate for Component {
@@ -274,9 +183,9 @@ impl Aggregate for Component {
         &'a mut self,
         windows: &'a Firings,
         slots: &'a [u32],
-        firing: aggregate::Firing,
+        why: Why,
     ) -> LocalPending<'a, Result<Finished>> {
-        Box::pin(self.finish_all(windows, slots, firing))
+        Box::pin(self.finish_all(windows, slots, why))
     }
 }
 

@@ -1,7 +1,10 @@
 //! The window step against a naive computation over random streams: disorder, lateness, crashes between epochs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use arrow::{
     array::{AsArray, Float64Array, Int64Array, RecordBatch, StringArray},
@@ -12,7 +15,7 @@ use arrow::{
 use proptest::prelude::*;
 
 use super::{
-    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding, LATE_OUTPUT, WindowAggregate},
+    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding, LATE_OUTPUT, Why, WindowAggregate},
     assign::Tumbling,
     built_in::{BuiltIn, Function, Wanted},
     event_time::{ShardClock, TimeRule},
@@ -212,11 +215,11 @@ proptest! {
     }
 }
 
-/// Counts rows, refuses rows without a value, and refuses to finish windows of `key9`.
+/// Counts rows, refuses rows without a value, refuses to finish windows of `key9`, and gives two rows for those of `key8`.
 struct Picky {
     fields: Vec<FieldRef>,
     counts: BTreeMap<u32, i64>,
-    asked: Vec<(usize, Firing)>,
+    asked: Arc<Mutex<Vec<Why>>>,
 }
 
 impl Accumulators for Picky {
@@ -255,13 +258,15 @@ impl Aggregate for Picky {
         &'a mut self,
         windows: &'a Firings,
         slots: &'a [u32],
-        firing: Firing,
+        why: Why,
     ) -> LocalPending<'a, Result<Finished>> {
-        self.asked.push((slots.len(), firing));
-        let counts: Int64Array = slots.iter().map(|slot| Some(self.counts[slot])).collect();
-        let nine = (0..slots.len()).filter(|window| windows.key.cell(*window).ends_with(b"key9"));
-        let rejects = nine.map(|window| refused(window as u32)).collect();
-        let source = (0..slots.len() as u32).collect();
+        self.asked.lock().unwrap().push(why);
+        let is = |window: u32, key: &[u8]| windows.key.cell(window as usize).ends_with(key);
+        let all = 0..slots.len() as u32;
+        let rejects = all.clone().filter(|window| is(*window, b"key9")).map(refused).collect();
+        let twice = |window: u32| std::iter::repeat_n(window, if is(window, b"key8") { 2 } else { 1 });
+        let source: Vec<u32> = all.flat_map(twice).collect();
+        let counts: Int64Array = source.iter().map(|window| Some(self.counts[&slots[*window as usize]])).collect();
         Box::pin(async move { Ok(Finished { source, columns: vec![Arc::new(counts)], rejects }) })
     }
 }
@@ -278,8 +283,12 @@ impl Nulls for arrow::array::ArrayRef {
 }
 
 fn picky() -> WindowAggregate {
+    picky_of(Arc::default())
+}
+
+fn picky_of(asked: Arc<Mutex<Vec<Why>>>) -> WindowAggregate {
     let fields = vec![Arc::new(Field::new("n", DataType::Int64, false))];
-    let picky = Picky { fields, counts: BTreeMap::new(), asked: Vec::new() };
+    let picky = Picky { fields, counts: BTreeMap::new(), asked };
     let codec = KeyCodec::new(&schema(), &["key".to_owned()]).unwrap();
     WindowAggregate::new("w", codec, Tumbling { length_us: LENGTH_US }, 0, Box::new(picky))
 }
@@ -318,6 +327,26 @@ async fn a_window_that_is_refused_gives_a_reject_with_its_key_and_no_result() {
     let (groups, rejects) = &fired.rejects[0];
     assert_eq!(keys(groups)[rejects[0].row as usize], "key9");
     assert!(groups.fields.column_by_name("window_start").is_some());
+}
+
+#[tokio::test]
+async fn rows_of_one_window_are_numbered() {
+    let (mut step, mut out) = (picky(), Outputs::default());
+    let clicks = [(8, 0, Some(1)), (1, 1, Some(1))];
+    step.process(batch(&clicks, &mut ShardClock::new(&rule(), None, None)), &mut out).await.unwrap();
+    let mut fired = Outputs::default();
+    step.advance(LENGTH_US, &mut fired).await.unwrap();
+    let rows = &fired.batches[0].1;
+    assert_eq!((keys(rows), rows.nth.as_slice()), (vec!["key8", "key8", "key1"], &[0, 1, 0][..]));
+}
+
+#[tokio::test]
+async fn an_aggregate_is_told_the_watermark_that_makes_its_windows_fire() {
+    let asked: Arc<Mutex<Vec<Why>>> = Arc::default();
+    let (mut step, mut out) = (picky_of(asked.clone()), Outputs::default());
+    step.process(batch(&[(1, 0, Some(1))], &mut ShardClock::new(&rule(), None, None)), &mut out).await.unwrap();
+    step.advance(LENGTH_US + 7, &mut out).await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), [Why { firing: Firing::OnTime, watermark_us: LENGTH_US + 7 }]);
 }
 
 #[tokio::test]

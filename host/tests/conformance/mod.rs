@@ -1,6 +1,8 @@
 //! The suite of `sdk/conformance`: every case against the plugins of every SDK, with one instance for all calls and with a fresh one for
 //! each.
 //!
+//! What no case can have, a stored value of another version, is asked for here.
+//!
 //! The rule: a case knows no language; a language whose tools are not on this machine is left out with words.
 //! Left to others: who makes the plugins (`cargo xtask guests` those of Rust, `cargo xtask sdks` those of JavaScript and Python; those of Go
 //! and C are built here), and those of released versions (`frozen`).
@@ -12,10 +14,11 @@ use std::{
     sync::Arc,
 };
 
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use pelton::{
     cli::{Output, check},
     job::testing::{self, Surroundings},
-    plugin::{Limits, Plugins},
+    plugin::{Call, Context, KeySet, KeyedPlugin, Limits, Outdated, Plugins},
 };
 use tokio::runtime::Runtime;
 
@@ -76,7 +79,36 @@ pub fn passes(plugins: &Path, worlds: &[&str], left_out: &[&str]) {
             wrong.extend(said.iter().map(|line| format!("{}, {how}: {line}", name(case))));
         }
     }
+    if worlds.contains(&"stateful-transformer") {
+        wrong.extend(runtime.block_on(migrates(&fresh, &plugins.join("stateful-transformer.wasm"))).err());
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A text of version 1 becomes one of version 2; where one is refused, the call fails with words.
+async fn migrates(plugins: &Plugins, file: &Path) -> Result<(), String> {
+    let context =
+        Context { config: r#"{"version":2}"#.into(), job: "migrates".into(), step: "kept".into(), generation: 1 };
+    let plugin = plugins.load(file).await.map_err(|error| error.to_string())?;
+    let mut instance = plugin.stateful(context).await.map_err(|error| error.to_string())?;
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["k"]));
+    let fields = RecordBatch::try_from_iter([("key", names)]).map_err(|error| error.to_string())?;
+    let keys = KeySet { bytes: [&b"k"[..]].into_iter().collect(), fields };
+    let call = Call { now_ms: 0, seed: 0, watermark_ms: None };
+    let old = |text: &str| Outdated { key: 0, sub_key: Vec::new(), value: text.into() };
+    let values = [old("old"), old("bad")];
+    let migrated = instance.migrate(&call, (0, 1), &keys, &values[..1]).await;
+    if migrated != Ok(vec![Some(b"\x02old".to_vec())]) {
+        return Err(format!("{}: migrates to {migrated:?}", file.display()));
+    }
+    let refused = instance.migrate(&call, (0, 1), &keys, &values).await;
+    let words = refused.err().map(|failure| failure.to_string()).unwrap_or_default();
+    let expected =
+        ["1 of 2 values of version 1 of the table `values`, of 1 keys", "bad is refused", "nothing was changed"];
+    match expected.into_iter().find(|part| !words.contains(part)) {
+        None => Ok(()),
+        Some(part) => Err(format!("{}: the words of a refusal lack `{part}`: {words}", file.display())),
+    }
 }
 
 /// Builds the plugins of a language that needs nothing but its compiler.

@@ -25,7 +25,7 @@ use pelton::{
     record::{Batch, Cells, Origin, Records, Sequence, ShardId},
 };
 
-pub const CALL: Call = Call { now_ms: 1_700_000_000_000, seed: 7, watermark_ms: 0 };
+pub const CALL: Call = Call { now_ms: 1_700_000_000_000, seed: 7, watermark_ms: Some(0) };
 
 pub fn guest(name: &str) -> PathBuf {
     let folder = std::env::var_os("PELTON_GUESTS")

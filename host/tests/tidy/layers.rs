@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "transform::Outputs",
             "transform::RowReject",
             "transform::Step",
+            "transform::calling",
             "transform::wanted",
         ],
     ),

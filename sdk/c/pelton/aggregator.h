@@ -34,7 +34,7 @@ typedef struct {
     pelton_cells accumulators;
     int64_t now_ms;
     uint64_t seed;
-    int64_t watermark_ms;
+    pelton_watermark watermark;
 } pelton_closing;
 
 #ifdef PELTON_ACCUMULATOR_CELLS

@@ -5,7 +5,6 @@
 #ifndef PELTON_ENRICHER_H
 #define PELTON_ENRICHER_H
 
-#include <pelton/migrate.h>
 #include <pelton/pelton.h>
 
 typedef struct {

@@ -79,11 +79,17 @@ typedef struct {
     pelton_columns fields;
 } pelton_keys;
 
+/* How far event time has come; not is_some: there is no watermark yet. */
+typedef struct {
+    uint8_t is_some;
+    int64_t ms;
+} pelton_watermark;
+
 typedef struct {
     uint32_t input, count;
     int64_t now_ms;
     uint64_t seed;
-    int64_t watermark_ms;
+    pelton_watermark watermark;
     pelton_keys keys;
     pelton_u32s key_index;
     pelton_texts shards;
@@ -130,7 +136,7 @@ typedef struct {
     pelton_i64s at_ms;
     int64_t now_ms;
     uint64_t seed;
-    int64_t watermark_ms;
+    pelton_watermark watermark;
 } pelton_due;
 
 typedef struct {
@@ -181,17 +187,24 @@ typedef struct {
 PELTON_LIST(pelton_connector_infos, pelton_connector_info);
 
 typedef struct {
+    pelton_text name, value;
+} pelton_annotation;
+PELTON_LIST(pelton_annotations, pelton_annotation);
+
+typedef struct {
     pelton_text name, version, doc, config_schema;
     pelton_input_infos inputs;
     pelton_output_infos outputs;
     pelton_field_infos key;
     pelton_table_infos tables;
-    pelton_connector_infos connectors, annotations;
+    pelton_connector_infos connectors;
+    pelton_annotations annotations;
 } pelton_manifest;
 
 typedef struct {
     pelton_text config, job, step;
     uint64_t generation;
+    pelton_annotations annotations; /* what later hosts tell; pass over names that you do not know */
 } pelton_context;
 
 /* ---- Memory and text ---- */
@@ -324,7 +337,10 @@ typedef struct {
         } failure;
         pelton_text text;
         pelton_cells cells;
-        pelton_optional_cells optional;
+        struct {
+            pelton_optional_cells values;
+            pelton_errors errors;
+        } migrated;
         pelton_manifest manifest;
         struct {
             pelton_cells cells;

@@ -16,8 +16,8 @@ var plugin Columns
 func RegisterColumns(columns Columns) {
 	plugin = columns
 	wire.Register(columns)
-	migrate.Value = func(_, version uint32, _, _, value []byte) ([]byte, bool, error) {
-		migrated, err := columns.Migrate(version, value)
+	migrate.Value = func(old *pelton.Stored) ([]byte, bool, error) {
+		migrated, err := columns.Migrate(old.Version, old.Value)
 		return migrated, true, err
 	}
 }
@@ -89,17 +89,16 @@ type closing struct {
 	Firing       wire.List
 	FiringNumber wire.List
 	Accumulators wire.BytesColumn
-	Call         pelton.Call
+	Call         wire.Call
 }
 
 //go:wasmexport pelton:plugin/aggregate@0.1.0#finish
 func finish(at uint32) uint32 {
 	defer wire.Trap()
 	in := wire.Pointer[closing](at)
-	pelton.Begin(in.Call)
 	return wire.Give(plugin.Finish(&Closing{
 		Groups: in.Groups.lift(), Firing: wire.View[Firing](in.Firing), FiringNumber: wire.View[uint32](in.FiringNumber),
-		Accumulators: wire.Cells(&in.Accumulators), Call: in.Call,
+		Accumulators: wire.Cells(&in.Accumulators), Call: in.Call.Begin(),
 	}))
 }
 

@@ -6,7 +6,6 @@ package enricher
 
 import (
 	"pelton"
-	"pelton/internal/migrate"
 	"pelton/internal/wire"
 )
 
@@ -16,7 +15,6 @@ var plugin Columns
 func RegisterColumns(columns Columns) {
 	plugin = columns
 	wire.Register(columns)
-	migrate.Value = func(_, _ uint32, _, _, value []byte) ([]byte, bool, error) { return value, true, nil }
 }
 
 type (

@@ -16,8 +16,8 @@ var plugin Columns
 func RegisterColumns(columns Columns) {
 	plugin = columns
 	wire.Register(columns)
-	migrate.Value = func(_, version uint32, _, _, value []byte) ([]byte, bool, error) {
-		migrated, err := columns.Migrate(version, value)
+	migrate.Value = func(old *pelton.Stored) ([]byte, bool, error) {
+		migrated, err := columns.Migrate(old.Version, old.Value)
 		return migrated, true, err
 	}
 }

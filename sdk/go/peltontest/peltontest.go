@@ -287,7 +287,7 @@ func value(c *pelton.Column, row int) any {
 
 func batch(t *testing.T, input *pelton.Input, keyFields []pelton.Field, rows []row) *pelton.Batch {
 	t.Helper()
-	b := &pelton.Batch{Count: len(rows), Shards: []string{"shardId-000000000000"}}
+	b := &pelton.Batch{Count: len(rows), Shards: []string{"test/shardId-000000000000"}}
 	pelton.Begin(b.Call)
 	b.Sequence.Reset()
 	b.PartitionKey.Reset()

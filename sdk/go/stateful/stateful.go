@@ -93,13 +93,13 @@ type Columns interface {
 	Init(context pelton.Context) error
 	Process(batch *pelton.Batch) (*pelton.Processed, error)
 	Fire(due *pelton.DueTimers) (*pelton.Processed, error)
-	// Migrate brings a value of an older version up to date; false deletes it.
-	Migrate(table, version uint32, old []byte) ([]byte, bool, error)
+	// Migrate brings a value of another version up to date; false deletes it, an error refuses it.
+	Migrate(old *pelton.Stored) ([]byte, bool, error)
 }
 
-// Migrator is a plugin that reads values that an older version of it wrote; false deletes the value.
+// Migrator is a plugin that reads values that another version of it wrote; false deletes the value, an error refuses it.
 type Migrator interface {
-	Migrate(table, version uint32, old []byte) ([]byte, bool, error)
+	Migrate(old *pelton.Stored) ([]byte, bool, error)
 }
 
 // New makes a plugin of rows one of columns. The plugin may also have `Init() error`, `Describe(*pelton.Manifest) error`, and be a Migrator.
@@ -161,9 +161,9 @@ func (r *rows) Fire(due *pelton.DueTimers) (*pelton.Processed, error) {
 }
 
 // Migrate asks the plugin, or leaves the value as it is.
-func (r *rows) Migrate(table, version uint32, old []byte) ([]byte, bool, error) {
+func (r *rows) Migrate(old *pelton.Stored) ([]byte, bool, error) {
 	if r.migrator == nil {
-		return old, true, nil
+		return old.Value, true, nil
 	}
-	return r.migrator.Migrate(table, version, old)
+	return r.migrator.Migrate(old)
 }

@@ -15,9 +15,7 @@ var plugin Columns
 func RegisterColumns(columns Columns) {
 	plugin = columns
 	wire.Register(columns)
-	migrate.Value = func(table, version uint32, _, _, value []byte) ([]byte, bool, error) {
-		return columns.Migrate(table, version, value)
-	}
+	migrate.Value = columns.Migrate
 }
 
 //go:wasmexport pelton:plugin/transform@0.1.0#process

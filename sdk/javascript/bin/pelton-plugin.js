@@ -16,15 +16,14 @@ const EXPORTS = {
   'stateful-transformer': ['lifecycle', 'transform', 'onTimers', 'migrateState'],
   'keyed-transformer': ['lifecycle', 'keyed', 'migrateState'],
   aggregator: ['lifecycle', 'aggregate', 'migrateState'],
-  enricher: ['lifecycle', 'enrich', 'migrateState'],
+  enricher: ['lifecycle', 'enrich'],
 };
-const WITH_STATE = ['stateful-transformer', 'enricher'];
 
 class Mistake extends Error {}
 
 /** What a conformance plugin's component begins with; in a project that is a file of its own, `app.js`. */
 function entryOf(world, main) {
-  const component = path.join(SDK, 'src', 'component', WITH_STATE.includes(world) ? 'state.js' : 'index.js');
+  const component = path.join(SDK, 'src', 'component', world === 'stateful-transformer' ? 'state.js' : 'index.js');
   return [`import ${JSON.stringify(component)};`, `import plugin from ${JSON.stringify(main)};`, `export const { ${EXPORTS[world].join(', ')} } = plugin;`].join('\n');
 }
 

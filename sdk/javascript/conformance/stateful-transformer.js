@@ -7,7 +7,13 @@ import { fromUtf8, int64, optional, Reject, stateful, table, text, toUtf8 } from
 const SIDE = { op: text, name: optional(text), value: optional(int64), text: optional(text) };
 
 /** Version 2 of a value: the byte 02, which the SDK writes, and the text. */
-const VERSION_2 = { version: 2, empty: () => '', encode: toUtf8, decode: fromUtf8, migrate: { 1: fromUtf8 } };
+const VERSION_2 = { version: 2, empty: () => '', encode: toUtf8, decode: fromUtf8, migrate: { 1: older } };
+
+function older(bytes) {
+  const text = fromUtf8(bytes);
+  if (text === 'bad') throw new Reject('not_migrated', 'bad is refused');
+  return text;
+}
 
 const OPS = {
   put: (row, key) => key.values.put(row.text),
@@ -21,6 +27,7 @@ const OPS = {
     for (const [name, value] of entries) emit(name, { text: value });
   },
   many: (row, key, emit) => emit('many', { number: key.values.all().filter((value) => value !== null).length }),
+  watermark: (row, key, emit) => emit('watermark', { number: row.batch.watermarkMs }),
   timer: (row, key) => key.timers.eventTime(row.name, row.value),
   clock: (row, key) => key.timers.processingTime(row.name, row.value),
   cancel: (row, key) => key.timers.cancel(row.name),

@@ -58,6 +58,7 @@ const OPS = {
   bounds: (row, out) => out.emit(row, BOUNDS),
   nulls: (row, out) => out.emit(row, { op: 'nulls' }),
   who: (row, out) => out.emit(row, { op: 'who', name: row.key, big: row.place.subSequence }),
+  where: (row, out) => out.emit(row, { op: 'where', name: row.place.shard, big: row.place.subSequence }),
   log(row) {
     log.info(row.name);
     metrics.counter('logged');

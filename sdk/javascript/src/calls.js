@@ -35,7 +35,7 @@ function check({ name }) {
   if (typeof name !== 'string' || name === '') throw new TypeError('a plugin has no `name`: give it one, such as name: "sales"');
 }
 
-const contextOf = ({ job, step, generation }) => ({ job, step, generation: Number(generation) });
+const contextOf = ({ job, step, generation, annotations }) => ({ job, step, generation: Number(generation), annotations });
 
 /** describe, init and migrate fail with words. */
 export function refusing(call) {

@@ -77,7 +77,8 @@ export function callOf(batch) {
   return {
     count: batch.count,
     nowMs: Number(batch.nowMs),
-    watermarkMs: Number(batch.watermarkMs),
+    // null while there is no watermark
+    watermarkMs: batch.watermarkMs === undefined || batch.watermarkMs === null ? null : Number(batch.watermarkMs),
     seed: unsigned(batch.seed),
   };
 }

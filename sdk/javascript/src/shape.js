@@ -80,10 +80,10 @@ export function shapeOf(declared, what) {
       from.at = 1;
       return body.read(from);
     },
-    migrate(from, bytes) {
+    migrate(from, bytes, of) {
       const migration = migrations[from];
       if (migration === undefined) throw new Error(`no migration of ${what} from version ${from} to version ${version}`);
-      return this.encode(migration(bytes));
+      return this.encode(migration(bytes, of));
     },
   };
 }
@@ -91,10 +91,10 @@ export function shapeOf(declared, what) {
 /** For `migrate`: what a version with these fields wrote, read, and made a value of now by `turn`. */
 export function older(fields, turn) {
   const body = ofFields(fields);
-  return (bytes) => {
+  return (bytes, of) => {
     const from = new Reader(bytes, 'a value of an older version');
     from.at = 1;
-    return turn(body.read(from));
+    return turn(body.read(from), of);
   };
 }
 

@@ -33,9 +33,9 @@ function raw(kind, { version = 1, migrate = {} }, what) {
     ...codec,
     version,
     migratesFrom: Object.keys(migrate).map(Number),
-    migrate(from, data) {
+    migrate(from, data, of) {
       if (!(from in migrate)) throw new Error(`no migration of ${what} from version ${from} to version ${version}`);
-      return codec.encode(migrate[from](data));
+      return codec.encode(migrate[from](data, of));
     },
   };
 }

@@ -33,7 +33,7 @@ export class Aggregations {
   }
 
   #start() {
-    told(() => this.plugin.lifecycle.init({ config: this.config, job: 'test', step: 'test', generation: 0 }));
+    told(() => this.plugin.lifecycle.init({ config: this.config, job: 'test', step: 'test', generation: 0, annotations: [] }));
   }
 
   #windows(withKeys) {

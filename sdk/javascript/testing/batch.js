@@ -9,7 +9,7 @@ import { ABSENT, bytesColumn, column as textColumn } from '../src/text.js';
 export const NOW_MS = 1_700_000_000_000;
 
 /** `keys` says which keys there are and whose each row is; `first` is the place of the first row in the whole input. */
-export function batchOf(input, index, rows, { keys = null, first = 0, watermarkMs = -(2 ** 63) } = {}) {
+export function batchOf(input, index, rows, { keys = null, first = 0, watermarkMs = null } = {}) {
   const { identity } = input;
   const when = (flag, cells) => (identity[flag] ? cells() : []);
   return {
@@ -20,7 +20,7 @@ export function batchOf(input, index, rows, { keys = null, first = 0, watermarkM
     watermarkMs,
     keys: keys === null ? { bytes: ABSENT, fields: [] } : keys.set,
     keyIndex: keys === null ? [] : keys.of,
-    shards: ['shardId-000000000000'],
+    shards: ['test/shardId-000000000000'],
     shardIndex: when('position', () => rows.map(() => 0)),
     sequence: identity.position ? textColumn(rows.map((_, at) => String(first + at))) : ABSENT,
     subSequence: when('position', () => rows.map(() => 0)),

@@ -18,7 +18,7 @@ export class Calls {
     this.state = new State();
     this.timers = new Timers();
     this.states = new Map();
-    this.watermarkMs = -(2 ** 63);
+    this.watermarkMs = null;
     this.nowMs = NOW_MS;
     this.keyFields = new Map();
     connect({ state: this.state });
@@ -43,7 +43,7 @@ export class Calls {
   }
 
   #start() {
-    told(() => this.plugin.lifecycle.init({ config: this.config, job: 'test', step: 'test', generation: 0 }));
+    told(() => this.plugin.lifecycle.init({ config: this.config, job: 'test', step: 'test', generation: 0, annotations: [] }));
   }
 
   /** Where a call that begins at `first` ends. */

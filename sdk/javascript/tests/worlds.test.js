@@ -78,13 +78,30 @@ test('a put before a throw is gone', () => {
 });
 
 test('values of version 1 are migrated to version 2', () => {
-  kept.lifecycle.init({ config: '{"version":2}', job: 'j', step: 's', generation: 1 });
-  const old = bytesColumn([new TextEncoder().encode('old')]);
-  const { cells, present } = kept.migrateState.migrate(0, 1, old, old, old);
+  kept.lifecycle.init({ config: '{"version":2}', job: 'j', step: 's', generation: 1, annotations: [] });
+  const column = (...texts) => bytesColumn(texts.map((text) => new TextEncoder().encode(text)));
+  const keys = { bytes: column('k'), fields: [{ values: { tag: 'text', val: column('k') }, null: new Uint8Array(0) }] };
+  const { values: { cells, present }, errors } = kept.migrateState.migrate(0, 1, keys, [0, 0], column('', ''), column('old', 'bad'));
   assert.deepEqual([...cells.data], [2, ...new TextEncoder().encode('old')]);
-  assert.deepEqual([...present], [1]);
+  assert.deepEqual([...present], [1, 0]);
+  assert.deepEqual(errors, [{ index: 1, code: 'not_migrated', message: 'bad is refused' }]);
   assert.deepEqual(describe(kept, { version: 2 }).tables[0], { name: 'values', prefetch: true, schema: '', schemaVersion: 2, migratesFrom: [1], ttlMs: null });
   assert.deepEqual(run(kept, { config: { version: 2 }, rows: [{ key: 'a', op: 'put', text: 'x' }, { key: 'a', op: 'get' }] })[0].text, 'x');
+});
+
+test('a migration is told the key of its value, an aggregator has none', () => {
+  const shape = { version: 2, fields: { user: text }, migrate: { 1: (bytes, { key }) => ({ user: key?.user ?? 'nobody' }) } };
+  const plugin = keyed({ name: 'p', key: { user: text }, input: {}, output: {}, state: shape, process() {} });
+  const column = (...texts) => bytesColumn(texts.map((one) => new TextEncoder().encode(one)));
+  const keys = { bytes: column('k'), fields: [{ values: { tag: 'text', val: column('ann') }, null: new Uint8Array(0) }] };
+  plugin.lifecycle.init({ config: '{}', job: 'j', step: 's', generation: 1, annotations: [] });
+  const { values } = plugin.migrateState.migrate(0, 1, keys, [0], column(''), column('x'));
+  assert.deepEqual(shapeOf(shape, 'it').decode(values.cells.data), { user: 'ann' });
+});
+
+test('there is no watermark before the first', () => {
+  const rows = [{ key: 'a', op: 'watermark' }, { _watermark: 7 }, { key: 'a', op: 'watermark' }];
+  assert.deepEqual(run(kept, { rows }).map(({ number }) => number), [null, 7]);
 });
 
 test('a state goes in and out by key', () => {

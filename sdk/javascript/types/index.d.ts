@@ -40,6 +40,7 @@ export function optional<R, W>(kind: Kind<R, W>): Kind<R | null, W | null | unde
 export function list<R, W>(element: Kind<R, W>): Kind<R[], W[]>;
 
 export interface Position {
+  /** `STREAM/SHARD`. */
   readonly shard: string;
   readonly sequence: string;
   readonly subSequence: number;
@@ -65,7 +66,8 @@ export interface Call {
   readonly count: number;
   /** The same again when a batch is retried. */
   readonly nowMs: number;
-  readonly watermarkMs: number;
+  /** How far event time has come; null while there is no watermark. */
+  readonly watermarkMs: number | null;
   readonly seed: number;
 }
 
@@ -105,6 +107,8 @@ export interface Context {
   readonly job: string;
   readonly step: string;
   readonly generation: number;
+  /** What later hosts tell; pass over names that you do not know. */
+  readonly annotations: readonly { readonly name: string; readonly value: string }[];
 }
 
 type Part<T, C> = T | ((config: C) => T);
@@ -164,24 +168,29 @@ type Transforms<I extends Fields, O extends Outputs, S> =
 export function transformer<I extends Fields, F extends Fields, C = any, S = C>(definition: Base<C, S> & In<I, C> & GivesOne<F, C> & Transforms<I, { out: F }, S>): Plugin;
 export function transformer<I extends Fields, O extends Outputs, C = any, S = C>(definition: Base<C, S> & In<I, C> & Gives<O, C> & Transforms<I, O, S>): Plugin;
 
+/** Whose value a migration is given; an accumulator has no key. */
+export interface Kept {
+  readonly key: Record<string, any> | null;
+}
+/** By version: what it wrote, version byte included where there is one, as a value of now. Throw to refuse a value. */
+type Migrations<V> = Record<number, (bytes: Uint8Array, of: Kept) => V>;
 /** Fields of an accumulator or of state. */
 export type Shape = Record<string, Kind<any, any>>;
 export type Shaped<A extends Shape> = { [N in keyof A]: Read<A[N]> };
 export interface Versioned<A extends Shape> {
   version: number;
   fields: A;
-  /** By version: what it wrote, version byte included, as a value of now. */
-  migrate?: Record<number, (bytes: Uint8Array) => Shaped<A>>;
+  migrate?: Migrations<Shaped<A>>;
 }
 /** For `migrate`: what a version with these fields wrote, read, and made a value of now by `turn`. */
-export function older<O extends Shape, V>(fields: O, turn: (old: Shaped<O>) => V): (bytes: Uint8Array) => V;
+export function older<O extends Shape, V>(fields: O, turn: (old: Shaped<O>, of: Kept) => V): (bytes: Uint8Array, of: Kept) => V;
 export interface ByHand<V> {
   version: number;
   empty(): V;
   /** Without the version byte, which is written in front. */
   encode(value: V): Uint8Array;
   decode(bytes: Uint8Array): V;
-  migrate?: Record<number, (bytes: Uint8Array) => V>;
+  migrate?: Migrations<V>;
 }
 
 export interface Window extends Source {
@@ -252,8 +261,8 @@ export interface MapDeclared<K, V> {
   readonly holds?: MapTable<K, V>;
 }
 type Stored<V> = Kind<V, any> | ByHand<V>;
-export function table<K, V>(options: TableOptions & { value: Stored<V>; subKey: Kind<K, any>; migrate?: Record<number, (bytes: Uint8Array) => V> }): MapDeclared<K, V>;
-export function table<V>(options: TableOptions & { value: Stored<V>; subKey?: undefined; migrate?: Record<number, (bytes: Uint8Array) => V> }): ValueDeclared<V>;
+export function table<K, V>(options: TableOptions & { value: Stored<V>; subKey: Kind<K, any>; migrate?: Migrations<V> }): MapDeclared<K, V>;
+export function table<V>(options: TableOptions & { value: Stored<V>; subKey?: undefined; migrate?: Migrations<V> }): ValueDeclared<V>;
 export function table<A extends Shape>(options: TableOptions & { value: A | Versioned<A> }): ValueDeclared<Shaped<A>>;
 export type Tables = Record<string, ValueDeclared<any> | MapDeclared<any, any>>;
 type Held<T> = T extends MapDeclared<infer K, infer V> ? MapTable<K, V> : T extends ValueDeclared<infer V> ? ValueTable<V> : never;
@@ -325,14 +334,12 @@ export interface Answer {
 }
 
 /** Says what to ask; the host asks; makes rows of the answers. */
-export function enricher<I extends Fields, F extends Fields, K extends Fields = {}, T extends Tables = {}, C = any, S = C>(
+export function enricher<I extends Fields, F extends Fields, C = any, S = C>(
   definition: Base<C, S> & In<I, C> & GivesOne<F, C> & {
-    key?: Part<K, C>;
-    tables?: Part<T, C>;
     /** Name and words; the job file gives the address. */
     connectors: Part<Record<string, string>, C>;
-    prepare(row: Row<I>, ask: Ask, self: S, key: Key<K, T>): void;
-    complete(row: Row<I>, answers: Answer[], out: Out<{ out: F }>, ask: Ask, self: S, key: Key<K, T>): void;
+    prepare(row: Row<I>, ask: Ask, self: S): void;
+    complete(row: Row<I>, answers: Answer[], out: Out<{ out: F }>, ask: Ask, self: S): void;
   },
 ): Plugin;
 

@@ -53,6 +53,8 @@ class Text(Accumulator, version=2):
 
     @classmethod
     def migrate(cls, version: int, data: bytes) -> "Text":
+        if data == b"bad":
+            raise Reject("not_migrated", "bad is refused")
         return cls(data.decode())
 
 
@@ -78,6 +80,9 @@ class Conformance(Stateful):
         return {"key": Versioned if config.version == 2 else Bare}
 
     def process(self, row: Left | Right, key: Bare, out: Out[Told]) -> None:
+        if row.op == "watermark":
+            out.emit(row, Told(key.key, "watermark", number=out.call.watermark_ms))
+            return
         op = getattr(self, f"op_{row.op}", None)
         if op is None:
             raise Reject("unknown_op", row.op)

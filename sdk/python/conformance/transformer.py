@@ -136,6 +136,9 @@ class Conformance(Transformer):
     def op_who(self, row: Asked, out: Out[Copied | Other]) -> None:
         out.emit(row, Copied("who", name=row.key, big=row.place.sub_sequence))
 
+    def op_where(self, row: Asked, out: Out[Copied | Other]) -> None:
+        out.emit(row, Copied("where", name=row.place.shard, big=row.place.sub_sequence))
+
     def op_log(self, row: Asked, out: Out[Copied | Other]) -> None:
         log.info(str(row.name))
         metrics.counter("logged")

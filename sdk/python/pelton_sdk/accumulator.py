@@ -69,7 +69,7 @@ class Accumulator:
 
     @classmethod
     def migrate(cls, version: int, data: bytes) -> Self:
-        """Reads what an older version wrote, version byte included. Name it in MIGRATES_FROM."""
+        """Reads what an older version wrote, version byte included. Name it in MIGRATES_FROM. What it raises refuses one value."""
         raise ValueError(f"no migration of `{cls.__name__}` from version {version} to version {cls.VERSION}")
 
 

@@ -71,6 +71,8 @@ def define(cls: type, config: Any) -> Definition:
     inputs, outputs = as_list(parts["input"]), as_list(parts["output"])
     if not inputs:
         raise TypeError(f"plugin `{cls.name}` reads nothing: annotate its record, as in `def process(self, row: Click, out: Out[Sale])`")
+    if cls.world == "enricher" and parts["key"] is not None:
+        raise TypeError(f"enricher `{cls.name}` takes a key: it keeps no state, take a `Stateful` behind it")
     return Definition(
         cls.name,
         tuple(plan(one) for one in inputs),

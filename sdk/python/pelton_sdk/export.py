@@ -12,8 +12,8 @@ from typing import Any, Callable, TypeVar
 from . import config as configs
 from . import worlds
 from .definition import Definition, define, manifest
-from .failures import Fatal, Retry
-from .host import INSIDE, Err, host, log, replace_surroundings, t
+from .failures import Fatal, Reject, Retry
+from .host import INSIDE, Err, host, interface, log, replace_surroundings, t
 from .out import Out
 from .plugins import Plugin
 from .state import slices
@@ -75,10 +75,22 @@ class Exports:
             if self.instance is None:
                 raise ValueError("`migrate` was called before `init`")
             one = migration(self.instance.definition, table)
-            migrated = [one(version, cell) for cell in slices(values)]
-            return t.OptionalBytes(chunk_column(migrated), b"\1" * len(migrated))
+            errors: list[Any] = []
+            migrated = [migrated_or_refused(one, version, index, cell, errors) for index, cell in enumerate(slices(values))]
+            cells = chunk_column([cell or b"" for cell in migrated])
+            return interface("migrate_state").Migrated(t.OptionalBytes(cells, bytes(cell is not None for cell in migrated)), errors)
 
         return refusing(call)
+
+
+def migrated_or_refused(one: Callable[[int, bytes], bytes], version: int, index: int, cell: bytes, errors: list[Any]) -> bytes | None:
+    """Whoever raises refuses one value, which stays as it was."""
+    try:
+        return one(version, cell)
+    except Exception as error:
+        code = error.code if isinstance(error, Reject) else "not_migrated"
+        errors.append(t.RecordError(index, code, error.message if isinstance(error, Reject) else str(error) or type(error).__name__))
+        return None
 
 
 def migration(definition: Definition, table: int) -> Callable[[int, bytes], bytes]:
@@ -183,7 +195,7 @@ class Enrich:
 class MigrateState:
     exports: Exports
 
-    def migrate(self, table: int, from_version: int, keys: Any, sub_keys: Any, values: Any) -> Any:
+    def migrate(self, table: int, from_version: int, keys: Any, key: Any, sub_keys: Any, values: Any) -> Any:
         return self.exports.migrate(table, from_version, values)
 
 
@@ -192,7 +204,7 @@ EXPORTS: dict[str, dict[str, type]] = {
     "stateful-transformer": {"Transform": Transform, "OnTimers": OnTimers, "MigrateState": MigrateState},
     "keyed-transformer": {"Keyed": KeyedExport, "MigrateState": MigrateState},
     "aggregator": {"Aggregate": Aggregate, "MigrateState": MigrateState},
-    "enricher": {"Enrich": Enrich, "MigrateState": MigrateState},
+    "enricher": {"Enrich": Enrich},
 }
 
 

@@ -29,7 +29,7 @@ class Beside:
 
 
 class Position(NamedTuple):
-    """Where a record stands in its stream."""
+    """Where a record stands: `shard` is STREAM/SHARD, `sequence` decimal digits. No other record of the job has the same."""
 
     shard: str
     sequence: str

@@ -61,7 +61,6 @@ class Stateful(Plugin):
 
 
 class Enricher(Plugin):
-    """`prepare(self, row: Click, ask: Ask)` and `complete(self, row: Click, answers: list[Answer], out: Out[Scored], ask: Ask)`; both may take
-    `key: User` last."""
+    """`prepare(self, row: Click, ask: Ask)` and `complete(self, row: Click, answers: list[Answer], out: Out[Scored], ask: Ask)`. It keeps no state."""
 
     world = "enricher"

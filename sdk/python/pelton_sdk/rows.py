@@ -19,7 +19,7 @@ class Call:
 
     count: int
     now_ms: int
-    watermark_ms: int
+    watermark_ms: int | None  # how far event time has come; None while there is no watermark
     seed: int
 
 

@@ -46,13 +46,15 @@ Output = _record("Output", "name fields sets doc")
 Table = _record("Table", "name prefetch schema schema_version migrates_from ttl_ms")
 Connector = _record("Connector", "name doc")
 Manifest = _record("Manifest", "name version doc config_schema inputs outputs key tables connectors annotations")
-Context = _record("Context", "config job step generation")
+Annotation = _record("Annotation", "name value")
+Context = _record("Context", "config job step generation annotations")
 
-# Of the interfaces aggregate, keyed, enrich and state.
+# Of the interfaces aggregate, keyed, enrich, migrate-state and state.
 Windows = _record("Windows", "keys key start_ms end_ms")
 FoldInput = _record("FoldInput", "records groups row group accumulators")
 Folded = _record("Folded", "accumulators errors")
 Closing = _record("Closing", "groups firing firing_number accumulators now_ms seed watermark_ms")
+Migrated = _record("Migrated", "values errors")
 KeyedOutput = _record("KeyedOutput", "processed states")
 Header = _record("Header", "name value")
 Request = _record("Request", "row cookie connector method path headers body")

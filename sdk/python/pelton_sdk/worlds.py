@@ -241,24 +241,15 @@ def keyed_fire(instance: Instance, due: Any, column: Any) -> Any:
 
 def prepare(instance: Instance, batch: Any) -> Any:
     rows, out = opened(instance, batch)
-    key = key_of(instance, batch.keys, Timers())
     ask = Ask(instance.definition.connectors)
     for row in readable(rows, out):
         ask.row = row._index
-        instance.plugin.prepare(row, ask, *keys(instance, key, batch, row._index))
+        instance.plugin.prepare(row, ask)
     return ask.requests
-
-
-def keys(instance: Instance, key: Any, batch: Any, index: int) -> tuple[Any, ...]:
-    """The key, for methods that take one."""
-    if instance.definition.key.cls.__mro__[1] is object:
-        return ()
-    return (key._move(batch.key_index[index]),)
 
 
 def complete(instance: Instance, batch: Any, responses: list[Any]) -> Any:
     rows, out = opened(instance, batch)
-    key = key_of(instance, batch.keys, Timers())
     ask = Ask(instance.definition.connectors)
     answers: dict[int, list[Answer]] = {}
     for response in responses:
@@ -266,8 +257,7 @@ def complete(instance: Instance, batch: Any, responses: list[Any]) -> Any:
     for row in readable(rows, out):
         ask.row, asked = row._index, len(ask.requests)
         try:
-            given = keys(instance, key, batch, row._index)
-            instance.plugin.complete(row, answers.get(row._index, []), out, ask, *given)
+            instance.plugin.complete(row, answers.get(row._index, []), out, ask)
         except Reject as reject:
             del ask.requests[asked:]
             out.reject(row, reject.code, reject.message)

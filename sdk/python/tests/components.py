@@ -176,7 +176,7 @@ WORLDS = {
     "aggregator": ["Aggregate", "MigrateState"],
     "stateful-transformer": ["Transform", "OnTimers", "MigrateState"],
     "keyed-transformer": ["Keyed", "MigrateState"],
-    "enricher": ["Enrich", "MigrateState"],
+    "enricher": ["Enrich"],
 }
 
 

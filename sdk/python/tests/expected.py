@@ -99,6 +99,7 @@ STATEFUL = [
         [told("a", "n1", "1"), told("a", "n2", "2"), told("a", "n3", "3"), told("a", "n2", "2"), told("a", "n3", "3"), told("a", "pull"), told("a", "pull", "2")],
     ),
     Case("timers", [{"key": "a", "op": "put", "text": "x"}, {"key": "a", "op": "timer", "name": "again", "value": 1000}, {"key": "b", "op": "timer", "name": "once", "value": 1500}, {"key": "b", "op": "timer", "name": "gone", "value": 1500}, {"key": "b", "op": "cancel", "name": "gone"}, {"_watermark": 2000}, {"key": "b", "op": "clock", "name": "c", "value": 5}, {"_clock": 5}], [told("a", "fired", "again", 1000), told("b", "fired", "once", 1500), told("a", "fired", "again", 2000), told("b", "fired", "c", 5)]),
+    Case("no watermark before the first", [{"key": "a", "op": "watermark"}, {"_watermark": 7}, {"key": "a", "op": "watermark"}], [told("a", "watermark"), told("a", "watermark", None, 7)]),
     Case("sides", [{"key": "a", "op": "side"}, {"key": "a", "op": "side", "_input": "right"}], [told("a", "left"), told("a", "right")]),
     Case("many", [{"key": "a", "op": "put", "text": "x"}, {"_watermark": 1}, {"key": "a", "op": "many"}], [told("a", "many", None, 1)]),
     Case("a put stays where the record is refused", [{"key": "a", "op": "reject", "name": "r", "text": "x"}, {"key": "a", "op": "get"}], [refused(0, "r is refused"), told("a", "get", "x")]),

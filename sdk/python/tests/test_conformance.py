@@ -31,10 +31,12 @@ class Conformance(unittest.TestCase):
         plugin = importlib.import_module("stateful_transformer").Conformance
         exports = exports_of(plugin)
         lifecycle = exports["Lifecycle"]()
-        lifecycle.init(shim.Context('{"version": 2}', "j", "s", 1))
-        old = chunks([b"old", b""])
-        migrated = exports["MigrateState"]().migrate(0, 1, old, old, old)
-        self.assertEqual((migrated.cells.data, migrated.present), (b"\2old\2", b"\1\1"))
+        lifecycle.init(shim.Context('{"version": 2}', "j", "s", 1, []))
+        keys = shim.KeySet(chunks([b"k"]), [shim.Column(shim.Values_Text(chunks([b"k"])), b"")])
+        old, none = chunks([b"old", b"", b"bad"]), chunks([b"", b"", b""])
+        migrated = exports["MigrateState"]().migrate(0, 1, keys, [0, 0, 0], none, old)
+        self.assertEqual((migrated.values.cells.data, migrated.values.present), (b"\2old\2", b"\1\1\0"))
+        self.assertEqual(migrated.errors, [shim.RecordError(2, "not_migrated", "bad is refused")])
         table = lifecycle.describe('{"version": 2}').tables[0]
         self.assertEqual((table.name, table.prefetch, table.schema_version, table.migrates_from), ("values", True, 2, [1]))
 

@@ -12,7 +12,7 @@ pub trait Accumulator: Default {
     const MIGRATES_FROM: &'static [u32] = &[];
     fn encode(&self, into: &mut Vec<u8>);
     fn decode(bytes: &[u8]) -> Result<Self, String>;
-    /// Reads what version `from` wrote, version byte included.
+    /// Reads what version `from` wrote, version byte included. An error refuses this one.
     fn migrate(from: u32, bytes: &[u8]) -> Result<Self, String> {
         let _ = bytes;
         Err(format!("no migration from version {from} of the accumulator to version {}", Self::VERSION))

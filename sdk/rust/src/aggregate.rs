@@ -6,15 +6,16 @@
 use crate::accumulator::Accumulator;
 use crate::batch::{Columns, Emit};
 use crate::bindings::aggregate_types::{self, Closing, FoldInput, Folded};
-use crate::bindings::types::{
-    Batch, BytesColumn, Context, Failure, Manifest, OptionalBytes, Processed, RecordError, Table,
-};
+use crate::bindings::migrate_types::Migrated;
+use crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, Processed, RecordError, Table};
 use crate::cell::Bytes;
 use crate::config::Config;
 use crate::out::{self, Out, Output, Reject};
 use crate::rows::{Fields, Row, Rows};
+use crate::state::stored::{self, Stored};
 use crate::transform::manifest;
 use crate::value::BytesBuilder;
+use crate::worlds::stateful;
 
 pub use aggregate_types::Firing;
 
@@ -235,12 +236,10 @@ pub fn finish<T: RunsAggregate>(plugin: &T, closing: &Closing) -> Result<Process
 }
 
 /// `migrate-state.migrate` of the interface.
-pub fn migrate<T: RunsAggregate>(from: u32, values: &BytesColumn) -> Result<OptionalBytes, String> {
-    let count = values.offsets.len().saturating_sub(1);
-    let cells = Bytes::open(values, count).ok_or("the values are not a column")?;
-    let migrated: Result<Vec<T::Accumulator>, String> =
-        (0..count).map(|index| T::Accumulator::migrate(from, cells.get(index))).collect();
-    Ok(OptionalBytes { cells: encode(&migrated?), present: vec![1; count] })
+pub fn migrate<T: RunsAggregate>(from: u32, values: &BytesColumn) -> Result<Migrated, String> {
+    stateful::migrate(values, |value| {
+        <T::Accumulator as Stored>::migrate(from, value).map(|migrated| migrated.as_ref().map(stored::bytes))
+    })
 }
 
 fn decode<A: Accumulator>(column: &BytesColumn) -> Result<Vec<A>, String> {

@@ -120,7 +120,7 @@ pub mod keyed {
     });
 }
 
-/// What an enricher adds to `base` and `migrate`.
+/// What an enricher adds to `base`.
 pub mod enrich {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -139,3 +139,4 @@ pub mod enrich {
 pub use aggregate::exports::pelton::plugin::aggregate as aggregate_types;
 pub use base::pelton::plugin::{log, metrics, types};
 pub use enrich::exports::pelton::plugin::enrich as enrich_types;
+pub use migrate::exports::pelton::plugin::migrate_state as migrate_types;

@@ -3,7 +3,8 @@
 //! The macros expand to nothing but wiring, and only for WebAssembly, so that a plugin's own tests run natively.
 
 use crate::aggregate::RunsAggregate;
-use crate::bindings::types::{BytesColumn, Context, Failure, Manifest, OptionalBytes};
+use crate::bindings::migrate_types::Migrated;
+use crate::bindings::types::{BytesColumn, Context, Failure, Manifest};
 use crate::config;
 use crate::transform::Runs;
 use crate::worlds::{enrich::RunsEnricher, keyed::RunsKeyed, stateful::RunsStateful};
@@ -58,7 +59,7 @@ pub fn migrate<P>(
     slot: &Slot<P>,
     values: &BytesColumn,
     one: impl Fn(&P, &[u8]) -> Result<Option<Vec<u8>>, String>,
-) -> Result<OptionalBytes, String> {
+) -> Result<Migrated, String> {
     match slot.borrow().as_ref() {
         Some(plugin) => crate::worlds::stateful::migrate(values, |value| one(plugin, value)),
         None => Err("the plugin was called before `init`".to_owned()),
@@ -164,7 +165,8 @@ macro_rules! export_aggregator {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::aggregate_types::{Closing, FoldInput, Folded};
-            use $crate::bindings::types::{BytesColumn, Context, Failure, Manifest, OptionalBytes, Processed};
+            use $crate::bindings::migrate_types::Migrated;
+            use $crate::bindings::types::{BytesColumn, Context, Failure, KeySet, Manifest, Processed};
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
             }
@@ -194,10 +196,11 @@ macro_rules! export_aggregator {
                 fn migrate(
                     _: u32,
                     from: u32,
-                    _: BytesColumn,
+                    _: KeySet,
+                    _: Vec<u32>,
                     _: BytesColumn,
                     values: BytesColumn,
-                ) -> Result<OptionalBytes, String> {
+                ) -> Result<Migrated, String> {
                     $crate::aggregate::migrate::<$runs>(from, &values)
                 }
             }
@@ -216,8 +219,9 @@ macro_rules! export_stateful {
         const _: () = $crate::export::is_stateful::<$runs>();
         #[cfg(target_family = "wasm")]
         const _: () = {
+            use $crate::bindings::migrate_types::Migrated;
             use $crate::bindings::types::{
-                Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes, Processed,
+                Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, Processed,
             };
             use $crate::worlds::stateful::RunsStateful;
             ::std::thread_local! {
@@ -246,10 +250,11 @@ macro_rules! export_stateful {
                 fn migrate(
                     table: u32,
                     from: u32,
-                    _: BytesColumn,
+                    _: KeySet,
+                    _: Vec<u32>,
                     _: BytesColumn,
                     values: BytesColumn,
-                ) -> Result<OptionalBytes, String> {
+                ) -> Result<Migrated, String> {
                     PLUGIN.with(|slot| {
                         $crate::export::migrate(slot, &values, |plugin, value| {
                             RunsStateful::migrate(plugin, table, from, value)
@@ -274,7 +279,8 @@ macro_rules! export_keyed {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::keyed::exports::pelton::plugin::keyed::KeyedOutput;
-            use $crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, Manifest, OptionalBytes};
+            use $crate::bindings::migrate_types::Migrated;
+            use $crate::bindings::types::{Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest};
             use $crate::worlds::keyed::RunsKeyed;
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
@@ -300,10 +306,11 @@ macro_rules! export_keyed {
                 fn migrate(
                     _: u32,
                     from: u32,
-                    _: BytesColumn,
+                    _: KeySet,
+                    _: Vec<u32>,
                     _: BytesColumn,
                     values: BytesColumn,
-                ) -> Result<OptionalBytes, String> {
+                ) -> Result<Migrated, String> {
                     PLUGIN.with(|slot| {
                         $crate::export::migrate(slot, &values, |plugin, value| RunsKeyed::migrate(plugin, from, value))
                     })
@@ -325,7 +332,7 @@ macro_rules! export_enricher {
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::enrich_types::{Completed, Request, Response};
-            use $crate::bindings::types::{Batch, BytesColumn, Context, Failure, Manifest, OptionalBytes};
+            use $crate::bindings::types::{Batch, Context, Failure, Manifest};
             use $crate::worlds::enrich::RunsEnricher;
             ::std::thread_local! {
                 static PLUGIN: $crate::export::Slot<$runs> = const { ::std::cell::RefCell::new(None) };
@@ -349,21 +356,8 @@ macro_rules! export_enricher {
                     })
                 }
             }
-            impl $crate::bindings::migrate::exports::pelton::plugin::migrate_state::Guest for Exports {
-                fn migrate(
-                    table: u32,
-                    from: u32,
-                    _: BytesColumn,
-                    _: BytesColumn,
-                    values: BytesColumn,
-                ) -> Result<OptionalBytes, String> {
-                    let _ = (from, values);
-                    Err($crate::state::table::unknown(table))
-                }
-            }
     $crate::bindings::base::export_base!(Exports with_types_in $crate::bindings::base);
     $crate::bindings::enrich::export_enrich!(Exports with_types_in $crate::bindings::enrich);
-    $crate::bindings::migrate::export_migrate!(Exports with_types_in $crate::bindings::migrate);
         };
     };
 }

@@ -119,11 +119,12 @@ special_time!(
     ArrivalTime, arrival_us
 );
 
-/// Where the record stands in its stream.
+/// Where the record stands in its stream: no other record of the job has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position<'a> {
+    /// `STREAM/SHARD`.
     pub shard: &'a str,
-    /// Decimal digits.
+    /// Decimal digits: compare them as numbers.
     pub sequence: &'a [u8],
     pub sub_sequence: u32,
 }
@@ -170,7 +171,8 @@ impl<'a, F: Fields<'a>> Rows<'a, F> {
         self.batch.seed
     }
 
-    pub fn watermark_ms(&self) -> i64 {
+    /// How far event time has come; none while there is no watermark.
+    pub fn watermark_ms(&self) -> Option<i64> {
         self.batch.watermark_ms
     }
 }

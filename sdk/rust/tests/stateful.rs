@@ -313,7 +313,7 @@ fn states_go_back_as_they_came_and_nothing_is_made_of_looking() {
             count: names.len() as u32,
             now_ms: 0,
             seed: 0,
-            watermark_ms: 0,
+            watermark_ms: Some(0),
             keys: KeySet {
                 bytes: bytes(&[b"1", b"2", b"3"]),
                 fields: vec![column(Values::Int64(vec![1, 2, 3])), column(Values::Boolean(vec![0, 0, 0]))],

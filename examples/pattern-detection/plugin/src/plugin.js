@@ -37,7 +37,8 @@ export default stateful({
       return;
     }
     const afterMs = Math.floor(at / 1000) + 1;
-    if (afterMs <= login.batch.watermarkMs) {
+    const { watermarkMs } = login.batch;
+    if (watermarkMs !== null && afterMs <= watermarkMs) {
       out.late.emit(login, { user: key.fields.user, id, outcome, happened: at });
       return;
     }

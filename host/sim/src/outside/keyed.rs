@@ -12,7 +12,7 @@ use arrow::{
 use pelton::{
     job::{FieldKind as JobKind, PluginField, PluginInput, PluginInterface, PluginOutput, World},
     plugin::{
-        Bisected, Call, Calling, Capability, Due, Emitted, Failure, Field, FieldKind, Identity, Input, Keyed,
+        Bisected, Call, Calling, Capability, Due, Emitted, Failure, Field, FieldKind, Identity, Input, KeySet, Keyed,
         KeyedPlugin, Manifest, Outdated, Output, Place, Processed, Table, TimerOps,
     },
     record::Batch,
@@ -235,8 +235,8 @@ impl KeyedPlugin for Counter {
     fn migrate<'a>(
         &'a mut self,
         _: &'a Call,
-        _: u32,
-        _: u32,
+        _: (u32, u32),
+        _: &'a KeySet,
         values: &'a [Outdated],
     ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
         let other = if self.version == "v1" { "v2" } else { "v1" };

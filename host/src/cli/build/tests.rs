@@ -96,7 +96,7 @@ fn a_python_project_says_its_world() {
 }
 
 /// The records whose layout the SDKs write down: name in the interface, in C, in Go's package `wire`.
-const RECORDS: [(&str, &str, &str); 18] = [
+const RECORDS: [(&str, &str, &str); 20] = [
     ("bytes-column", "pelton_cells", "BytesColumn"),
     ("optional-bytes", "pelton_optional_cells", "OptionalBytes"),
     ("column", "pelton_column", "Column"),
@@ -114,6 +114,8 @@ const RECORDS: [(&str, &str, &str); 18] = [
     ("connector", "pelton_connector_info", "Connector"),
     ("manifest", "pelton_manifest", "Manifest"),
     ("windows", "pelton_windows", ""),
+    ("fold-input", "pelton_fold_input", ""),
+    ("closing", "pelton_closing", ""),
     ("response", "pelton_response", ""),
 ];
 
@@ -148,7 +150,7 @@ fn structs_of_c_are_laid_out_as_the_interface_is() {
     writeln!(text, "_Static_assert(offsetof(pelton_response, answer) == 16, \"\");").unwrap();
     writeln!(
         text,
-        "_Static_assert(offsetof(pelton_batch, now_ms) == 8 && offsetof(pelton_batch, fields) == 160, \"\");"
+        "_Static_assert(offsetof(pelton_batch, now_ms) == 8 && offsetof(pelton_batch, fields) == 168, \"\");"
     )
     .unwrap();
     let folder = tempfile::tempdir().unwrap();

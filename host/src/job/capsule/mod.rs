@@ -78,14 +78,14 @@ pub struct Told {
     pub now_ms: i64,
     /// for the guest's random numbers
     pub seed: u64,
-    /// milliseconds since 1970
-    pub watermark_ms: i64,
+    /// milliseconds since 1970; none before the first watermark
+    pub watermark_ms: Option<i64>,
 }
 
 /// A record as the stream has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// the stream or file
+    /// the stream, or the name of a source that is none
     pub stream: String,
     /// its shard
     pub shard: String,
@@ -358,7 +358,7 @@ mod tests {
             ..batch
         };
         let evidence = Evidence {
-            call: Call { now_ms: 7, seed: u64::MAX, watermark_ms: -1 },
+            call: Call { now_ms: 7, seed: u64::MAX, watermark_ms: Some(-1) },
             input: 1,
             key: Some((b"k\xff".to_vec(), one.fields.clone())),
             record: one.clone(),

@@ -299,11 +299,15 @@ impl Check<'_> {
             return self.report(Diagnostic::new("E0506", draft.place.clone(), message));
         }
         for ((wish, found), place) in interface.key.iter().zip(found).zip(&draft.key_places) {
-            if let Some(found) = found
-                && !wish.kind.takes(found.data_type())
-            {
+            let Some(found) = found else { continue };
+            if !wish.kind.takes(found.data_type()) {
                 let message = format!("{needs}, and `{}` is {}", found.name(), type_name(found.data_type()));
                 self.report(Diagnostic::new("E0506", place.clone(), message));
+            } else if found.is_nullable() && !wish.optional {
+                let message = format!("{needs}, and `{}` may be null", found.name());
+                let help =
+                    "make it an `Option` in the plugin, or fill it with `coalesce(...)` in a `select:` step before";
+                self.report(Diagnostic::new("E0506", place.clone(), message).help(help));
             }
         }
     }

@@ -191,14 +191,10 @@ impl bindings::state::Host for Guest {
 impl Guest {
     fn put_all(&mut self, table: u32, keys: &[u32], values: bindings::types::OptionalBytes) -> Result<()> {
         let wrong = |what: String| Error::new(Kind::Step, format!("put-many: {what}"));
-        let cells = super::super::lift::cells(values.cells, keys.len(), "values").map_err(wrong)?;
-        if values.present.len() != keys.len() {
-            return Err(wrong(format!("{} marks for {} keys", values.present.len(), keys.len())));
-        }
-        for ((key, present), cell) in keys.iter().zip(&values.present).zip(cells.iter()) {
-            self.state.written(Place { table, key: *key, sub_key: &[] }, (*present == 1).then_some(cell))?;
-        }
-        Ok(())
+        let values = super::super::lift::optional(values, keys.len()).map_err(wrong)?;
+        let mut pairs = keys.iter().zip(&values);
+        pairs
+            .try_for_each(|(key, value)| self.state.written(Place { table, key: *key, sub_key: &[] }, value.as_deref()))
     }
 }
 

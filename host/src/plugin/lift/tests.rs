@@ -223,3 +223,33 @@ proptest! {
         prop_assert_eq!(array.iter().next().unwrap(), (!nulls).then_some(value));
     }
 }
+
+#[test]
+fn a_refused_record_gives_no_rows_and_is_refused_once() {
+    let refusal = |index: u32, code: &str| types::RecordError { index, code: code.into(), message: String::new() };
+    let made = types::Processed {
+        errors: vec![refusal(2, "first"), refusal(2, "second")],
+        ..of(vec![types::Emitted {
+            event_us: vec![10, 20, 30],
+            ..row(ValuesResult::Text(bytes_of(&[b"a", b"b", b"c"])), vec![2, 0, 2])
+        }])
+    };
+    let sets = Identity { event_time: true, ..Identity::default() };
+    let made = given(made, 4, &[output(vec![field(FieldKind::Text, true)], sets)], 10).unwrap();
+    let emitted = &made.outputs[0];
+    assert_eq!((emitted.source.as_slice(), emitted.event_us.as_deref()), (&[0][..], Some(&[20][..])));
+    assert_eq!(emitted.fields.column(0).as_string::<i32>().value(0), "b");
+    assert_eq!(made.errors.iter().map(|error| error.code.as_str()).collect::<Vec<_>>(), ["first"]);
+}
+
+#[test]
+fn a_value_is_there_or_not_and_nothing_else() {
+    let lifted = |present: &[u8]| {
+        let cells = bytes_of(&[b"a", b""]);
+        optional(types::OptionalBytes { cells, present: present.to_vec() }, 2)
+    };
+    assert_eq!(lifted(&[1, 0]).unwrap(), [Some(b"a".to_vec()), None]);
+    assert_eq!(lifted(&[1, 1]).unwrap(), [Some(b"a".to_vec()), Some(Vec::new())]);
+    assert!(lifted(&[1, 255]).unwrap_err().contains("255, expected 0 or 1"));
+    assert!(lifted(&[0, 0]).unwrap_err().contains("not there, but has 1 bytes"));
+}

@@ -6,11 +6,7 @@
 //! record leave in the order of its rounds, so ids are the same.
 //! Left to others: what a request may be (`enricher`), how it is made (`Connect`).
 
-use std::{
-    collections::{HashSet, VecDeque},
-    ops::Range,
-    time::Duration,
-};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use arrow::{array::UInt32Array, compute::take_record_batch};
 use futures::{
@@ -102,11 +98,11 @@ pub(super) async fn run(
             let some = batch.take(&some).map_err(|e| Failure::Unfit { what: e.to_string() })?;
             (Some(some), 0..rows.len())
         };
-        let (processed, mut further) =
+        let (processed, further) =
             plugin.complete(call, of.as_ref().unwrap_or(batch), (within, &answers), budget).await?;
-        // A record that is refused is done with: one that went on could be refused once more.
-        let refused: HashSet<u32> = processed.errors.iter().map(|error| error.row).collect();
-        further.retain(|request| !refused.contains(&request.row));
+        if let Some(row) = both(&processed, &further) {
+            return Err(plugin.broke(format!("it refuses record {row} and asks again for it in one call")));
+        }
         done.push((0, placed(processed, &rows)));
         let asking = further.iter().map(|request| rows[request.row as usize]);
         if asking.into_iter().any(|row| rounds.waiting[row as usize].round >= MOST_ROUNDS) {
@@ -118,7 +114,14 @@ pub(super) async fn run(
     if calls > 1 && order == Order::Ordered {
         all.outputs = all.outputs.into_iter().map(by_record).collect::<Result<_, _>>()?;
     }
-    Ok(all)
+    // rows of a round before the one that refused their record
+    all.without_refused().map_err(|what| plugin.broke(what))
+}
+
+/// A record that is refused in the same call that asks again for it.
+fn both(processed: &Processed, further: &[Request]) -> Option<u32> {
+    let refused = |row: u32| processed.errors.iter().any(|error| error.row == row);
+    further.iter().map(|request| request.row).find(|row| refused(*row))
 }
 
 fn row(place: usize) -> u32 {

@@ -6,6 +6,7 @@
 //! Left to others: where state and timers are kept, and when timers are due (`transform`).
 
 use std::{
+    collections::HashSet,
     fmt,
     ops::Range,
     pin::Pin,
@@ -14,7 +15,7 @@ use std::{
 };
 
 use crate::plugin::{
-    Call, Failure, KeySet, Manifest, Metrics, Processed,
+    Call, Failure, KeySet, Manifest, Metrics, Processed, RecordError,
     bindings::{keyed, types},
     bisect::{self, Bisected, Divisible, KeyState, StateCell},
     capability::state::{KeyedState, MOST, Place, SharedState},
@@ -52,8 +53,8 @@ pub struct Due {
 /// A value of another version of its table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outdated {
-    /// encoded key
-    pub key: Vec<u8>,
+    /// index of its key among those of the call
+    pub key: u32,
     pub sub_key: Vec<u8>,
     pub value: Vec<u8>,
 }
@@ -76,12 +77,12 @@ pub trait KeyedPlugin {
     /// Calls with timers that are due, as with records.
     fn fire<'a>(&'a mut self, call: &'a Call, due: &'a Due, keyed: &'a Keyed) -> Calling<'a, Bisected>;
 
-    /// Values of one table and version in the form of the present version; none deletes one.
+    /// Values of one table and version, `stored`, in the form of the present version; none deletes one. A failure where it refuses one of them.
     fn migrate<'a>(
         &'a mut self,
         call: &'a Call,
-        table: u32,
-        from: u32,
+        stored: (u32, u32),
+        keys: &'a KeySet,
         values: &'a [Outdated],
     ) -> Calling<'a, Vec<Option<Vec<u8>>>>;
 }
@@ -125,21 +126,51 @@ impl StatefulInstance {
     async fn migrated(
         &mut self,
         call: &Call,
-        table: u32,
-        from: u32,
+        (table, from): (u32, u32),
+        keys: &KeySet,
         values: &[Outdated],
     ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         let budget = self.instance.limits().call_time;
         let column = |cell: fn(&Outdated) -> &[u8]| values.iter().map(cell).collect::<Cells>();
-        let (keys, sub_keys) = (column(|value| &value.key), column(|value| &value.sub_key));
-        let cells = column(|value| &value.value);
+        let (sub_keys, cells) = (column(|value| &value.sub_key), column(|value| &value.value));
+        let key: Vec<u32> = values.iter().map(|value| value.key).collect();
+        let key_columns = lower::keys(keys)?;
+        let key_fields = lower::params(&key_columns);
+        let keys = types::KeySet { bytes: lower::cells(&keys.bytes), fields: &key_fields };
         let mut running = self.instance.begin(call, budget, None).await?;
         let (migrate_state, store) = running.migrate_state();
-        let arguments = (lower::cells(&keys), lower::cells(&sub_keys), lower::cells(&cells));
-        let answer = migrate_state.call_migrate(store, table, from, arguments.0, arguments.1, arguments.2).await;
+        let (sub_keys, cells) = (lower::cells(&sub_keys), lower::cells(&cells));
+        let answer = migrate_state.call_migrate(store, table, from, keys, &key, sub_keys, cells).await;
         let refused = |why: String| types::Failure::Fatal(format!("it cannot migrate version {from}: {why}"));
         let migrated = self.instance.end(running, answer.map(|answer| answer.map_err(refused)))?;
-        lift::optional(migrated, values.len()).map_err(|what| self.instance.broke(what))
+        let checked = lift::errors(migrated.errors, values.len())
+            .and_then(|errors| Ok((lift::optional(migrated.values, values.len())?, errors)));
+        let (migrated, errors) = checked.map_err(|what| self.instance.broke(what))?;
+        match errors.first() {
+            None => Ok(migrated),
+            Some(first) => Err(self.keeps(table, from, (values, &errors), first)),
+        }
+    }
+
+    /// What it refuses to migrate stays as it was, and so does everything else.
+    fn keeps(
+        &self,
+        table: u32,
+        from: u32,
+        (values, errors): (&[Outdated], &[RecordError]),
+        first: &RecordError,
+    ) -> Failure {
+        let keys: HashSet<u32> = errors.iter().map(|error| values[error.row as usize].key).collect();
+        let name = self.manifest.tables.get(table as usize).map_or("?", |table| table.name.as_str());
+        Failure::Fatal(format!(
+            "it refuses to migrate {} of {} values of version {from} of the table `{name}`, of {} keys; the first: {}: {}; \
+             nothing was changed: mend its `migrate`, or give it a `schema-version` that reads them",
+            errors.len(),
+            values.len(),
+            keys.len(),
+            first.code,
+            first.message
+        ))
     }
 }
 
@@ -165,11 +196,11 @@ impl KeyedPlugin for StatefulInstance {
     fn migrate<'a>(
         &'a mut self,
         call: &'a Call,
-        table: u32,
-        from: u32,
+        stored: (u32, u32),
+        keys: &'a KeySet,
         values: &'a [Outdated],
     ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
-        Box::pin(self.migrated(call, table, from, values))
+        Box::pin(self.migrated(call, stored, keys, values))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::contract;
 
 fn source(path: &Path, key: Option<&str>) -> Result<FileSource> {
     let options = Options { path: path.to_owned(), format: None, key: key.map(str::to_owned) };
-    FileSource::new(options, Handle::current())
+    FileSource::new("in", options, Handle::current())
 }
 
 async fn read(source: &FileSource) -> Result<Vec<(String, String, String)>> {

@@ -85,7 +85,7 @@ proptest! {
                     (durable, durable_reached) = (model.clone(), reached[1]);
                 }
                 Op::Crash => {
-                    timers.restore(&store, HashRange::ALL, durable_reached).unwrap();
+                    timers.restore(&store, HashRange::ALL, Some(durable_reached)).unwrap();
                     model = durable.clone();
                     reached[1] = durable_reached;
                 }
@@ -109,7 +109,7 @@ fn a_timer_for_a_time_that_has_passed_fires_under_a_number_of_its_own() {
     let numbers = |fired: &[(When, Name)]| fired.iter().map(|(when, _)| when.number).collect::<Vec<_>>();
     assert_eq!((numbers(&first), numbers(&late)), (vec![0], vec![1, 2]));
     commit(&mut timers, &store);
-    timers.restore(&store, HashRange::ALL, 20).unwrap();
+    timers.restore(&store, HashRange::ALL, Some(20)).unwrap();
     timers.set(name(1, 1, true), 10);
     assert_eq!(numbers(&timers.due(true, 30, 9)), [3, 0], "the count is part of the state");
 }
@@ -125,7 +125,7 @@ fn a_partition_gets_the_timers_of_its_range() {
     let mut seen = Vec::new();
     for range in ranges {
         let mut part = timers();
-        part.restore(&store, range, 0).unwrap();
+        part.restore(&store, range, Some(0)).unwrap();
         let due = part.due(true, 1000, 1000);
         assert!(due.len() > 20, "{}", due.len());
         seen.extend(due.into_iter().map(|(_, name)| name.key[0]));

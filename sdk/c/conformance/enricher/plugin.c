@@ -109,5 +109,3 @@ void plugin_complete(const pelton_batch *in, const pelton_responses *responses, 
         }
     }
 }
-
-PELTON_NO_MIGRATION

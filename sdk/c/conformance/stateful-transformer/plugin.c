@@ -42,10 +42,13 @@ const char *plugin_init(const pelton_context *context) {
 }
 
 /* A value of version 2 has the byte 02 in front. */
-bool plugin_migrate(uint32_t table, uint32_t from, pelton_text key, pelton_text sub_key, pelton_text value, pelton_builder *values) {
-    (void)key, (void)sub_key;
-    if (table != VALUES || from != 1) return false;
-    pelton_add(values, pelton_concat(pelton_str("\x02"), value));
+bool plugin_migrate(const pelton_stored *old, pelton_builder *values, pelton_out *out) {
+    if (old->table != VALUES || old->version != 1) return false;
+    if (pelton_is(old->value, "bad")) {
+        pelton_reject(out, old->index, pelton_str("not_migrated"), pelton_str("bad is refused"));
+        return false;
+    }
+    pelton_add(values, pelton_concat(pelton_str("\x02"), old->value));
     return true;
 }
 
@@ -110,6 +113,8 @@ static void one(const pelton_batch *in, uint32_t row, pelton_out *out) {
         scan(in, row, key, name, has_value ? (uint32_t)value : 100, out);
     } else if (pelton_is(op, "many")) {
         many(in, row, key, out);
+    } else if (pelton_is(op, "watermark")) {
+        emit(&in->keys, key, row, op, NULL, in->watermark.is_some ? &in->watermark.ms : NULL, out);
     } else if (pelton_is(op, "timer") || pelton_is(op, "clock")) {
         pelton_set_timer(out, key, name, pelton_is(op, "clock"), value);
     } else if (pelton_is(op, "cancel")) {

@@ -80,12 +80,12 @@ static void nulls(uint32_t row, pelton_out *out) {
     for (int i = 0; i < 10; i++) pelton_put_null(out);
 }
 
-static void who(const pelton_batch *in, uint32_t row, pelton_out *out) {
+static void told(const pelton_batch *in, uint32_t row, pelton_text op, pelton_text name, pelton_out *out) {
     pelton_emit(out, OUT, row);
-    pelton_put_text(out, pelton_str("who"));
+    pelton_put_text(out, op);
     for (uint32_t field = FLAG; field <= EXTRA; field++) {
         if (field == BIG) pelton_put_int64(out, in->sub_sequence.at[row]);
-        else if (field == NAME) pelton_put_text(out, pelton_cell(&in->partition_key, row));
+        else if (field == NAME) pelton_put_text(out, name);
         else pelton_put_null(out);
     }
 }
@@ -116,7 +116,9 @@ static void one(const pelton_batch *in, uint32_t row, pelton_out *out) {
     } else if (pelton_is(op, "nulls")) {
         nulls(row, out);
     } else if (pelton_is(op, "who")) {
-        who(in, row, out);
+        told(in, row, op, pelton_cell(&in->partition_key, row), out);
+    } else if (pelton_is(op, "where")) {
+        told(in, row, op, in->shards.at[in->shard_index.at[row]], out);
     } else if (pelton_is(op, "log")) {
         pelton_log(PELTON_INFO, name);
         pelton_count("logged", 1);

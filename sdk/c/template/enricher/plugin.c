@@ -44,5 +44,3 @@ void plugin_complete(const pelton_batch *in, const pelton_responses *responses, 
         else pelton_put_null(out);
     }
 }
-
-PELTON_NO_MIGRATION

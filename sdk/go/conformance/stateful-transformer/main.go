@@ -52,11 +52,14 @@ func (p *Plugin) Describe(m *pelton.Manifest) error {
 }
 
 // Migrate puts the byte 02 before a text of version 1.
-func (p *Plugin) Migrate(table, version uint32, old []byte) ([]byte, bool, error) {
-	if table != 0 || version != 1 {
-		return nil, false, fmt.Errorf("table %d has no version %d", table, version)
+func (p *Plugin) Migrate(old *pelton.Stored) ([]byte, bool, error) {
+	if old.Table != 0 || old.Version != 1 {
+		return nil, false, fmt.Errorf("table %d has no version %d", old.Table, old.Version)
 	}
-	return append([]byte{2}, old...), true, nil
+	if string(old.Value) == "bad" {
+		return nil, false, pelton.Reject("not_migrated", "bad is refused")
+	}
+	return append([]byte{2}, old.Value...), true, nil
 }
 
 func (p *Plugin) Left(key *stateful.Key, r *Record) error  { return p.process(key, r, "left") }
@@ -91,6 +94,12 @@ func (p *Plugin) process(key *stateful.Key, r *Record, side string) error {
 			}
 		}
 		p.Out.Emit(Row{Key: key.Text(0), What: "many", Number: pelton.Some(count)})
+	case "watermark":
+		number := pelton.Null[int64]{}
+		if at, is := pelton.Watermark(); is {
+			number = pelton.Some(at.UnixMilli())
+		}
+		p.Out.Emit(Row{Key: key.Text(0), What: "watermark", Number: number})
 	case "timer":
 		key.SetTimer(r.Name.V, at)
 	case "clock":

@@ -96,6 +96,8 @@ func (p *Plugin) Process(r *Record) error {
 		p.Out.Emit(Fields{Op: "nulls"})
 	case "who":
 		p.Out.Emit(Fields{Op: "who", Name: pelton.Some(string(r.Key)), Big: pelton.Some(int64(r.Position.SubSequence))})
+	case "where":
+		p.Out.Emit(Fields{Op: "where", Name: pelton.Some(r.Position.Shard), Big: pelton.Some(int64(r.Position.SubSequence))})
 	case "log":
 		pelton.Infof("%s", r.Name.V)
 		pelton.Count("logged", 1)

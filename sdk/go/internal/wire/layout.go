@@ -5,8 +5,6 @@
 // Left to others: what the bytes mean (package pelton).
 package wire
 
-import "pelton"
-
 // List is a list or a text: where it lies, and its length.
 type List struct{ At, Len uint32 }
 
@@ -33,10 +31,20 @@ type KeySet struct {
 	Fields List
 }
 
+// Call is what stands in each of `batch`, `due-timers` and `closing`: `now-ms`, `seed` and `watermark-ms`, which is an option.
+type Call struct {
+	NowMs     int64
+	Seed      uint64
+	Watermark struct {
+		Tag uint8
+		Ms  int64
+	}
+}
+
 // Batch is `batch`.
 type Batch struct {
 	Input, Count uint32
-	Call         pelton.Call
+	Call         Call
 	Keys         KeySet
 	KeyIndex     List
 	Shards       List
@@ -81,7 +89,7 @@ type DueTimers struct {
 	Key          List
 	Tag          BytesColumn
 	Domain, AtMs List
-	Call         pelton.Call
+	Call         Call
 }
 
 // Processed is `processed`.

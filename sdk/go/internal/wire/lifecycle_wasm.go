@@ -54,13 +54,16 @@ func describe(at, length uint32) uint32 {
 func postDescribe(uint32) { Release() }
 
 //go:wasmexport pelton:plugin/lifecycle@0.1.0#init
-func start(config, configLen, job, jobLen, step, stepLen uint32, generation uint64) uint32 {
+func start(config, configLen, job, jobLen, step, stepLen uint32, generation uint64, annotations, annotationsLen uint32) uint32 {
 	defer Trap()
 	if plugin == nil {
 		return FailText(errNone)
 	}
 	context := pelton.Context{
 		Config: Text(List{config, configLen}), Job: Text(List{job, jobLen}), Step: Text(List{step, stepLen}), Generation: generation,
+	}
+	for _, annotation := range View[Connector](List{annotations, annotationsLen}) {
+		context.Annotations = append(context.Annotations, pelton.Annotation{Name: Text(annotation.Name), Value: Text(annotation.Doc)})
 	}
 	if err := plugin.Init(context); err != nil {
 		return FailText(err)

@@ -48,12 +48,18 @@ func Keys(k *KeySet) pelton.KeySet {
 	return pelton.KeySet{Bytes: Cells(&k.Bytes), Fields: columns(k.Fields)}
 }
 
+// Begin lifts what a call is told, and begins it.
+func (c *Call) Begin() pelton.Call {
+	call := pelton.Call{NowMs: c.NowMs, Seed: c.Seed, WatermarkMs: pelton.Null[int64]{V: c.Watermark.Ms, Valid: c.Watermark.Tag != 0}}
+	pelton.Begin(call)
+	return call
+}
+
 // Lift lifts `batch`, and begins the call that it belongs to.
 func (b *Batch) Lift() *pelton.Batch {
-	pelton.Begin(b.Call)
 	shards := View[List](b.Shards)
 	lifted := &pelton.Batch{
-		Input: int(b.Input), Count: int(b.Count), Call: b.Call,
+		Input: int(b.Input), Count: int(b.Count), Call: b.Call.Begin(),
 		Keys: Keys(&b.Keys), KeyIndex: View[uint32](b.KeyIndex),
 		Shards: make([]string, len(shards)), ShardIndex: View[uint32](b.ShardIndex),
 		Sequence: Cells(&b.Sequence), SubSequence: View[uint32](b.SubSequence),
@@ -70,9 +76,8 @@ func (b *Batch) Lift() *pelton.Batch {
 
 // Lift lifts `due-timers`, and begins the call that they belong to.
 func (d *DueTimers) Lift() *pelton.DueTimers {
-	pelton.Begin(d.Call)
 	return &pelton.DueTimers{
 		Keys: Keys(&d.Keys), Key: View[uint32](d.Key), Tag: Cells(&d.Tag), Domain: View[pelton.TimeDomain](d.Domain),
-		AtMs: View[int64](d.AtMs), Call: d.Call,
+		AtMs: View[int64](d.AtMs), Call: d.Call.Begin(),
 	}
 }

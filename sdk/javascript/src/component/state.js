@@ -1,4 +1,4 @@
-// The host of a component with state: of the worlds stateful-transformer and enricher.
+// The host of a component with state: of the world stateful-transformer.
 //
 // The rule: as in `index.js`. Left to others: tables (`state.js` beside this folder).
 

@@ -11,6 +11,8 @@ import { callOf } from '../rows.js';
 import { shapeOf } from '../shape.js';
 import { bytes, bytesColumn, cells, decode } from '../text.js';
 
+const NOTHING = new Uint8Array(0);
+
 export function aggregator(definition) {
   for (const part of ['accumulator', 'fold', 'combine', 'finish']) if (definition[part] === undefined) throw new TypeError(`aggregator \`${definition.name}\` has no \`${part}\``);
   const shape = shapeOf(definition.accumulator, `the accumulator of \`${definition.name}\``);
@@ -21,16 +23,26 @@ export function aggregator(definition) {
     combine: (parts, offsets) => run(undefined, (instance) => combine(instance, parts, offsets)),
     finish: (closing) => run(closing.nowMs, (instance) => finish(instance, closing)),
   };
-  return { world: 'aggregator', lifecycle, aggregate, migrateState: migrations(() => shape) };
+  return { world: 'aggregator', lifecycle, aggregate, migrateState: migrations(() => ({ codec: shape })) };
 }
 
-/** `migrate-state` of the interface. */
-export function migrations(shapeOfTable) {
+/** `migrate-state` of the interface. `at` gives the codec of a table, and the parts of the plugin where values have a key. Whoever throws refuses one value. */
+export function migrations(at) {
   return {
-    migrate: (table, from, keys, subKeys, values) => refusing(() => {
-      const shape = shapeOfTable(table);
-      const migrated = Array.from({ length: cells(values) }, (_, index) => shape.migrate(from, cell(values, index)));
-      return { cells: bytesColumn(migrated), present: Uint8Array.from(migrated, () => 1) };
+    migrate: (table, from, keySet, key, subKeys, values) => refusing(() => {
+      const { codec, parts } = at(table);
+      const keyAt = key.length === 0 ? () => null : openKeys(parts, keySet);
+      const errors = [];
+      const migrated = Array.from({ length: cells(values) }, (_, index) => {
+        try {
+          return codec.migrate(from, cell(values, index), { key: keyAt(key[index]) });
+        } catch (error) {
+          errors.push({ index, code: error instanceof Reject ? error.code : 'not_migrated', message: error instanceof Error ? error.message : String(error) });
+          return null;
+        }
+      });
+      const present = Uint8Array.from(migrated, (value) => (value === null ? 0 : 1));
+      return { values: { cells: bytesColumn(migrated.map((value) => value ?? NOTHING)), present }, errors };
     }),
   };
 }

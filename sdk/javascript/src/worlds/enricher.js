@@ -2,21 +2,17 @@
 //
 // The rule: `prepare` sees each record once, `complete` sees it with all answers of a round, also when nothing was asked; asking again in
 // `complete` makes another round. Addresses and credentials are the host's.
-// Left to others: tables, where an enricher keeps answers (`state.js`).
+// Left to others: what becomes of rows (`out.js`).
 
 import { instanceOf } from '../calls.js';
 import { callOf } from '../rows.js';
-import { Key, manifestTables, tablesOf } from '../state.js';
 import { bytes, decode, encode } from '../text.js';
-import { migrations } from './aggregator.js';
-import { refusing, tableAt, withTimers } from './stateful.js';
+import { refusing } from './stateful.js';
 
 export function enricher(definition) {
   for (const part of ['prepare', 'complete']) if (definition[part] === undefined) throw new TypeError(`enricher \`${definition.name}\` has no \`${part}\``);
-  const tables = (parts) => tablesOf(parts.tables, definition.name);
-  let current = null;
-  const prepared = (parts) => ({ tables: (current = tables(parts)) });
-  const { lifecycle, run } = instanceOf(definition, prepared, (parts) => manifestTables(tables(parts)));
+  if (definition.tables !== undefined) throw new TypeError(`enricher \`${definition.name}\` has \`tables\`: an enricher keeps no state, take a stateful plugin behind it`);
+  const { lifecycle, run } = instanceOf(definition, () => ({}), () => []);
   return {
     world: 'enricher',
     lifecycle,
@@ -24,7 +20,6 @@ export function enricher(definition) {
       prepare: (batch) => run(batch.nowMs, (instance) => prepare(instance, batch)),
       complete: (batch, responses) => run(batch.nowMs, (instance) => complete(instance, batch, responses)),
     },
-    migrateState: migrations((index) => tableAt(current, index).codec),
   };
 }
 
@@ -85,31 +80,29 @@ class Answer {
   }
 }
 
-function begin({ parts, tables }, batch) {
-  const out = withTimers(parts.outputs);
+function begin({ parts }, batch) {
+  const out = parts.outputs.fresh();
   const input = parts.inputs[batch.input];
   const row = new input.Row(batch, callOf(batch), input.name);
   row._out = out;
-  const key = new Key(parts, batch.keys, tables, out.timers);
   const ask = new Ask(new Set(parts.connectors.map(([name]) => name)));
   const move = (index) => {
     row.index = ask.row = index;
-    key.index = batch.keyIndex.length === 0 ? 0 : batch.keyIndex[index];
   };
-  return { out, row, key, ask, move };
+  return { out, row, ask, move };
 }
 
 function prepare(instance, batch) {
-  const { row, key, ask, move } = begin(instance, batch);
+  const { row, ask, move } = begin(instance, batch);
   for (let index = 0; index < batch.count; index++) {
     move(index);
-    instance.parts.definition.prepare(row, ask, instance.self, key);
+    instance.parts.definition.prepare(row, ask, instance.self);
   }
   return ask.requests;
 }
 
 function complete(instance, batch, responses) {
-  const { out, row, key, ask, move } = begin(instance, batch);
+  const { out, row, ask, move } = begin(instance, batch);
   const answers = Array.from({ length: batch.count }, () => []);
   for (const response of responses) answers[response.row].push(new Answer(response));
   for (let index = 0; index < batch.count; index++) {
@@ -117,7 +110,7 @@ function complete(instance, batch, responses) {
     const asked = ask.requests.length;
     refusing(out, row, index, () => {
       try {
-        instance.parts.definition.complete(row, answers[index], out, ask, instance.self, key);
+        instance.parts.definition.complete(row, answers[index], out, ask, instance.self);
       } catch (error) {
         ask.requests.length = asked;
         throw error;

@@ -18,12 +18,13 @@ export function keyed(definition) {
   for (const part of ['state', 'process']) if (definition[part] === undefined) throw new TypeError(`keyed plugin \`${definition.name}\` has no \`${part}\``);
   const shape = shapeOf(definition.state, `the state of \`${definition.name}\``);
   const table = () => [tableOf('state', { schemaVersion: shape.version, migratesFrom: shape.migratesFrom, ttlMs: definition.ttlMs ?? null })];
-  const { lifecycle, run } = instanceOf(definition, () => ({ shape }), table);
+  let current = null;
+  const { lifecycle, run } = instanceOf(definition, (parts) => (current = { shape, parts }), table);
   const exported = {
     process: (batch, states) => run(batch.nowMs, (instance) => process(instance, batch, states)),
     fire: (due, states) => run(due.nowMs, (instance) => fire(instance, due, states)),
   };
-  return { world: 'keyed-transformer', lifecycle, keyed: exported, migrateState: migrations(() => shape) };
+  return { world: 'keyed-transformer', lifecycle, keyed: exported, migrateState: migrations(() => ({ codec: shape, parts: current?.parts })) };
 }
 
 /** A key whose state came with the call. */

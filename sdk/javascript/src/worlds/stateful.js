@@ -15,21 +15,22 @@ export function stateful(definition) {
   if (definition.process === undefined) throw new TypeError(`stateful plugin \`${definition.name}\` has no \`process\``);
   const tables = (parts) => tablesOf(parts.tables, definition.name);
   let current = null;
-  const prepare = (parts) => ({ tables: (current = tables(parts)) });
+  const prepare = (parts) => (current = { parts, tables: tables(parts) });
   const { lifecycle, run } = instanceOf(definition, prepare, (parts) => manifestTables(tables(parts)));
   return {
     world: 'stateful-transformer',
     lifecycle,
     transform: { process: (batch) => run(batch.nowMs, (instance) => process(instance, batch)) },
     onTimers: { fire: (due) => run(due.nowMs, (instance) => fire(instance, due)) },
-    migrateState: migrations((index) => tableAt(current, index).codec),
+    migrateState: migrations((index) => tableAt(current, index)),
   };
 }
 
-export function tableAt(tables, index) {
-  if (tables === null) throw new Error('`migrate` was called before `init`');
+function tableAt(current, index) {
+  if (current === null) throw new Error('`migrate` was called before `init`');
+  const { parts, tables } = current;
   if (index >= tables.length) throw new Error(`there is no table ${index}, there are ${tables.length}`);
-  return tables[index];
+  return { codec: tables[index].codec, parts };
 }
 
 function process({ parts, self, tables }, batch) {

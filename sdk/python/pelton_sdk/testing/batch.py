@@ -14,7 +14,6 @@ from .. import shim as t
 from ..write import parts, signed
 
 NOW_MS = 1_700_000_000_000
-NEVER = -(2**63)
 Rows = list[dict[str, Any]]
 
 
@@ -35,7 +34,7 @@ def has(flags: Any, name: str) -> bool:
     return any(flag.name == name for flag in flags)
 
 
-def batch(declared: Any, number: int, rows: Rows, first: int, keys: tuple[Any, list[int]] | None, watermark_ms: int = NEVER) -> Any:
+def batch(declared: Any, number: int, rows: Rows, first: int, keys: tuple[Any, list[int]] | None, watermark_ms: int | None = None) -> Any:
     """`first` is the place of the first row in the whole input."""
     flags, count = declared.identity, len(rows)
     position = [0] * count if has(flags, "POSITION") else []
@@ -48,7 +47,7 @@ def batch(declared: Any, number: int, rows: Rows, first: int, keys: tuple[Any, l
         watermark_ms=watermark_ms,
         keys=key_set,
         key_index=key_index,
-        shards=["shardId-000000000000"],
+        shards=["test/shardId-000000000000"],
         shard_index=position,
         sequence=texts([str(first + at) for at in range(count)]) if position else absent(),
         sub_sequence=list(position),

@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from .. import shim as t
 from ..host import host
-from .batch import NEVER, NOW_MS, absent, batch, chunks, column, lookup, texts
+from .batch import NOW_MS, absent, batch, chunks, column, lookup, texts
 from .memory import State, Timers
 from .results import placed, slices
 
@@ -24,7 +24,8 @@ class Calls:
         self.make, self.world, self.config, self.cut, self.fresh, self.answer = exports, world, config, cut, fresh, answer
         self.state, self.timers, self.states = State(), Timers(), dict[str, bytes]()
         self.first_rows: dict[str, dict[str, Any]] = {}
-        self.watermark_ms, self.now_ms = NEVER, NOW_MS
+        self.now_ms = NOW_MS
+        self.watermark_ms: int | None = None
         host.state = self.state
         self.start()
         self.manifest = self.exports["Lifecycle"].describe(config)
@@ -34,7 +35,7 @@ class Calls:
         connect = getattr(self.exports["Lifecycle"], "connect", None)
         if connect:
             connect(self.state)
-        self.exports["Lifecycle"].init(t.Context(self.config, "test", "test", 0))
+        self.exports["Lifecycle"].init(t.Context(self.config, "test", "test", 0, []))
 
     def run(self, rows: Rows) -> Rows:
         found: Rows = []

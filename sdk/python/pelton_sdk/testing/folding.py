@@ -28,7 +28,7 @@ class Foldings:
 
     def start(self) -> None:
         self.exports = {name: made() for name, made in self.make().items()}
-        self.exports["Lifecycle"].init(t.Context(self.config, "test", "test", 0))
+        self.exports["Lifecycle"].init(t.Context(self.config, "test", "test", 0, []))
 
     def group_of(self, row: dict[str, Any]) -> int:
         declared = self.manifest.key

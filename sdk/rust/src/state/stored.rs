@@ -14,7 +14,7 @@ pub trait Stored: Sized {
     const MIGRATES_FROM: &'static [u32] = &[];
     fn encode(&self, into: &mut Vec<u8>);
     fn decode(bytes: &[u8]) -> Result<Self, String>;
-    /// Reads what version `from` wrote; a value that has no successor is deleted.
+    /// Reads what version `from` wrote; a value that has no successor is deleted. An error refuses this one.
     fn migrate(from: u32, bytes: &[u8]) -> Result<Option<Self>, String> {
         let _ = bytes;
         Err(format!("no migration from version {from} to version {}", Self::VERSION))

@@ -95,7 +95,8 @@ impl<'a> Timers<'a> {
         self.due.seed
     }
 
-    pub fn watermark_ms(&self) -> i64 {
+    /// How far event time has come; none while there is no watermark.
+    pub fn watermark_ms(&self) -> Option<i64> {
         self.due.watermark_ms
     }
 }

@@ -126,13 +126,13 @@ impl<P: Plays> Run<'_, P> {
         // Rows are numbered without the lines between them.
         let mut first = 0;
         let rows = |line: &Value| line.get("_watermark").is_none() && line.get("_clock").is_none();
-        let (mut left, mut watermark_ms) = (lines, i64::MIN);
+        let (mut left, mut watermark_ms) = (lines, None);
         while let Some(line) = left.first() {
             let passed =
                 |name: &str| line.get(name).map(|at| at.as_i64().ok_or(format!("{at} is no time in milliseconds")));
             if let Some(at_ms) = passed("_watermark").transpose()? {
+                watermark_ms = watermark_ms.max(Some(at_ms));
                 self.fire(TimeDomain::EventTime, at_ms, watermark_ms)?;
-                watermark_ms = at_ms;
                 left = &left[1..];
             } else if let Some(at_ms) = passed("_clock").transpose()? {
                 self.now_ms = at_ms;
@@ -155,7 +155,7 @@ impl<P: Plays> Run<'_, P> {
         Ok(&mut self.plugin)
     }
 
-    fn process(&mut self, rows: &[Value], first: usize, watermark_ms: i64) -> Result<(), String> {
+    fn process(&mut self, rows: &[Value], first: usize, watermark_ms: Option<i64>) -> Result<(), String> {
         let inputs = &self.manifest.inputs;
         let input = match rows.first().and_then(|row| row.get("_input")) {
             None => 0,
@@ -177,7 +177,7 @@ impl<P: Plays> Run<'_, P> {
         self.take(&made, &names, first)
     }
 
-    fn fire(&mut self, domain: TimeDomain, reached_ms: i64, watermark_ms: i64) -> Result<(), String> {
+    fn fire(&mut self, domain: TimeDomain, reached_ms: i64, watermark_ms: Option<i64>) -> Result<(), String> {
         const MOST_ROUNDS: usize = 10_000;
         for _ in 0..MOST_ROUNDS {
             let due = self.memory.take_due(domain, reached_ms);
@@ -191,7 +191,7 @@ impl<P: Plays> Run<'_, P> {
         Err("timers set themselves again for times that have passed, without end".to_owned())
     }
 
-    fn fire_some(&mut self, domain: TimeDomain, due: &[memory::Due], watermark_ms: i64) -> Result<(), String> {
+    fn fire_some(&mut self, domain: TimeDomain, due: &[memory::Due], watermark_ms: Option<i64>) -> Result<(), String> {
         let keys: Result<Vec<Value>, _> = due.iter().map(|(_, key, _)| serde_json::from_slice(key)).collect();
         let (distinct, key) = distinct(&keys.map_err(|error| format!("the key of a timer: {error}"))?);
         let names = names(&distinct);

@@ -93,7 +93,8 @@ fn agree(how: &str, expected: &[String], found: &[String]) -> Result<(), String>
 }
 
 fn context(config: &str) -> Context {
-    Context { config: config.to_owned(), job: "test".to_owned(), step: "test".to_owned(), generation: 0 }
+    let name = || "test".to_owned();
+    Context { config: config.to_owned(), job: name(), step: name(), generation: 0, annotations: Vec::new() }
 }
 
 /// The groups of a run: distinct `_key`s in order of first appearance, and the group of each row.
@@ -155,15 +156,8 @@ fn run_aggregator<P: RunsAggregate>(config: &str, text: &str) -> Lines {
 fn finish<P: RunsAggregate>(plugin: &P, manifest: &Manifest, keys: &[Value], accumulators: BytesColumn) -> Lines {
     let count = keys.len();
     let (firing, firing_number) = (vec![Firing::OnTime; count], vec![0; count]);
-    let closing = Closing {
-        groups: windows(count),
-        firing,
-        firing_number,
-        accumulators,
-        now_ms: 0,
-        seed: 0,
-        watermark_ms: i64::MIN,
-    };
+    let closing =
+        Closing { groups: windows(count), firing, firing_number, accumulators, now_ms: 0, seed: 0, watermark_ms: None };
     results::keyed(manifest, &aggregate::finish(plugin, &closing).map_err(failed)?, keys)
 }
 

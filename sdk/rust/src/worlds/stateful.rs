@@ -4,8 +4,9 @@
 //! those only the rows are taken back. A call that fails leaves nothing, and is repeated in parts.
 //! Left to others: tables (`state::table`), timers (`state::timers`).
 
+use crate::bindings::migrate_types::Migrated;
 use crate::bindings::types::{
-    Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, OptionalBytes, Processed,
+    Batch, BytesColumn, Context, DueTimers, Failure, KeySet, Manifest, OptionalBytes, Processed, RecordError,
 };
 use crate::cell::Bytes;
 use crate::config::Config;
@@ -175,18 +176,21 @@ pub(crate) fn processed<O: Output>(out: Out<O>, ops: RefCell<Ops>) -> Processed 
     Processed { timers: ops.into_inner().finish(), ..out::processed(emitted, errors) }
 }
 
-/// `migrate-state.migrate` of the interface: each value by `one`.
+/// `migrate-state.migrate` of the interface: each value by `one`, which may refuse it.
 pub fn migrate(
     values: &BytesColumn,
     one: impl Fn(&[u8]) -> Result<Option<Vec<u8>>, String>,
-) -> Result<OptionalBytes, String> {
+) -> Result<Migrated, String> {
     let count = crate::cell::cells(values);
     let given = Bytes::open(values, count).ok_or("the values are not a column")?;
-    let (mut cells, mut present) = (BytesBuilder::default(), Vec::with_capacity(count));
+    let (mut cells, mut present, mut errors) = (BytesBuilder::default(), Vec::with_capacity(count), Vec::new());
     for index in 0..count {
-        let value = one(given.get(index))?;
+        let value = one(given.get(index)).unwrap_or_else(|message| {
+            errors.push(RecordError { index: index as u32, code: "not_migrated".to_owned(), message });
+            None
+        });
         present.push(value.is_some().into());
         cells.push(value.as_deref().unwrap_or_default());
     }
-    Ok(OptionalBytes { cells: cells.finish(), present })
+    Ok(Migrated { values: OptionalBytes { cells: cells.finish(), present }, errors })
 }

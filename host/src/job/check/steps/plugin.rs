@@ -113,9 +113,8 @@ impl<'a> Check<'a> {
                 return Bounds::default();
             }
         };
-        let bytes = |text: &str, least: u64, most: u64| {
-            size(text).and_then(|bytes| within(text, bytes, (least, most), shown))
-        };
+        let bytes =
+            |text: &str, least: u64, most: u64| size(text).and_then(|bytes| within(text, bytes, (least, most), shown));
         let memory = |text: &str| bytes(text, 1 << 20, 2 << 30).map(|bytes| bytes as usize);
         let output = |text: &str| bytes(text, 64 << 10, 256 << 20).map(|bytes| bytes as usize);
         let call_time = |text: &str| {

@@ -68,7 +68,10 @@ impl Stored for Marked {
         String::decode(text).map(Self)
     }
     fn migrate(_: u32, bytes: &[u8]) -> Result<Option<Self>, String> {
-        String::decode(bytes).map(|text| Some(Self(text)))
+        match String::decode(bytes)? {
+            bad if bad == "bad" => Err("bad is refused".to_owned()),
+            text => Ok(Some(Self(text))),
+        }
     }
 }
 
@@ -101,6 +104,7 @@ impl<V: Text> StatefulTransformer for Plugin<V> {
         keys: &Keys<'a, &'a str, Shelves<V>>,
         out: &mut Out<Told<'a>>,
     ) -> Result<(), Failure> {
+        let watermark_ms = rows.watermark_ms();
         for row in rows {
             let (side, asked) = match &row.fields {
                 Side::Left(asked) => ("left", asked),
@@ -110,6 +114,10 @@ impl<V: Text> StatefulTransformer for Plugin<V> {
                 "side" => {
                     let key = keys.of(&row).key;
                     out.emit(&row, Told { key, what: side, text: None, number: None });
+                }
+                "watermark" => {
+                    let key = keys.of(&row).key;
+                    out.emit(&row, Told { key, what: "watermark", text: None, number: watermark_ms });
                 }
                 "many" => {
                     let there = keys.get_many(|shelves| shelves.values)?.iter().flatten().count();

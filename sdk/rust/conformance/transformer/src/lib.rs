@@ -125,6 +125,10 @@ impl Conformance {
                 let big = Some(row.place.sub_sequence.into());
                 out.emit(row, Made::Out(Copied { op: "who", name: Some(&name), big, ..Copied::default() }));
             }
+            "where" => {
+                let (name, big) = (Some(row.place.shard), Some(row.place.sub_sequence.into()));
+                out.emit(row, Made::Out(Copied { op: "where", name, big, ..Copied::default() }));
+            }
             "log" => {
                 log::info(name);
                 metrics::counter_add("logged", 1);
