@@ -50,5 +50,5 @@ const SHAPE: &str = r#"(module
   (memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) unreachable)
   (func (export "pelton:plugin/lifecycle@0.1.0#describe") (param i32 i32) (result i32) unreachable)
-  (func (export "pelton:plugin/lifecycle@0.1.0#init") (param i32 i32 i32 i32 i32 i32 i64) (result i32) unreachable)
+  (func (export "pelton:plugin/lifecycle@0.1.0#init") (param i32 i32 i32 i32 i32 i32 i64 i32 i32) (result i32) unreachable)
   (func (export "pelton:plugin/transform@0.1.0#process") (param i32) (result i32) unreachable))"#;

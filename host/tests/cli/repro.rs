@@ -34,7 +34,7 @@ sinks:
     let capsule = capsule(folder, "hostile");
     let said = bad(folder, &["repro", &capsule], 1);
     assert!(said.contains("told to trap") && said.contains("  now      the same"), "{said}");
-    assert!(said.contains("  record   in.jsonl in.jsonl 2\n"), "{said}");
+    assert!(said.contains("  record   in in.jsonl 2\n"), "{said}");
 
     // told to do something else it is another plugin: here it does what it is told by the capsule's config, which is no fault of the record
     let text = fs::read_to_string(&capsule).unwrap().replace("trap_on", "ok");

@@ -208,7 +208,7 @@ fn a_value_of_another_version_is_migrated_once_or_refused() {
     let mut old = second.old().unwrap();
     assert_eq!(old.len(), 1);
     let one = old.remove(0);
-    assert_eq!((one.from, &one.value.key, one.value.sub_key.as_slice()), (1, &0, &b"s"[..]));
+    assert_eq!((one.from, &one.value.key, one.value.sub_key.as_slice()), (1, &1, &b"s"[..]));
     second.renewed(one, Some(b"new".to_vec()));
     assert_eq!(second.get(at(0, 1, b"s")).unwrap(), Some(b"new".to_vec()));
     assert!(second.old().unwrap().is_empty(), "it is migrated already");

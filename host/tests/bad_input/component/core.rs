@@ -20,9 +20,9 @@ const HEAP: usize = 65536;
 type Function = (&'static str, &'static str, &'static str);
 
 const LIFECYCLE: [Function; 2] =
-    [("lifecycle", "describe", "i32 i32"), ("lifecycle", "init", "i32 i32 i32 i32 i32 i32 i64")];
+    [("lifecycle", "describe", "i32 i32"), ("lifecycle", "init", "i32 i32 i32 i32 i32 i32 i64 i32 i32")];
 
-const MIGRATE: Function = ("migrate-state", "migrate", "i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32");
+const MIGRATE: Function = ("migrate-state", "migrate", "i32");
 
 fn functions(world: &str) -> Vec<Function> {
     let own: &[Function] = match world {

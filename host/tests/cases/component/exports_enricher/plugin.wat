@@ -6,6 +6,4 @@
   (export "pelton:plugin/lifecycle@0.1.0" (instance $i0))
   (instance $i1 (export "prepare" (func $f)) (export "complete" (func $f)))
   (export "pelton:plugin/enrich@0.1.0" (instance $i1))
-  (instance $i2 (export "migrate" (func $f)))
-  (export "pelton:plugin/migrate-state@0.1.0" (instance $i2))
 )
