@@ -95,8 +95,15 @@ struct Told {
     runs: Arc<AtomicU64>,
 }
 
-/// A partition, the generation that it ran at last, and what became of it; none where it was dropped.
-type Ended = (Id, u64, Option<Result<Ending>>);
+/// What became of a partition; none where it was dropped.
+type Fate = Option<std::result::Result<Ending, Failed>>;
+type Ended = (Id, Fate);
+
+/// Why a partition has failed, and whether something else is deployed for it because of that.
+struct Failed {
+    why: Error,
+    taken_back: Result<bool>,
+}
 type Running<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + 'a>>>;
 
 /// Everything that is under way.
@@ -107,14 +114,27 @@ struct Under<'a> {
 }
 
 impl<'a> Under<'a> {
-    fn begin<L: Future<Output = Result<Ending>> + 'a>(&mut self, id: Id, life: impl FnOnce(Told) -> L) {
+    /// Begins a life. Whoever deploys is asked about a failure in here, beside the other lives: they may hold what it waits for.
+    fn begin<L: Future<Output = Result<Ending>> + 'a>(
+        &mut self,
+        (id, partition): (Id, String),
+        deployer: &'a Deployer,
+        life: impl FnOnce(Told) -> L,
+    ) {
         let (stop, stopped) = watch::channel(false);
         let runs = Arc::<AtomicU64>::default();
         let (life, abort) = abortable(life(Told { stopped, runs: runs.clone() }));
         self.active.insert(id.clone(), Active { stop, abort });
         self.running.push(Box::pin(async move {
-            let ended = life.await.ok();
-            (id, runs.load(Relaxed), ended)
+            let fate = match life.await.ok() {
+                Some(Err(why)) => {
+                    let taken_back = deployer.failed((&partition, runs.load(Relaxed)), &why).await;
+                    Some(Err(Failed { why, taken_back }))
+                }
+                Some(Ok(ending)) => Some(Ok(ending)),
+                None => None,
+            };
+            (id, fate)
         }));
     }
 
@@ -149,7 +169,8 @@ impl Worker<'_> {
             for id in self.open(&shards) {
                 let may_begin = !stopping && shards.open_parents(&id).is_empty() && failing.may_begin(&id, now);
                 if may_begin && begun.insert(id.clone()) {
-                    under.begin(id.clone(), |told| self.life(id, &shards, Holding::alone(), told));
+                    let named = (id.clone(), self.partition(&id));
+                    under.begin(named, &self.deployer, |told| self.life(id, &shards, Holding::alone(), told));
                 }
             }
             let wait = failing.wait(now).filter(|_| !stopping);
@@ -171,11 +192,11 @@ impl Worker<'_> {
                     failing.forget();
                 }
                 () = clock::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
-                (id, ran, ending) = under.ended() => {
-                    match ending {
+                (id, fate) = under.ended() => {
+                    match fate {
                         Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
                         Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
-                        Some(Err(failed)) => match self.deployer.failed((&self.partition(&id), ran), &failed).await {
+                        Some(Err(Failed { why: failed, taken_back })) => match taken_back {
                             Ok(true) => drop(begun.remove(&id)),
                             Ok(false) if self.is_tried_again(&failed) => {
                                 begun.remove(&id);
@@ -252,7 +273,8 @@ impl Worker<'_> {
                     if self.builder.accept_repeats && holding.row.epoch.is_some() {
                         holding.row = Row::default();
                     }
-                    under.begin(id.clone(), |told| self.life(id.clone(), &shards, holding, told));
+                    let named = (id.clone(), self.partition(&id));
+                    under.begin(named, &self.deployer, |told| self.life(id.clone(), &shards, holding, told));
                 }
             }
             self.live.hold(fleet.shown(self.clock.elapsed()));
@@ -260,8 +282,8 @@ impl Worker<'_> {
                 biased;
                 changed = stop.changed(), if !stopping => if changed.is_err() { under.stop_all() },
                 event = fleet.next() => self.told(event, &mut fleet, &mut under),
-                (id, ran, ending) = under.ended() => {
-                    if let Err(failed) = self.ended((&id, ran), ending, &mut fleet, &mut shards).await {
+                (id, fate) = under.ended() => {
+                    if let Err(failed) = self.ended(&id, fate, &mut fleet, &mut shards).await {
                         drop(under);
                         fleet.leave().await?;
                         return Err(failed);
@@ -300,14 +322,8 @@ impl Worker<'_> {
     }
 
     /// A partition of a fleet has ended. It is an error if nothing can run in this worker any more.
-    async fn ended(
-        &self,
-        (id, ran): (&Id, u64),
-        ending: Option<Result<Ending>>,
-        fleet: &mut Fleet,
-        shards: &mut Shards,
-    ) -> Result<()> {
-        match ending {
+    async fn ended(&self, id: &Id, fate: Fate, fleet: &mut Fleet, shards: &mut Shards) -> Result<()> {
+        match fate {
             // taken back: its place is kept, and it begins again there
             None | Some(Ok(Ending::TakenBack)) => {}
             Some(Ok(Ending::Finished)) => {
@@ -321,8 +337,8 @@ impl Worker<'_> {
                 Ok(()) => fleet.seal(id, shards, &self.deployer.now().record),
                 Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),
             },
-            Some(Err(failed)) => {
-                let failed = self.place(failed, id);
+            Some(Err(Failed { why, taken_back })) => {
+                let failed = self.place(why, id);
                 self.live.restarted(&name(id), &failed.to_string());
                 // closed for good after a write that failed: what is on its disk is known when it is opened again
                 if self.store.get(&[]).is_err() {
@@ -330,7 +346,7 @@ impl Worker<'_> {
                 }
                 match failed.kind() {
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
-                    _ => match self.deployer.failed((&self.partition(id), ran), &failed).await {
+                    _ => match taken_back {
                         Ok(false) if self.is_tried_again(&failed) => {
                             fleet.leave_alone(id, &failed, self.clock.elapsed())
                         }

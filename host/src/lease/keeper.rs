@@ -340,9 +340,10 @@ impl Keeping {
 
     /// Looks at the whole table: takes what is free, asks for what is too much elsewhere, removes what is over.
     async fn look(&mut self) -> Result<()> {
+        // What was silent until it was asked is silent; what is new may have come until it was answered, however long that took.
         let now = self.clock.elapsed();
         let leases = self.table.list().await?;
-        self.sight.see(&leases, now);
+        self.sight.see(&leases, self.clock.elapsed());
         *lock(&self.known) = leases.iter().map(|lease| lease.key.clone()).collect();
         let me = self.options.worker.clone();
         self.shunned.retain(|_, until| *until > now);
