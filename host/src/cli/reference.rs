@@ -21,7 +21,8 @@ pub fn reference() -> String {
 }
 
 fn describe(command: &Command, name: &str, page: &mut String) {
-    let inner: Vec<&Command> = command.get_subcommands().filter(|inner| inner.get_name() != "help").collect();
+    let shown = |inner: &&Command| inner.get_name() != "help" && !inner.is_hide_set();
+    let inner: Vec<&Command> = command.get_subcommands().filter(shown).collect();
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     if inner.is_empty() {
         write!(page, "\n## {name}\n\n{about}.\n").expect("writing to a string does not fail");

@@ -21,7 +21,7 @@ use crate::{
 pub struct Arguments {
     /// the job file
     job: PathBuf,
-    /// swap in the plugins that have changed, if nothing else has
+    /// swap in the plugin that has changed, if nothing else has
     #[arg(long)]
     apply: bool,
     /// where the running worker keeps its state; the job file's `state: {dir}` without it
