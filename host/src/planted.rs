@@ -38,7 +38,6 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("canary-commits", "a partition of a canary commits before the verdict"),
     ("canary-unguarded", "a canary passes whatever its guards say"),
     ("canary-passed-by-one", "a canary has passed when one of its partitions has"),
-    ("canary-passed-by-another", "a partition passes a canary of which it has tried nothing"),
     ("unknown-parent-ignored", "a parent that nobody has heard of is not looked for"),
 ];
 

@@ -23,6 +23,8 @@ use tokio::{runtime::Handle, sync::watch};
 pub mod canary;
 pub mod fit;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use canary::{Breaks, Wanted};
 
@@ -251,7 +253,7 @@ impl Deployer {
         let now = self.now();
         let Some(canary) = now.record.canary_of(partition) else { return Ok(()) };
         // What it has tried may be taken back, and something else be tried by now, of which it has seen nothing.
-        if now.record.since() != ran && !planted::is("canary-passed-by-another") {
+        if now.record.since() != ran {
             return Ok(());
         }
         let mut canary = canary.clone();
