@@ -17,6 +17,7 @@ mod durable;
 mod finish;
 mod governance;
 mod inline_tests;
+mod plugins;
 pub mod quantity;
 mod registry;
 mod sinks;

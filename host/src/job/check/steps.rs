@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::{
     Check,
+    plugins::{self, Beside},
     quantity::duration,
     wiring::{Draft, DraftKind, KeyedDraft, Names, Sql, WindowDraft},
 };
@@ -18,10 +19,6 @@ use crate::job::{
     graph::{Aggregate, Column, Function, KeyedTransform, OnError, Order, Plugin, Window},
     interface::World,
 };
-
-mod plugin;
-
-use plugin::Beside;
 
 /// The worlds that `transform:` runs.
 const TRANSFORMS: [World; 4] =
@@ -290,10 +287,10 @@ impl<'a> Check<'a> {
         let Some(named) = find("plugin") else { return self.built_in(entries, owner) };
         for (name, _) in entries {
             let Some(text) = name.value.as_deref() else { continue };
-            if !plugin::KEYS.contains(&text) {
+            if !plugins::KEYS.contains(&text) {
                 let mistake =
                     Diagnostic::new("E0003", name.place.clone(), format!("there is no key `{text}` beside `plugin`"));
-                self.report(mistake.label("unknown key").suggest(text, plugin::KEYS));
+                self.report(mistake.label("unknown key").suggest(text, plugins::KEYS));
             }
         }
         let Some(Json::String(path)) = &named.value else {

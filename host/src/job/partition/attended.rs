@@ -66,6 +66,7 @@ mod tests {
         assert_eq!(attended(async { 1 }, &permit, &mut stop).await, Some(1));
         tell.send_replace(true);
         let slow = async |time| {
+            // paces: the work
             clock::sleep(time).await;
             2
         };

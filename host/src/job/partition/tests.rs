@@ -1,7 +1,6 @@
 //! The rules of the commit protocol, each with a test that fails when the rule is broken: the real loop of a partition over a store, a
 //! source and sinks that write down what was asked of them, in one journal.
 #![allow(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     collections::BTreeMap,
     sync::{

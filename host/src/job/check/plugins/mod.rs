@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::Range, path::PathBuf, time::Duration};
 
 use serde_json::Value as Json;
 
-use super::super::{
+use super::{
     Check,
     quantity::{duration, size},
 };
