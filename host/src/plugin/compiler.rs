@@ -46,7 +46,7 @@ impl Compiler {
         Self::Program(PathBuf::from("/proc/self/exe"))
     }
 
-    /// A component ready to run, and its code where it was made elsewhere. The error says why it does not compile.
+    /// A component ready to run. The error says why it does not compile.
     pub(super) fn compile(&self, engine: &Engine, wasm: &[u8]) -> std::result::Result<Component, String> {
         match self {
             Self::Here => here(engine, wasm),

@@ -13,11 +13,8 @@ fn capsule(folder: &Path, job: &str) -> String {
     one.display().to_string()
 }
 
-#[test]
-fn a_record_that_a_plugin_traps_over_is_kept_and_traps_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let job = "
+/// A job whose plugin traps over the record `x`.
+const TRAPS: &str = "
 pelton: v1
 job: hostile
 sources:
@@ -27,7 +24,12 @@ steps:
 sinks:
   out: { from: step, file: { path: out } }
 ";
-    fs::write(folder.join("job.yaml"), job).unwrap();
+
+#[test]
+fn a_record_that_a_plugin_traps_over_is_kept_and_traps_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("job.yaml"), TRAPS).unwrap();
     fs::write(folder.join("in.jsonl"), "{\"text\":\"a\"}\n{\"text\":\"x\"}\n{\"text\":\"b\"}\n").unwrap();
     fs::copy(guest("hostile_plugin.wasm"), folder.join("plugin.wasm")).unwrap();
     good(folder, &["run", "job.yaml", "--until-caught-up"]);
@@ -54,17 +56,7 @@ sinks:
 fn a_capsule_of_anybody_names_no_path_and_moves_no_cursor() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let job = "
-pelton: v1
-job: hostile
-sources:
-  in: { file: { path: in.jsonl }, format: { json: { fields: { text: text } } } }
-steps:
-  step: { from: in, transform: { plugin: plugin.wasm, config: { do: trap_on, text: x } } }
-sinks:
-  out: { from: step, file: { path: out } }
-";
-    fs::write(folder.join("job.yaml"), job).unwrap();
+    fs::write(folder.join("job.yaml"), TRAPS).unwrap();
     fs::write(folder.join("in.jsonl"), "{\"text\":\"x\"}\n").unwrap();
     fs::copy(guest("hostile_plugin.wasm"), folder.join("plugin.wasm")).unwrap();
     good(folder, &["run", "job.yaml", "--until-caught-up", "--accept-rejects"]);
