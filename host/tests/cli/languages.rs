@@ -55,6 +55,24 @@ fn templates_of_go_build_and_pass_their_tests() {
     }
 }
 
+/// Go collects garbage in the middle of what the host does with an instance, too.
+#[test]
+fn a_plugin_in_go_is_called_thousands_of_times_and_rejects_nothing() {
+    if !is_there("go", &["version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "plugin", "sales", "--lang", "go"]);
+    let project = folder.path().join("sales");
+    good(&project, &["build"]);
+    let said = good(&project, &["plugin", "bench", "sales.wasm", "--time", "500ms", "--format", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    for batch in said["batches"].as_array().unwrap() {
+        assert_eq!(batch["rejected"], 0, "{batch}");
+        assert!(batch["rows"].as_u64().unwrap() > 0, "{batch}");
+    }
+}
+
 #[test]
 fn templates_of_c_build_and_pass_their_tests() {
     if is_there("clang", &["--version"]) && is_there("wasm-ld", &["--version"]) {

@@ -2,8 +2,9 @@
 //!
 //! The rule: it keeps nothing in the guest's memory and never asks the guest to allocate, because Go takes every page that memory grew
 //! by for its own and cannot allocate while it starts. Where an answer of the host must pass through memory, the bytes that lay there
-//! are put back. Output goes to the streams of the host, which join it to lines; the wall clock is the host's, so the batch's; the other
-//! clock rises with each reading, so that a wait ends; everything that needs files or sockets answers `ENOSYS`.
+//! are put back. Output goes to the streams of the host, which join it to lines. No clock asks the host: Go reads them while it collects
+//! garbage, and that may be while the host puts an argument into memory, when nobody may ask. The wall clock shows what the SDK has told it,
+//! the batch's time; the other one rises with each reading, so that a wait ends. Everything that needs files or sockets answers `ENOSYS`.
 //! Left to others: joining it to the module (`encode`).
 
 use std::fmt::Write;
@@ -19,7 +20,6 @@ package pelton:adapter;
 world adapter {
   import wasi:cli/stdout@0.2.0;
   import wasi:cli/stderr@0.2.0;
-  import wasi:clocks/wall-clock@0.2.0;
 }
 package wasi:io@0.2.0 {
   interface error { resource error; }
@@ -33,9 +33,6 @@ package wasi:cli@0.2.0 {
   interface stdout { use wasi:io/streams@0.2.0.{output-stream}; get-stdout: func() -> output-stream; }
   interface stderr { use wasi:io/streams@0.2.0.{output-stream}; get-stderr: func() -> output-stream; }
 }
-package wasi:clocks@0.2.0 {
-  interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
-}
 "#;
 
 /// A function of the guest's, by name and type.
@@ -47,9 +44,6 @@ pub fn text(wanted: &[Wanted<'_>]) -> String {
     let is_wanted = |name: &str| wanted.iter().any(|(wanted, _)| *wanted == name);
     if is_wanted("fd_write") {
         text.push_str(STREAM_IMPORTS);
-    }
-    if is_wanted("clock_time_get") {
-        text.push_str(CLOCK_IMPORTS);
     }
     text.push_str(HEAD);
     if is_wanted("fd_write") {
@@ -87,11 +81,10 @@ const STREAM_IMPORTS: &str = r#"
 (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush" (func $write (param i32 i32 i32 i32)))
 "#;
 
-const CLOCK_IMPORTS: &str = r#"(import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))"#;
-
 const HEAD: &str = r#"
 (import "env" "memory" (memory 0))
 (global $clock (mut i64) (i64.const 1000000000))
+(global $wall (mut i64) (i64.const 0))
 (global $random (mut i64) (i64.const 0x2545f4914f6cdd1d))
 "#;
 
@@ -135,6 +128,7 @@ const BODIES: &[(&str, &str)] = &[
     ("fd_prestat_get", "(param i32 i32) (result i32) i32.const 8"),
     ("fd_write", FD_WRITE),
     ("clock_time_get", CLOCK_TIME_GET),
+    (TELLS_TIME, "(param i64) (result i32) (global.set $wall (i64.mul (local.get 0) (i64.const 1000000))) i32.const 0"),
     ("clock_res_get", "(param i32 i32) (result i32) (i64.store (local.get 1) (i64.const 1000)) i32.const 0"),
     ("random_get", RANDOM_GET),
     ("poll_oneoff", POLL_ONEOFF),
@@ -160,25 +154,17 @@ const FD_WRITE: &str = r#"(param $fd i32) (param $pieces i32) (param $count i32)
   (i32.store (local.get $written) (local.get $sum))
   i32.const 0"#;
 
-/// Clock 0 tells the time of day; the host writes sixteen bytes at address 16, which are put back.
+/// By which the SDK says what the wall clock shows from now on, milliseconds since 1970; no part of the preview.
+const TELLS_TIME: &str = "pelton_tells_time";
+
+/// Clock 0 is the wall clock.
 const CLOCK_TIME_GET: &str = r#"(param $id i32) (param i64) (param $at i32) (result i32)
-  (local $first i64) (local $second i64) (local $time i64)
-  (if (result i32) (local.get $id)
+  (if (local.get $id)
     (then
       (global.set $clock (i64.add (global.get $clock) (i64.const 1000)))
-      (i64.store (local.get $at) (global.get $clock))
-      (i32.const 0))
-    (else
-      (local.set $first (i64.load (i32.const 16)))
-      (local.set $second (i64.load (i32.const 24)))
-      (call $now (i32.const 16))
-      (local.set $time (i64.add
-        (i64.mul (i64.load (i32.const 16)) (i64.const 1000000000))
-        (i64.load32_u (i32.const 24))))
-      (i64.store (i32.const 16) (local.get $first))
-      (i64.store (i32.const 24) (local.get $second))
-      (i64.store (local.get $at) (local.get $time))
-      (i32.const 0)))"#;
+      (i64.store (local.get $at) (global.get $clock)))
+    (else (i64.store (local.get $at) (global.get $wall))))
+  i32.const 0"#;
 
 const RANDOM_GET: &str = r#"(param $at i32) (param $count i32) (result i32)
   (block $done (loop $next

@@ -56,6 +56,7 @@ fn every_function_of_the_preview_has_a_stand_in() {
         ("fd_write", "(param i32 i32 i32 i32) (result i32)"),
         ("clock_time_get", "(param i32 i64 i32) (result i32)"),
         ("clock_res_get", "(param i32 i32) (result i32)"),
+        ("pelton_tells_time", "(param i64) (result i32)"),
         ("random_get", "(param i32 i32) (result i32)"),
         ("poll_oneoff", "(param i32 i32 i32 i32) (result i32)"),
         ("path_open", "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)"),

@@ -134,7 +134,7 @@ const TOOLCHAIN: &str = include_str!("../../../../rust-toolchain.toml");
 pub fn new(arguments: &Arguments) -> Result<()> {
     let (name, files, next) = match &arguments.what {
         What::Plugin { name, kind, lang } => {
-            check_package(name)?;
+            check_package(name, *lang)?;
             (name, plugin(name, *kind, *lang), lang.first())
         }
         What::Job { name } => {
@@ -198,8 +198,8 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What cargo would refuse as the name of a package, or the project could not be built with.
-fn check_package(name: &str) -> Result<()> {
+/// What cargo or Go would refuse as a name, or the project could not be built with.
+fn check_package(name: &str, language: Language) -> Result<()> {
     check_name(name)?;
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.contains(|c: char| c.is_ascii_uppercase()) {
         let small = name.to_ascii_lowercase();
@@ -213,6 +213,12 @@ fn check_package(name: &str) -> Result<()> {
         return Err(refuse(format!(
             "`{name}` means something to Rust already, so no package can have that name: take `{name}-plugin`, say"
         )));
+    }
+    if language == Language::Go && ["go", "cmd"].contains(&name) {
+        let words = format!(
+            "`{name}` means something to Go already, so no module can have that name: take `{name}-plugin`, say"
+        );
+        return Err(refuse(words));
     }
     Ok(())
 }

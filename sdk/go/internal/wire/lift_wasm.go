@@ -52,8 +52,15 @@ func Keys(k *KeySet) pelton.KeySet {
 func (c *Call) Begin() pelton.Call {
 	call := pelton.Call{NowMs: c.NowMs, Seed: c.Seed, WatermarkMs: pelton.Null[int64]{V: c.Watermark.Ms, Valid: c.Watermark.Tag != 0}}
 	pelton.Begin(call)
+	tellsTime(c.NowMs)
 	return call
 }
+
+// tellsTime sets the wall clock. Nobody asks the host for it: Go reads the clock while it collects garbage, and that may be in cabi_realloc, from
+// where no call of the host is allowed.
+//
+//go:wasmimport wasi_snapshot_preview1 pelton_tells_time
+func tellsTime(ms int64) uint32
 
 // Lift lifts `batch`, and begins the call that it belongs to.
 func (b *Batch) Lift() *pelton.Batch {
