@@ -19,6 +19,7 @@ use crate::{
     control::{
         self,
         network::{Port, Token},
+        tls::Tls,
     },
     error::Result,
     job::{Graph, inspect::Subjects, live::Live, run as job_run},
@@ -77,12 +78,18 @@ pub struct Arguments {
     /// serve /metrics, /status (for `pelton top`), /livez and /readyz here, on this machine only; without ADDR: 127.0.0.1:9464
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:9464", require_equals = true)]
     metrics: Option<SocketAddr>,
-    /// serve the control API here too, on this machine only; it is on a socket in the state folder in any case
+    /// serve the control API here too, beyond this machine only with a certificate; it is on a socket in the state folder in any case
     #[arg(long, value_name = "ADDR", requires = "control_token")]
     control: Option<SocketAddr>,
     /// a file with the token that whoever asks there must give
     #[arg(long, value_name = "FILE", requires = "control")]
     control_token: Option<PathBuf>,
+    /// the certificate, with those that it is signed by, in PEM: control is served by TLS
+    #[arg(long, value_name = "FILE", requires_all = ["control", "control_key"])]
+    control_cert: Option<PathBuf>,
+    /// its private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "control_cert")]
+    control_key: Option<PathBuf>,
     /// build, check and swap in plugins whenever their source or component changes
     #[arg(long, conflicts_with = "until_caught_up")]
     watch: bool,
@@ -172,7 +179,9 @@ fn serve_control(
     builds: &Leash,
 ) -> Result<Box<dyn FnOnce(job_run::Running) + Send>> {
     let token = arguments.control_token.as_deref().map(Token::read).transpose()?;
-    let port = arguments.control.map(Port::bind).transpose()?;
+    let files = arguments.control_cert.as_deref().zip(arguments.control_key.as_deref());
+    let tls = files.map(|(certificate, key)| Tls::read(certificate, key)).transpose()?;
+    let port = arguments.control.map(|at| Port::bind(at, tls)).transpose()?;
     let (port, watched, builds) = (port.zip(token), arguments.watch, builds.clone());
     let (runtime, graph, live, slot) = (runtime.clone(), Arc::new(graph.clone()), live.clone(), slot.clone());
     Ok(Box::new(move |running| {
@@ -187,7 +196,7 @@ fn serve_control(
         if let Some((port, token)) = port {
             match port.serve(&runtime, token, controlled) {
                 Ok((at, served)) => {
-                    tracing::info!("control: http://{at}/v1/job");
+                    tracing::info!("control: {at}/v1/job");
                     tasks.push(served);
                 }
                 Err(failed) => tracing::warn!("{failed}; the job runs on"),

@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 
 use axum::Router;
 use futures::{
-    future::BoxFuture,
+    future::{BoxFuture, FutureExt, ready},
     stream::{FuturesUnordered, StreamExt},
 };
 use hyper::server::conn::http1;
@@ -29,28 +29,31 @@ const HEAD: Duration = Duration::from_secs(10);
 /// After a connection could not be taken.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What has to happen before a connection can be used, a handshake for one. Others do not wait for it.
+pub(super) type Opening<C> = BoxFuture<'static, io::Result<C>>;
+
 /// Where connections come from.
 pub(super) trait Listen {
     /// One of them.
     type Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next one.
-    fn next(&self) -> BoxFuture<'_, io::Result<Self::Connection>>;
+    fn next(&self) -> BoxFuture<'_, io::Result<Opening<Self::Connection>>>;
 }
 
 impl Listen for TcpListener {
     type Connection = tokio::net::TcpStream;
 
-    fn next(&self) -> BoxFuture<'_, io::Result<Self::Connection>> {
-        Box::pin(async { self.accept().await.map(|(connection, _)| connection) })
+    fn next(&self) -> BoxFuture<'_, io::Result<Opening<Self::Connection>>> {
+        Box::pin(async { self.accept().await.map(|(connection, _)| ready(Ok(connection)).boxed()) })
     }
 }
 
 impl Listen for UnixListener {
     type Connection = tokio::net::UnixStream;
 
-    fn next(&self) -> BoxFuture<'_, io::Result<Self::Connection>> {
-        Box::pin(async { self.accept().await.map(|(connection, _)| connection) })
+    fn next(&self) -> BoxFuture<'_, io::Result<Opening<Self::Connection>>> {
+        Box::pin(async { self.accept().await.map(|(connection, _)| ready(Ok(connection)).boxed()) })
     }
 }
 
@@ -64,7 +67,7 @@ async fn within(listener: impl Listen, routes: Router, (most, head): (usize, Dur
     loop {
         tokio::select! {
             connected = listener.next(), if served.len() < most => match connected {
-                Ok(connection) => served.push(one(connection, routes.clone(), head)),
+                Ok(opening) => served.push(one(opening, routes.clone(), head)),
                 Err(failed) => {
                     tracing::debug!("control: a connection cannot be taken: {failed}");
                     clock::sleep(PAUSE).await;
@@ -75,7 +78,15 @@ async fn within(listener: impl Listen, routes: Router, (most, head): (usize, Dur
     }
 }
 
-async fn one(connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, routes: Router, head: Duration) {
+async fn one<C>(opening: Opening<C>, routes: Router, head: Duration)
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = match clock::timeout(head, opening).await {
+        Some(Ok(connection)) => connection,
+        Some(Err(failed)) => return tracing::debug!("control: a connection cannot be opened: {failed}"),
+        None => return,
+    };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head);
     let served = http.serve_connection(TokioIo::new(connection), TowerToHyperService::new(routes));

@@ -1,7 +1,7 @@
 //! The control API of a running worker: what runs, and changes to it.
 //!
 //! The rule: it listens on a socket in the worker's state folder, which the file system gives to whoever owns that folder and to nobody else;
-//! on the network only where that is asked for, on this machine alone, and with a token (`network`). A change is checked whole before anything
+//! on the network only where that is asked for, with a token (`network`), and beyond this machine only with TLS (`tls`). A change is checked whole before anything
 //! of it is written.
 //! Left to others: what a change is (`job::swap`), what each request does (`routes`), who is served (`listen`), its description (`openapi`), asking (`client`).
 
@@ -20,6 +20,7 @@ mod listen;
 pub mod network;
 pub mod openapi;
 mod routes;
+pub mod tls;
 
 use crate::{
     error::{Error, Kind, Result},

@@ -1,6 +1,7 @@
-//! The API on a port of this machine, for whoever has the token.
+//! The API on a port, for whoever has the token.
 //!
-//! The rule: nothing is served without the token, and nothing beyond this machine: what encrypts and lets others in stands in front of it.
+//! The rule: nothing is served without the token, and nothing beyond this machine without TLS.
+//! Left to others: the handshake (`tls`).
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -14,7 +15,7 @@ use axum::{
 use sha2::{Digest, Sha256};
 use tokio::{net::TcpListener, runtime::Handle};
 
-use super::{Controlled, Refused, listen, routes};
+use super::{Controlled, Refused, listen, routes, tls::Tls};
 use crate::{
     error::{Error, Kind, Result},
     task::{self, Task},
@@ -50,14 +51,17 @@ impl Token {
 }
 
 /// A port that is ours, before the job runs: one that cannot be had is a mistake of whoever starts it.
-pub struct Port(std::net::TcpListener);
+pub struct Port {
+    listener: std::net::TcpListener,
+    tls: Option<Tls>,
+}
 
 impl Port {
-    /// This one, of this machine alone; 0: a free one.
-    pub fn bind(at: SocketAddr) -> Result<Self> {
-        if !at.ip().is_loopback() {
+    /// This one, of this machine alone where there is no TLS; 0: a free one.
+    pub fn bind(at: SocketAddr, tls: Option<Tls>) -> Result<Self> {
+        if !at.ip().is_loopback() && tls.is_none() {
             let words = format!(
-                "--control {at} is not on this machine: give 127.0.0.1 or [::1], and put a proxy with TLS in front of it"
+                "--control {at} can be reached from other machines: give --control-cert and --control-key, or 127.0.0.1 or [::1] as its address"
             );
             return Err(Error::new(Kind::Config, words));
         }
@@ -68,19 +72,22 @@ impl Port {
         };
         let listener = std::net::TcpListener::bind(at).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
-        Ok(Self(listener))
+        Ok(Self { listener, tls })
     }
 
-    /// Serves the API here until dropped; where it listens.
-    pub fn serve(self, runtime: &Handle, token: Token, controlled: Arc<Controlled>) -> Result<(SocketAddr, Task<()>)> {
+    /// Serves the API here until dropped; its address.
+    pub fn serve(self, runtime: &Handle, token: Token, controlled: Arc<Controlled>) -> Result<(String, Task<()>)> {
         let failed = |e: std::io::Error| Error::new(Kind::Internal, format!("cannot serve control: {e}"));
-        let at = self.0.local_addr().map_err(failed)?;
+        let at = self.listener.local_addr().map_err(failed)?;
         let listener = {
             let _on = runtime.enter();
-            TcpListener::from_std(self.0).map_err(failed)?
+            TcpListener::from_std(self.listener).map_err(failed)?
         };
         let routes = routes::routes(controlled).layer(middleware::from_fn_with_state(token, ask));
-        Ok((at, task::spawn(runtime, listen::serve(listener, routes))))
+        Ok(match self.tls {
+            Some(tls) => (format!("https://{at}"), task::spawn(runtime, listen::serve(tls.over(listener), routes))),
+            None => (format!("http://{at}"), task::spawn(runtime, listen::serve(listener, routes))),
+        })
     }
 }
 
@@ -112,10 +119,10 @@ mod tests {
 
     #[test]
     fn a_port_is_had_before_the_job_runs() {
-        let one = Port::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let taken = Port::bind(one.0.local_addr().unwrap()).map(drop).unwrap_err();
+        let one = Port::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let taken = Port::bind(one.listener.local_addr().unwrap(), None).map(drop).unwrap_err();
         assert!(taken.kind() == Kind::Config && taken.to_string().contains("give another port"), "{taken}");
-        let open = Port::bind("0.0.0.0:0".parse().unwrap()).map(drop).unwrap_err();
-        assert!(open.kind() == Kind::Config && open.to_string().contains("is not on this machine"), "{open}");
+        let open = Port::bind("0.0.0.0:0".parse().unwrap(), None).map(drop).unwrap_err();
+        assert!(open.kind() == Kind::Config && open.to_string().contains("give --control-cert"), "{open}");
     }
 }

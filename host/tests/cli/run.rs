@@ -174,7 +174,7 @@ fn control_is_had_before_the_job_runs_and_says_in_its_own_form_what_it_refuses()
     let control = |at: &str| bad(&folder, &[RUN, &["--control", at, "--control-token", "token"]].concat(), 78);
     let said = control(&at);
     assert!(said.contains("cannot serve control on 127.0.0.1"), "{said}");
-    assert!(control("0.0.0.0:0").contains("is not on this machine"));
+    assert!(control("0.0.0.0:0").contains("give --control-cert and --control-key"));
     assert!(!folder.join(".pelton/j").exists() && !folder.join("out").exists(), "nothing ran");
 
     let running = start_with(&folder, &["--control", "127.0.0.1:0", "--control-token", "token"], "control: http://");
@@ -190,4 +190,33 @@ fn control_is_had_before_the_job_runs_and_says_in_its_own_form_what_it_refuses()
     assert!(status.contains("400") && !error(&body).is_empty(), "{status} {body}");
     let (status, body) = running.ask("GET /v1/other", token, "");
     assert!(status.contains("404") && error(&body).contains("404"), "{status} {body}");
+}
+
+#[tokio::test]
+async fn control_beyond_this_machine_is_served_by_tls_and_asks_for_the_token() {
+    let kept = tempfile::tempdir().unwrap();
+    good(kept.path(), &["new", "job", "j"]);
+    let folder = kept.path().join("j");
+    fs::write(folder.join("token"), "0123456789abcdef\n").unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["worker.test".to_owned()]).unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    fs::write(folder.join("cert.pem"), &pem).unwrap();
+    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    let control = ["--control", "0.0.0.0:0", "--control-token", "token", "--control-cert", "cert.pem"];
+    let said = bad(&folder, &[RUN, &control, &["--control-key", "cert.pem"]].concat(), 78);
+    assert!(said.contains("`cert.pem` cannot be used for TLS"), "{said}");
+
+    let running = start_with(&folder, &[&control[..], &["--control-key", "key.pem"]].concat(), "control: https://");
+    let port: u16 = running.address.rsplit(':').next().unwrap().parse().unwrap();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()])
+        .resolve("worker.test", ([127, 0, 0, 1], port).into())
+        .build()
+        .unwrap();
+    let url = format!("https://worker.test:{port}/v1/job");
+    assert_eq!(client.get(&url).send().await.unwrap().status(), 401);
+    let answer = client.get(&url).bearer_auth("0123456789abcdef").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap()["job"], "j");
 }
