@@ -99,18 +99,24 @@ replay --b releases/bad-11.wasm --show 2 > out/replay 2> out/replay.said || code
 sed -n '/changed$/p' out/replay
 replay --b releases/release-11.wasm > out/replay 2> out/replay.said || { cat out/replay out/replay.said >&2; exit 1; }
 
-# What the ones that trapped were given: they trap again. Release 4 has the state of bad-4, and does not.
+# What the ones that trapped were given: they trap again. Release 4 has the state of bad-4, release 9 migrates it, and neither traps; release 3
+# does not read it.
 mended=0
 for capsule in $(find out/state -path '*capsules*' -name '*.json' | sort); do
   code=0
   "$pelton" repro "$capsule" > out/repro 2>&1 || code=$?
   [ $code = 1 ] || { cat out/repro >&2; exit 1; }
   grep -q 'left over from a test' out/repro || continue
-  "$pelton" repro "$capsule" --plugin releases/release-4.wasm > out/repro 2>&1 || { cat out/repro >&2; exit 1; }
+  for release in 4 9; do
+    "$pelton" repro "$capsule" --plugin releases/release-$release.wasm > out/repro 2>&1 || { cat out/repro >&2; exit 1; }
+  done
+  code=0
+  "$pelton" repro "$capsule" --plugin releases/release-3.wasm > out/repro 2>&1 || code=$?
+  [ $code = 78 ] || { cat out/repro >&2; exit 1; }
   mended=$((mended + 1))
 done
 [ $mended != 0 ] || { echo "no capsule of bad-4 was kept" >&2; exit 1; }
-echo "what bad-4 trapped at: it does again, and release-4 does not"
+echo "what bad-4 trapped at: it does again, and release-4 and release-9 do not"
 kill $emulator
 running=
 python3 check.py $users $rounds "$stayed swaps, $back taken back"

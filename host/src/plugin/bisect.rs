@@ -9,7 +9,9 @@ use std::{ops::Range, time::Duration};
 
 use arrow::compute::concat_batches;
 
-use super::{Emitted, Failure, Processed, RecordError, TimerOps, describe::Output, instance::Instance};
+use super::{
+    Emitted, Failure, Outcome, Processed, RecordError, Request, TimerOps, describe::Output, instance::Instance,
+};
 use crate::record::{Cells, CellsBuilder};
 
 /// Part of a call's time that the smallest part of a batch gets.
@@ -25,13 +27,26 @@ pub struct Rejected {
     pub row: u32,
     /// what it did to the plugin
     pub failure: Failure,
-    /// the state of its key in that moment, where the plugin has state
+    /// what the plugin saw beside it
+    pub seen: Seen,
+}
+
+/// What a plugin saw beside a record when it failed over that alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// the state of its key, where the plugin has state; of an aggregator the accumulator of a window
     pub state: KeyState,
+    /// that window: its start, included, and its end, milliseconds since 1970
+    pub window_ms: Option<(i64, i64)>,
+    /// what the plugin had asked, and what came of it, in the order in which it was asked
+    pub answers: Vec<(Request, Outcome)>,
 }
 
 /// State of a key, as far as it was looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyState {
+    /// the plugin's tables: name and version, in the manifest's order
+    pub tables: Vec<(String, u32)>,
     /// what there is
     pub cells: Vec<StateCell>,
     /// there is more: it was too much, or could not be read
@@ -67,10 +82,10 @@ pub(super) trait Divisible {
 
     fn outputs(&self) -> &[Output];
 
-    /// The state of the key of an item, as far as it is not too much to look at.
-    fn state(&self, item: usize) -> KeyState {
+    /// What there was beside an item whose part has just failed, as far as it is not too much to look at.
+    fn seen(&self, item: usize) -> Seen {
         let _ = item;
-        KeyState::default()
+        Seen::default()
     }
 
     /// CPU time that the last part took.
@@ -183,8 +198,8 @@ impl<D: Divisible> Search<D> {
             }
             failure => failure,
         };
-        let state = self.whole.state(range.start);
-        self.reject(range.start, failure, state);
+        let seen = self.whole.seen(range.start);
+        self.reject(range.start, failure, seen);
         self.refill();
         Ok(())
     }
@@ -194,9 +209,9 @@ impl<D: Divisible> Search<D> {
         self.refill();
     }
 
-    fn reject(&mut self, row: usize, failure: Failure, state: KeyState) {
+    fn reject(&mut self, row: usize, failure: Failure, seen: Seen) {
         let row = u32::try_from(row).expect("a batch that was called with has at most 2^32 rows");
-        self.rejected.push(Rejected { row, failure, state });
+        self.rejected.push(Rejected { row, failure, seen });
     }
 
     fn not_tried(&mut self, range: Range<usize>) {
@@ -204,7 +219,7 @@ impl<D: Divisible> Search<D> {
         let what = format!(
             "the search for bad records took too long; {found} were found in this batch before it was given up"
         );
-        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone()), KeyState::default()));
+        range.for_each(|row| self.reject(row, Failure::NotTried(what.clone()), Seen::default()));
     }
 
     /// A part gets its share of the time of a call, else one record that never ends would use up the budget of the search.

@@ -4,7 +4,7 @@
 //! Left to others: what is kept of it, and where (`job`).
 
 use crate::{
-    plugin::{Call, Due, Failure, KeyState, Keyed, Rejected},
+    plugin::{Call, Due, Failure, Keyed, Rejected, Seen},
     record::Batch,
 };
 
@@ -24,8 +24,8 @@ pub struct Evidence {
     pub key: Option<(Vec<u8>, arrow::array::RecordBatch)>,
     /// the timer, where it was one
     pub timer: Option<Due>,
-    /// state of the key
-    pub state: KeyState,
+    /// what the plugin saw beside it
+    pub seen: Seen,
     /// what the plugin did
     pub failure: Failure,
 }
@@ -71,7 +71,7 @@ impl Asked<'_> {
             record: one(self.batch, row),
             key,
             timer,
-            state: rejected.state.clone(),
+            seen: rejected.seen.clone(),
             failure: rejected.failure.clone(),
         }
     }

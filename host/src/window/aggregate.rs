@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result},
     record::{Batch, Firings, MIN_US, Origin},
     state::{Delta, HashRange, StateStore, codec::KeyCodec, key, scan_step},
-    transform::{LocalPending, Outputs, RowReject, Step},
+    transform::{LocalPending, Outputs, RowReject, Step, evidence::Evidence},
 };
 
 /// The rows of a batch that take part, and the slot of each.
@@ -83,11 +83,20 @@ pub trait Aggregate: Accumulators {
 
     /// Folds rows. A row that cannot be folded is a reject and leaves its accumulator as it was. The batch is lent, to be shown to a plugin
     /// with other columns, and comes back as it was.
-    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>>;
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Unfolded>>;
 
     /// Results of these windows, whose accumulators are in `slots`; they stay as they are. What the rows of rejects count is windows.
     fn finish<'a>(&'a mut self, windows: &'a Firings, slots: &'a [u32], why: Why)
     -> LocalPending<'a, Result<Finished>>;
+}
+
+/// Rows that could not be folded.
+#[derive(Debug, Default)]
+pub struct Unfolded {
+    /// in the order of the batch
+    pub rejects: Vec<RowReject>,
+    /// what a plugin was given over which it failed
+    pub evidence: Vec<Evidence>,
 }
 
 /// Which firing of a window a result comes from.
@@ -191,7 +200,8 @@ impl WindowAggregate {
             return Ok(());
         }
         let folding = Folding { rows: &rows, slots: &slots, windows: &self.open, watermark_us: reached };
-        let rejects = self.aggregate.fold(&mut input, folding).await?;
+        let Unfolded { rejects, evidence } = self.aggregate.fold(&mut input, folding).await?;
+        out.evidence.extend(evidence);
         if !rejects.is_empty() {
             self.forget_empty(&rows, &slots, &new, &rejects);
             out.rejects.push((input, rejects));

@@ -13,7 +13,7 @@ use arrow::{
 };
 
 use super::{
-    aggregate::{Accumulators, Aggregate, Finished, Folding, Why},
+    aggregate::{Accumulators, Aggregate, Finished, Folding, Unfolded, Why},
     exact::Exact,
 };
 use crate::{
@@ -329,13 +329,13 @@ impl Aggregate for BuiltIn {
         &self.fields
     }
 
-    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Unfolded>> {
         Box::pin(async move {
             self.reserve(folding.slots);
             for place in 0..self.slots.len() {
                 self.fold_column(place, batch, &folding)?;
             }
-            Ok(Vec::new())
+            Ok(Unfolded::default())
         })
     }
 

@@ -12,7 +12,7 @@ use arrow::{
 };
 
 use super::{
-    aggregate::{self, Accumulators, Aggregate, Finished, Folding, Why},
+    aggregate::{self, Accumulators, Aggregate, Finished, Folding, Unfolded, Why},
     slots::Slots,
 };
 use crate::{
@@ -23,8 +23,9 @@ use crate::{
     record::{Batch, Cells, CellsBuilder, Firings},
     state::codec::KeyCodec,
     transform::{
-        LocalPending, RowReject,
+        LocalPending,
         calling::{self, Retries, told},
+        evidence::{self, Asked},
         wanted::Wanted,
     },
 };
@@ -114,7 +115,7 @@ impl Component {
     }
 
     /// Folds a batch whose fields are those that the plugin wants.
-    async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Vec<RowReject>> {
+    async fn fold_all(&mut self, batch: &Batch, folding: Folding<'_>) -> Result<Unfolded> {
         let Groups { slots, of_row } = self.group(folding.slots);
         let windows = self.folded(folding.windows, &slots);
         let call = told(&*self.clock, folding.watermark_us, batch.seed());
@@ -131,7 +132,9 @@ impl Component {
             accumulator.clear();
             accumulator.extend_from_slice(cell);
         }
-        Ok(calling::rejects(done.processed.errors, &done.rejected))
+        let asked = Asked { call: &call, input: 0, batch, keyed: None, due: None };
+        let evidence = evidence::take(&asked, &done.rejected);
+        Ok(Unfolded { rejects: calling::rejects(done.processed.errors, &done.rejected), evidence })
     }
 
     /// Finishes windows; those that break the plugin are looked for, so that the others get through.
@@ -169,7 +172,7 @@ impl Aggregate for Component {
         &self.fields
     }
 
-    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Unfolded>> {
         Box::pin(async move {
             let asked = self.wanted.of(&batch.fields)?;
             let whole = std::mem::replace(&mut batch.fields, asked);

@@ -15,7 +15,7 @@ use arrow::{
 use proptest::prelude::*;
 
 use super::{
-    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding, LATE_OUTPUT, Why, WindowAggregate},
+    aggregate::{Accumulators, Aggregate, Finished, Firing, Folding, LATE_OUTPUT, Unfolded, Why, WindowAggregate},
     assign::Tumbling,
     built_in::{BuiltIn, Function, Wanted},
     event_time::{ShardClock, TimeRule},
@@ -246,12 +246,13 @@ impl Aggregate for Picky {
         &self.fields
     }
 
-    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Vec<RowReject>>> {
+    fn fold<'a>(&'a mut self, batch: &'a mut Batch, folding: Folding<'a>) -> LocalPending<'a, Result<Unfolded>> {
         let whole = batch.fields.column(2).is_null_mask();
         let (bad, good): (Vec<_>, Vec<_>) =
             folding.rows.iter().zip(folding.slots).partition(|(row, _)| whole[**row as usize]);
         good.into_iter().for_each(|(_, slot)| *self.counts.entry(*slot).or_default() += 1);
-        Box::pin(async move { Ok(bad.into_iter().map(|(row, _)| refused(*row)).collect()) })
+        let rejects = bad.into_iter().map(|(row, _)| refused(*row)).collect();
+        Box::pin(async move { Ok(Unfolded { rejects, evidence: Vec::new() }) })
     }
 
     fn finish<'a>(

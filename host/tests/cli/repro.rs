@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{bad, good, guest};
+use super::{bad, good, guest, languages::is_there, pelton, text};
 
 /// The one capsule of a job.
 fn capsule(folder: &Path, job: &str) -> String {
@@ -158,4 +158,97 @@ fn a_capsule_holds_the_state_that_the_plugin_saw() {
     fs::write(folder.join("other.json"), other.to_string()).unwrap();
     let said = bad(folder, &["repro", "other.json", "--plugin", "plugin.wasm"], 78);
     assert!(said.contains("the record came by input 7, and the plugin has 2"), "{said}");
+}
+
+#[test]
+fn a_capsule_of_an_aggregator_holds_the_accumulator_of_the_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let job = "
+pelton: v1
+job: summed
+sources:
+  in:
+    file: { path: in.jsonl }
+    format: { json: { fields: { key: text, op: text, amount: float64?, name: text?, at: timestamp } } }
+    time: { field: at, out_of_order: 0s }
+steps:
+  summed: { from: in, key: key, window: { tumbling: 1m }, aggregate: { plugin: plugin.wasm } }
+sinks:
+  out: { from: summed, file: { path: out } }
+";
+    fs::write(folder.join("job.yaml"), job).unwrap();
+    let line = |op: &str| format!("{{\"key\":\"a\",\"op\":\"{op}\",\"amount\":2.5,\"name\":\"n\",{AT}}}\n");
+    fs::write(folder.join("in.jsonl"), line("add") + &line("trap") + &line("add")).unwrap();
+    fs::copy(guest("conformance/rust/aggregator.wasm"), folder.join("plugin.wasm")).unwrap();
+    good(folder, &["run", "job.yaml", "--until-caught-up"]);
+    let capsule = capsule(folder, "summed");
+    let said = bad(folder, &["repro", &capsule], 1);
+    assert!(said.contains("the record asks for a trap") && said.contains("  now      the same"), "{said}");
+    assert!(said.contains("  window   1767225600000 to 1767225660000 ms"), "{said}");
+    let found: serde_json::Value = serde_json::from_str(&fs::read_to_string(&capsule).unwrap()).unwrap();
+    // the record before it is in the accumulator
+    assert!(found["state"][0][2].as_str().unwrap().len() > 8, "{found}");
+
+    let mut other = found;
+    other["tables"] = serde_json::json!([["totals", 7]]);
+    fs::write(folder.join("other.json"), other.to_string()).unwrap();
+    let said = bad(folder, &["repro", "other.json", "--plugin", "plugin.wasm"], 78);
+    assert!(said.contains("`totals` version 7"), "{said}");
+}
+
+/// Answers every request of HTTP with this body, until the process ends.
+fn answering(body: &'static str) -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let (mut read, mut part) = (Vec::new(), [0; 1024]);
+            while !read.ends_with(b"\r\n\r\n") {
+                match std::io::Read::read(&mut connection, &mut part).unwrap_or(0) {
+                    0 => break,
+                    some => read.extend_from_slice(&part[..some]),
+                }
+            }
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let _ = std::io::Write::write_all(&mut connection, answer.as_bytes());
+        }
+    });
+    at
+}
+
+#[test]
+fn a_capsule_of_an_enricher_answers_as_it_was_answered_and_asks_nobody() {
+    if !is_there("clang", &["--version"]) || !is_there("wasm-ld", &["--version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    good(folder.path(), &["new", "plugin", "known", "--lang", "c", "--kind", "enricher"]);
+    let folder = &folder.path().join("known");
+    let source = fs::read_to_string(folder.join("plugin.c")).unwrap();
+    let traps = source.replace(
+        "        pelton_emit(",
+        "        if (pelton_is(response->answer.body, \"poison\")) pelton_trap(\"the answer is poison\");\n        pelton_emit(",
+    );
+    assert_ne!(source, traps);
+    fs::write(folder.join("plugin.c"), traps).unwrap();
+    good(folder, &["build"]);
+    fs::write(folder.join("data/clicks.jsonl"), format!("{{\"ad\":\"x\",\"amount\":1,{AT}}}\n")).unwrap();
+    let service = format!("http://{}", answering("poison"));
+    let run = pelton(folder, &["run", "job.yaml", "--until-caught-up", "--accept-rejects"])
+        .env("SERVICE_URL", &service)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let capsule = capsule(folder, "known");
+    let said = bad(folder, &["repro", &capsule], 1);
+    assert!(said.contains("the answer is poison") && said.contains("  now      the same"), "{said}");
+    assert!(said.contains("  answers  1 of services, given again"), "{said}");
+    // the plugin as it was does not mind, and what it asks for is in the capsule
+    fs::write(folder.join("plugin.c"), source).unwrap();
+    good(folder, &["build"]);
+    let said = good(folder, &["repro", &capsule, "--plugin", "known.wasm"]);
+    assert!(said.contains("1 rows to `out`"), "{said}");
 }

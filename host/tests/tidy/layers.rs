@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "transform::RowReject",
             "transform::Step",
             "transform::calling",
+            "transform::evidence",
             "transform::wanted",
         ],
     ),

@@ -97,6 +97,12 @@ fn print(capsule: &Capsule, again: &Again) {
     if let Some(timer) = &capsule.timer {
         show(format!("  timer    {} at {} ms", String::from_utf8_lossy(&timer.tag.0), timer.at_ms));
     }
+    if let Some((start_ms, end_ms)) = capsule.window_ms {
+        show(format!("  window   {start_ms} to {end_ms} ms"));
+    }
+    if !capsule.answers.is_empty() {
+        show(format!("  answers  {} of services, given again", capsule.answers.len()));
+    }
     let more = if capsule.state_is_cut { ", and more that is not in the capsule" } else { "" };
     show(format!("  state    {} values of its key{more}", capsule.state.len()));
     show_lines("  then     ", &failure.message);
@@ -104,8 +110,8 @@ fn print(capsule: &Capsule, again: &Again) {
         Again::Same(_) => show("  now      the same".to_owned()),
         Again::Other(Failed { message, .. }) => show_lines("  now      ", message),
         Again::Fine(rows, refused) => {
-            let rows = rows.iter().map(|(output, rows)| format!("{rows} rows to `{output}`"));
-            show(format!("  now      {}", rows.collect::<Vec<_>>().join(", ")));
+            let rows: Vec<_> = rows.iter().map(|(output, rows)| format!("{rows} rows to `{output}`")).collect();
+            show(format!("  now      {}", if rows.is_empty() { "folded".to_owned() } else { rows.join(", ") }));
             if let Some(refused) = refused {
                 show_lines("           refused: ", refused);
             }

@@ -13,10 +13,12 @@ use arrow::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
+mod answers;
 mod kept;
 mod rerun;
 pub mod sound;
 
+pub use answers::Answered;
 pub use rerun::{Again, rerun};
 
 use crate::{
@@ -62,11 +64,17 @@ pub struct Capsule {
     pub key: Option<(Bytes, Bytes)>,
     /// the timer, where one failed
     pub timer: Option<Timer>,
-    /// state of the key: table, sub-key, value
+    /// the plugin's tables: name and version
+    pub tables: Vec<(String, u32)>,
+    /// state of the key: table, by its place among those, sub-key, value
     pub state: Vec<(u32, Bytes, Bytes)>,
     /// the key had more state than is kept here
     #[serde(default)]
     pub state_is_cut: bool,
+    /// of an aggregator the window whose accumulator the state is: its start, included, and its end, milliseconds since 1970
+    pub window_ms: Option<(i64, i64)>,
+    /// what an enricher had asked for the record, and what came of it
+    pub answers: Vec<Answered>,
     /// what the plugin did
     pub failure: Failed,
 }
@@ -169,6 +177,7 @@ impl Capsule {
             at_ms: due.at_ms[0],
         });
         let Call { now_ms, seed, watermark_ms } = evidence.call;
+        let seen = &evidence.seen;
         Ok(Self {
             capsule: FORM,
             job: place.job.to_owned(),
@@ -184,13 +193,11 @@ impl Capsule {
             time_us: (evidence.record.event_us[0], evidence.record.watermark_us[0]),
             key,
             timer,
-            state: evidence
-                .state
-                .cells
-                .iter()
-                .map(|cell| (cell.table, bytes(&cell.sub_key), bytes(&cell.value)))
-                .collect(),
-            state_is_cut: evidence.state.is_cut,
+            tables: seen.state.tables.clone(),
+            state: seen.state.cells.iter().map(|cell| (cell.table, bytes(&cell.sub_key), bytes(&cell.value))).collect(),
+            state_is_cut: seen.state.is_cut,
+            window_ms: seen.window_ms,
+            answers: seen.answers.iter().map(Answered::of).collect(),
             failure: Failed { code: evidence.failure.code().to_owned(), message: evidence.failure.to_string() },
         })
     }
@@ -343,7 +350,7 @@ mod tests {
     use super::*;
     use crate::{
         contract,
-        plugin::{Failure, KeyState},
+        plugin::{Failure, KeyState, Outcome, Request, Seen},
     };
 
     #[test]
@@ -357,13 +364,30 @@ mod tests {
             fields: batch.fields.slice(1, 1),
             ..batch
         };
+        let request = Request {
+            row: 0,
+            cookie: vec![0xff],
+            connector: "scores".into(),
+            method: "POST".into(),
+            path: "/".into(),
+            headers: vec![("a".into(), "b".into())],
+            body: vec![0xfe],
+        };
         let evidence = Evidence {
             call: Call { now_ms: 7, seed: u64::MAX, watermark_ms: Some(-1) },
             input: 1,
             key: Some((b"k\xff".to_vec(), one.fields.clone())),
             record: one.clone(),
             timer: None,
-            state: KeyState { cells: vec![StateCell { table: 1, sub_key: vec![0], value: vec![255] }], is_cut: true },
+            seen: Seen {
+                state: KeyState {
+                    tables: vec![("a".to_owned(), 1), ("b".to_owned(), 4)],
+                    cells: vec![StateCell { table: 1, sub_key: vec![0], value: vec![255] }],
+                    is_cut: true,
+                },
+                window_ms: Some((-5, i64::MAX)),
+                answers: vec![(request, Outcome::Answered { status: 204, headers: Vec::new(), body: vec![254] })],
+            },
             failure: Failure::Trap { message: "no".into(), backtrace: vec!["f at lib.rs:1".into()] },
         };
         let digest = "0f".repeat(32);
@@ -372,7 +396,13 @@ mod tests {
         let path = folder.path().join("deep/capsule.json");
         Capsule::new(&place, &evidence, Some(&[0, 0, 0, 0, 17, 2])).unwrap().write(&path).unwrap();
         let read = Capsule::read(&path).unwrap();
-        assert_eq!((read.cells(), read.state_is_cut), (evidence.state.cells, true));
+        assert_eq!((read.cells(), read.state_is_cut), (evidence.seen.state.cells.clone(), true));
+        assert_eq!(
+            (read.tables.clone(), read.window_ms),
+            (evidence.seen.state.tables.clone(), evidence.seen.window_ms)
+        );
+        let answers: Vec<_> = read.answers.iter().map(Answered::back).collect();
+        assert_eq!(answers, evidence.seen.answers);
         assert_eq!(read.batch().unwrap().fields, one.fields);
         assert_eq!(read.key().unwrap().unwrap(), evidence.key.unwrap());
         assert_eq!(read.schema().unwrap(), "Confluent id 17");

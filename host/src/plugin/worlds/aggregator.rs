@@ -14,7 +14,7 @@ use crate::plugin::{
         aggregate::{self, FoldInput},
         types::{self, ColumnParam},
     },
-    bisect::{self, Bisected, Divisible},
+    bisect::{self, Bisected, Divisible, KeyState, Seen, StateCell},
     describe::Output,
     instance::Instance,
     lift, lower,
@@ -227,6 +227,18 @@ impl Divisible for Folds<'_> {
 
     fn outputs(&self) -> &[Output] {
         &[]
+    }
+
+    fn seen(&self, item: usize) -> Seen {
+        let group = self.group[item] as usize;
+        let tables = self.plugin.manifest.tables.iter().map(|table| (table.name.clone(), table.schema_version));
+        let value = self.accumulators.cell(group).to_vec();
+        let cells = vec![StateCell { table: 0, sub_key: Vec::new(), value }];
+        Seen {
+            state: KeyState { tables: tables.collect(), cells, is_cut: false },
+            window_ms: Some((self.groups.start_ms[group], self.groups.end_ms[group])),
+            answers: Vec::new(),
+        }
     }
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {

@@ -9,7 +9,7 @@ use super::{BatchPlugin, rounds};
 use crate::plugin::{
     Call, Failure, Manifest, Metrics, Processed,
     bindings::enrich,
-    bisect::{self, Bisected, Divisible},
+    bisect::{self, Bisected, Divisible, Seen},
     capability::log::clean,
     describe::Output,
     instance::Instance,
@@ -80,6 +80,8 @@ pub struct EnricherInstance {
     pub(super) order: Order,
     /// CPU time of all calls of the part that was run last
     spent: Duration,
+    /// what was asked for a record that was alone in the part that was run last
+    pub(super) told: Vec<(Request, Outcome)>,
 }
 
 impl fmt::Debug for EnricherInstance {
@@ -94,7 +96,7 @@ impl EnricherInstance {
         manifest: Manifest,
         (connect, order): (Arc<dyn Connect>, Order),
     ) -> Self {
-        Self { instance, manifest, connect, order, spent: Duration::ZERO }
+        Self { instance, manifest, connect, order, spent: Duration::ZERO, told: Vec::new() }
     }
 
     /// What it did is a lie.
@@ -267,6 +269,10 @@ impl Divisible for Work<'_> {
 
     fn outputs(&self) -> &[Output] {
         &self.plugin.manifest.outputs
+    }
+
+    fn seen(&self, _: usize) -> Seen {
+        Seen { answers: self.plugin.told.clone(), ..Seen::default() }
     }
 
     fn spent(&mut self) -> Duration {

@@ -58,6 +58,7 @@ pub(super) async fn run(
     (batch, range): (&Batch, Range<usize>),
     budget: Duration,
 ) -> Result<Processed, Failure> {
+    plugin.told.clear();
     let requests = plugin.prepare(call, batch, range.clone(), budget).await?;
     let rows: Vec<u32> = (0..range.len()).map(row).collect();
     let mut rounds = Rounds::new(range.len());
@@ -90,6 +91,9 @@ pub(super) async fn run(
         let (rows, answers) = rounds.take();
         if rows.is_empty() {
             break;
+        }
+        if range.len() == 1 {
+            plugin.told.extend_from_slice(&answers);
         }
         let (of, within) = if rows.len() == range.len() {
             (None, range.clone())

@@ -17,9 +17,9 @@ use std::{
 use crate::plugin::{
     Call, Failure, KeySet, Manifest, Metrics, Processed, RecordError,
     bindings::{keyed, types},
-    bisect::{self, Bisected, Divisible, KeyState, StateCell},
+    bisect::{self, Bisected, Divisible, KeyState, Seen, StateCell},
     capability::state::{KeyedState, MOST, Place, SharedState},
-    describe::Output,
+    describe::{Output, Table},
     instance::Instance,
     lift, lower,
     package::World,
@@ -213,11 +213,12 @@ fn lock(state: &SharedState) -> MutexGuard<'_, dyn KeyedState + 'static> {
 const MOST_SHOWN: (usize, usize) = (1000, 1 << 20);
 
 /// State of a key, as far as that is not too much.
-fn cells(keyed: &Keyed, key: u32, tables: usize) -> KeyState {
-    let (mut found, mut bytes) = (KeyState::default(), 0);
+fn cells(keyed: &Keyed, key: u32, tables: &[Table]) -> KeyState {
+    let versions = tables.iter().map(|table| (table.name.clone(), table.schema_version)).collect();
+    let (mut found, mut bytes) = (KeyState { tables: versions, ..KeyState::default() }, 0);
     let mut state = lock(&keyed.state);
     state.begin();
-    for table in 0..tables as u32 {
+    for table in 0..tables.len() as u32 {
         let plain = state.get(Place { table, key, sub_key: &[] });
         let page = state.scan(table, key, &[], &[], MOST_SHOWN.0);
         found.is_cut |= plain.is_err() || page.as_ref().map_or(true, |page| page.more);
@@ -355,8 +356,9 @@ impl Divisible for Records<'_> {
         &self.plugin.manifest.outputs
     }
 
-    fn state(&self, item: usize) -> KeyState {
-        cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
+    fn seen(&self, item: usize) -> Seen {
+        let state = cells(self.keyed, self.keyed.index[item], &self.plugin.manifest.tables);
+        Seen { state, ..Seen::default() }
     }
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
@@ -396,8 +398,9 @@ impl Divisible for Timers<'_> {
         &self.plugin.manifest.outputs
     }
 
-    fn state(&self, item: usize) -> KeyState {
-        cells(self.keyed, self.keyed.index[item], self.plugin.manifest.tables.len())
+    fn seen(&self, item: usize) -> Seen {
+        let state = cells(self.keyed, self.keyed.index[item], &self.plugin.manifest.tables);
+        Seen { state, ..Seen::default() }
     }
 
     async fn part(&mut self, range: Range<usize>, budget: Duration) -> Result<Processed, Failure> {
