@@ -52,7 +52,9 @@ impl PluginInspector for Inspector {
     fn inspect(&self, path: &Path, config: &serde_json::Value) -> Result<PluginInterface, String> {
         self.runtime.block_on(async {
             let loaded = self.plugins.load(path).await.map_err(|e| e.to_string())?;
-            let manifest = loaded.describe(&config.to_string()).await.map_err(|e| e.to_string())?;
+            let config = config.to_string();
+            let manifest = loaded.describe(&config).await.map_err(|e| e.to_string())?;
+            loaded.starts(&config).await.map_err(|e| e.to_string())?;
             let world = match loaded.world() {
                 plugin::World::Transformer => World::Transformer,
                 plugin::World::StatefulTransformer => World::StatefulTransformer,

@@ -40,7 +40,7 @@ mod package;
 mod share;
 mod worlds;
 
-pub use bisect::{Bisected, KeyState, Rejected, StateCell};
+pub use bisect::{Bisected, KeyState, Rejected, Seen, StateCell};
 pub use capability::{
     log::{Level, LogLine, LogSink, TracingLog, clean},
     metrics::{Metric, Metrics},
@@ -70,6 +70,13 @@ pub struct Context {
     pub step: Arc<str>,
     /// the deployed version of the job
     pub generation: u64,
+}
+
+impl Context {
+    /// Of a copy that runs in no job.
+    fn of_nothing(config: &str) -> Self {
+        Self { config: config.into(), job: "describe".into(), step: "describe".into(), generation: 0 }
+    }
 }
 
 /// What a call is told beside its records: the same again for a retry or a bisection of the same batch.
@@ -177,8 +184,13 @@ impl Plugin {
 
     /// What it says of itself under this config (JSON).
     pub async fn describe(&self, config: &str) -> Result<Manifest> {
-        let context = Context { config: config.into(), job: "describe".into(), step: "describe".into(), generation: 0 };
-        self.manifest(&context).await
+        self.manifest(&Context::of_nothing(config)).await
+    }
+
+    /// Starts a copy with this config and drops it. `Kind::Config` where it refuses the config or fails over it.
+    pub async fn starts(&self, config: &str) -> Result<()> {
+        let started = self.instance(Context::of_nothing(config)).warm().await;
+        started.map_err(|failure| Error::new(Kind::Config, format!("init: {failure}")))
     }
 
     /// A copy that transforms batches. It starts at the first call, or with [`TransformerInstance::start`].
