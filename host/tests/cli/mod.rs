@@ -10,6 +10,7 @@ mod authors_loop;
 mod inline_tests;
 pub(crate) mod languages;
 mod letters;
+mod limits;
 mod neighbours;
 mod new;
 mod replay;

@@ -5,7 +5,8 @@ use std::process::Command;
 use crate::{judges, run, sdks, sim};
 
 /// Packages that are built for the WASM target.
-const GUESTS: &[&str] = &["mask", "stats", "flights-plugin", "inference-plugin", "hostile-plugin", "bench-filter"];
+const GUESTS: &[&str] =
+    &["mask", "stats", "flights-plugin", "inference-plugin", "hostile-plugin", "bench-filter", "bench-list"];
 
 /// The plugins of the conformance suite, by world.
 const WORLDS: [&str; 5] = ["transformer", "aggregator", "stateful-transformer", "keyed-transformer", "enricher"];
@@ -113,8 +114,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
     guests()?;
     let mut command = with_guests(run::cargo(&[
         "test",
-        "--package",
-        "pelton",
+        "--workspace",
         "--test",
         "main",
         "--",
@@ -133,7 +133,7 @@ pub fn chaos(rest: &[String]) -> Result<(), String> {
 /// Speed and memory, or with `fleet` in front what a fleet costs, with `schemas` what schemas do, with the profile that is shipped.
 pub fn bench(rest: &[String]) -> Result<(), String> {
     let bench = |target: &str, rest: &[String]| {
-        let mut bench = run::cargo(&["bench", "--quiet", "--package", "pelton", "--bench", target, "--"]);
+        let mut bench = run::cargo(&["bench", "--quiet", "--workspace", "--bench", target, "--"]);
         bench.args(rest);
         bench
     };
@@ -144,6 +144,12 @@ pub fn bench(rest: &[String]) -> Result<(), String> {
             run::show(bench)
         }
         [one, rest @ ..] if one == "schemas" => run::show(bench("schemas", rest)),
+        [one, rest @ ..] if one == "plugins" => {
+            guests()?;
+            let mut bench = with_guests(bench("plugins", rest));
+            bench.env("PELTON_SDKS", sdks::build()?);
+            run::show(bench)
+        }
         rest => {
             guests()?;
             run::show(with_guests(bench("speed", rest)))

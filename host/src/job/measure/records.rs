@@ -99,7 +99,9 @@ fn numbers(count: usize) -> impl Iterator<Item = u64> {
 fn made(field: &ArrowField, count: usize) -> Result<ArrayRef> {
     let is_json = field.metadata().get(KIND_KEY).is_some_and(|kind| kind == "json");
     Ok(match field.data_type() {
-        DataType::Boolean => Arc::new(numbers(count).map(|n| Some(mixed(n).is_multiple_of(2))).collect::<BooleanArray>()),
+        DataType::Boolean => {
+            Arc::new(numbers(count).map(|n| Some(mixed(n).is_multiple_of(2))).collect::<BooleanArray>())
+        }
         DataType::Int32 => Arc::new(Int32Array::from_iter_values(numbers(count).map(|n| (mixed(n) % 100_000) as i32))),
         DataType::Int64 => {
             Arc::new(Int64Array::from_iter_values(numbers(count).map(|n| (mixed(n) % 1_000_000) as i64)))

@@ -1,6 +1,7 @@
 //! The rules of the commit protocol, each with a test that fails when the rule is broken: the real loop of a partition over a store, a
 //! source and sinks that write down what was asked of them, in one journal.
 #![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -542,8 +543,7 @@ async fn rule_5_tokens_are_committed_only_when_their_epoch_is_durable() {
     world.failures[0].store(3, Ordering::SeqCst);
     world.live().await.unwrap();
     let entries = world.journal.entries().clone();
-    let mut durable: Vec<u64> = Vec::new();
-    let mut committed = 0;
+    let (mut durable, mut committed) = (Vec::new(), 0);
     for entry in &entries {
         match entry {
             Entry::Wrote { manifest, .. } => durable.push(manifest.epoch),
