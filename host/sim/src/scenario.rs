@@ -8,7 +8,7 @@ use pelton::{
         graph::Graph,
         inspect::{Inspector, Subjects},
     },
-    plugin::{Limits, Plugins},
+    plugin::{Bounds, Limits, Plugins},
 };
 
 use super::outside::{keyed, schemas};
@@ -76,7 +76,7 @@ const COUNTS: &str = "  counts_out: { from: counts, memory: {} }
 struct Native;
 
 impl PluginInspector for Native {
-    fn inspect(&self, _: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+    fn inspect(&self, _: &Path, _: &serde_json::Value, _: &Bounds) -> Result<PluginInterface, String> {
         Ok(keyed::interface())
     }
 }

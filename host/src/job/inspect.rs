@@ -15,7 +15,7 @@ use super::{FieldKind, PluginField, PluginInput, PluginInspector, PluginInterfac
 use crate::{
     decode::registry::{Found, Registered, Registry, Which},
     error::Kind,
-    plugin::{self, Plugins},
+    plugin::{self, Bounds, Plugins},
 };
 
 /// Asks real plugins and a real registry. Called off the runtime's own threads.
@@ -49,9 +49,9 @@ impl Subjects {
 }
 
 impl PluginInspector for Inspector {
-    fn inspect(&self, path: &Path, config: &serde_json::Value) -> Result<PluginInterface, String> {
+    fn inspect(&self, path: &Path, config: &serde_json::Value, bounds: &Bounds) -> Result<PluginInterface, String> {
         self.runtime.block_on(async {
-            let loaded = self.plugins.load(path).await.map_err(|e| e.to_string())?;
+            let loaded = self.plugins.load(path).await.map_err(|e| e.to_string())?.within(bounds);
             let config = config.to_string();
             let manifest = loaded.describe(&config).await.map_err(|e| e.to_string())?;
             loaded.starts(&config).await.map_err(|e| e.to_string())?;

@@ -11,14 +11,14 @@ use serde::Serialize;
 
 use crate::{
     decode::{Kind, registry::Registered},
-    plugin::Capability,
+    plugin::{Bounds, Capability},
 };
 
 /// Tells what a plugin is.
 pub trait PluginInspector {
-    /// Loads the component and asks it about itself with this configuration. The error says in words why it cannot be used: no
+    /// Loads the component, asks it about itself with this configuration and starts it, within these bounds. The error says in words why it cannot be used: no
     /// component, unknown world, a refused import, a refused configuration.
-    fn inspect(&self, path: &Path, config: &serde_json::Value) -> Result<PluginInterface, String>;
+    fn inspect(&self, path: &Path, config: &serde_json::Value, bounds: &Bounds) -> Result<PluginInterface, String>;
 }
 
 /// Tells what registries say.

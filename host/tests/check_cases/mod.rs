@@ -12,6 +12,7 @@ use pelton::{
         self, FieldKind, Graph, PluginField, PluginInput, PluginInspector, PluginInterface, PluginOutput, SchemaLookup,
         World,
     },
+    plugin::Bounds,
 };
 use pelton_schema::Mode;
 use serde::Deserialize;
@@ -36,7 +37,7 @@ struct Plugin {
 struct Outside<'a>(&'a Path);
 
 impl PluginInspector for Outside<'_> {
-    fn inspect(&self, path: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+    fn inspect(&self, path: &Path, _: &serde_json::Value, _: &Bounds) -> Result<PluginInterface, String> {
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
         let plugin: Plugin = serde_json::from_str(&text).map_err(|_| "it is no WebAssembly component".to_owned())?;
         let outputs = plugin.outputs.iter().map(|(name, of)| PluginOutput { name: name.clone(), fields: fields(of) });

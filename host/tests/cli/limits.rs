@@ -91,3 +91,17 @@ checkpoint: {{ every: 50ms }}
     let said = bad(folder, &["run", "job.yaml", "--until-caught-up"], 1);
     assert!(said.contains("step step") && said.contains("1048576"), "{said}");
 }
+
+#[test]
+fn check_starts_a_plugin_within_the_limits_of_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let check = |limits: &str| {
+        let plugin = format!("plugin: plugin.wasm, config: {{ do: allocate_in_init }}, limits: {limits}");
+        job(folder, "hostile_plugin.wasm", &format!("{{ from: in, transform: {{ {plugin} }} }}"), "{ text: text }");
+        bad(folder, &["check", "job.yaml"], 78)
+    };
+    fs::write(folder.join("in.jsonl"), "").unwrap();
+    assert!(check("{ memory: 16MiB }").contains("the limit is 16777216"));
+    assert!(check("{ memory: 128MiB }").contains("the limit is 134217728"));
+}

@@ -28,6 +28,7 @@ mod wiring;
 mod written;
 
 use super::interface::{NoRegistry, PluginInspector, PluginInterface, SchemaLookup};
+use crate::plugin::Bounds;
 
 /// The mistake of a subject whose schema was not found.
 pub const UNKNOWN_SUBJECT: &str = "E0601";
@@ -46,7 +47,7 @@ struct Check<'a> {
 pub fn registry(file: &File) -> Option<Registry> {
     struct Nobody;
     impl PluginInspector for Nobody {
-        fn inspect(&self, _: &Path, _: &serde_json::Value) -> Result<PluginInterface, String> {
+        fn inspect(&self, _: &Path, _: &serde_json::Value, _: &Bounds) -> Result<PluginInterface, String> {
             Err("nobody looks at plugins here".to_owned())
         }
     }

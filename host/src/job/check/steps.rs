@@ -19,6 +19,7 @@ use crate::job::{
     graph::{Aggregate, Column, Function, KeyedTransform, OnError, Order, Plugin, Window},
     interface::World,
 };
+use crate::plugin::Bounds;
 
 /// The worlds that `transform:` runs.
 const TRANSFORMS: [World; 4] =
@@ -209,7 +210,8 @@ impl<'a> Check<'a> {
 
     fn plugin(&self, text: &str, place: Range<usize>, beside: Beside<'a>, worlds: &[World]) -> Option<Plugin> {
         let path = self.component(text, place.clone())?;
-        let interface = match self.inspector.inspect(&path, &beside.config) {
+        let bounds = beside.limits.as_ref().map_or_else(Bounds::default, |limits| self.limits(limits));
+        let interface = match self.inspector.inspect(&path, &beside.config, &bounds) {
             Ok(interface) => interface,
             Err(why) => {
                 self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` cannot be used: {why}")));
@@ -241,7 +243,7 @@ impl<'a> Check<'a> {
             self.report(Diagnostic::new("E0502", place, format!("the plugin `{text}` has no output")));
             return None;
         }
-        let (bounds, allow) = self.bounds((text, &place), &beside, &interface);
+        let allow = self.allowed((text, &place), &beside, &interface);
         let Beside { config, on_error, .. } = beside;
         Some(Plugin { path, config, on_error, order: Order::default(), bounds, allow, interface })
     }

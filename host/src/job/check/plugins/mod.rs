@@ -44,13 +44,13 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// How far the plugin may go, and what it may use; whether it is the one that is meant.
-    pub(super) fn bounds(
+    /// What the plugin may use, where the job says so; whether it is the one that is meant.
+    pub(super) fn allowed(
         &self,
         (text, place): (&str, &Range<usize>),
         beside: &Beside<'a>,
         interface: &PluginInterface,
-    ) -> (Bounds, Option<BTreeSet<Capability>>) {
+    ) -> Option<BTreeSet<Capability>> {
         let pinned = beside.digest.as_ref().and_then(|(digest, place)| {
             let Json::String(digest) = digest else {
                 self.report(Diagnostic::new("E0004", place.clone(), "expected a digest in hexadecimal digits"));
@@ -74,7 +74,7 @@ impl<'a> Check<'a> {
                 self.report(Diagnostic::new("E0510", place.clone(), message).help(help));
             }
         }
-        (beside.limits.as_ref().map_or_else(Bounds::default, |limits| self.limits(limits)), allow)
+        allow
     }
 
     fn sha256(&self, text: &str, place: &Range<usize>) -> Option<String> {
@@ -104,7 +104,8 @@ impl<'a> Check<'a> {
         Some(listed.into_iter().filter_map(read).collect())
     }
 
-    fn limits(&self, (given, place): &(&Json, Range<usize>)) -> Bounds {
+    /// How far the plugin may go.
+    pub(super) fn limits(&self, (given, place): &(&Json, Range<usize>)) -> Bounds {
         let read: raw::Limits = match serde_json::from_value((*given).clone()) {
             Ok(read) => read,
             Err(wrong) => {
