@@ -34,6 +34,8 @@ pub const FAULTS: &[(&str, &str)] = &[
     ("swap-forgotten", "a worker that starts runs what the job file says"),
     ("swap-not-looked-at", "a worker does not look at what others have deployed"),
     ("swap-never-taken-back", "a plugin that fails on trial stays"),
+    ("swap-unfit", "a plugin is swapped in whatever it reads of what is stored"),
+    ("swap-unsettled", "what cannot be read by what ran before is made durable while that may be taken back"),
     ("swap-before-record", "partitions are told of a swap before its record is durable"),
     ("canary-commits", "a partition of a canary commits before the verdict"),
     ("canary-unguarded", "a canary passes whatever its guards say"),

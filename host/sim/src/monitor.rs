@@ -15,6 +15,7 @@ use pelton::{
 };
 
 use super::{
+    outside::keyed::FOREIGN,
     run::LEASE,
     world::{World, lock},
 };
@@ -31,6 +32,8 @@ pub struct Monitor {
     raised: BTreeMap<String, Duration>,
     /// by generation: what was swapped in
     swapped: BTreeMap<u64, Swapped>,
+    /// the generation of a canary that may have begun after the last record
+    late: Option<u64>,
     /// manifests that were made
     pub manifests: u64,
     /// claims among them
@@ -65,6 +68,16 @@ impl Monitor {
         let stays = |swapped: &Swapped| swapped.canary.is_none() && swapped.since == Some(next.generation);
         if is_tried && next.has_run(next.generation) && !self.swapped.values().any(stays) {
             world.broken(format!("{partition}: an epoch of the canary of generation {} is committed", next.generation));
+        }
+        let is_one_way = self.swapped.get(&next.generation).is_some_and(|swapped| swapped.one_way);
+        let first = |swapped: &Swapped| swapped.since.unwrap_or(next.generation);
+        let since = self.swapped.get(&next.generation).map_or(next.generation, first);
+        if is_one_way && next.has_run(next.generation) && !self.swapped.values().any(|swapped| swapped.settled >= since)
+        {
+            world.broken(format!(
+                "{partition}: an epoch of generation {} is durable before it is settled",
+                next.generation
+            ));
         }
         let is_claim = self.newest.get(partition).is_none_or(|last| last.fence < next.fence);
         for token in &next.tokens {
@@ -102,9 +115,22 @@ impl Monitor {
             return;
         }
         match manifest::decode::<JobRecord>(name, bytes) {
-            Ok(record) => drop(self.swapped.insert(record.generation, record.swapped)),
+            Ok(record) => {
+                if record.swapped.plugins.values().any(|plugin| plugin == FOREIGN) {
+                    world.broken(format!("generation {} runs what reads nothing of what is stored", record.generation));
+                }
+                if world.is_calm() && record.swapped.canary.is_some() && record.since() == record.generation {
+                    self.late = Some(record.generation);
+                }
+                self.swapped.insert(record.generation, record.swapped);
+            }
             Err(failed) => world.broken(failed.to_string()),
         }
+    }
+
+    /// Whether this canary began so late that no record may come to it.
+    pub fn is_late(&self, record: &JobRecord) -> bool {
+        record.swapped.canary.is_some() && self.late == Some(record.since())
     }
 
     /// What a generation runs at a step: none where no such generation was deployed.

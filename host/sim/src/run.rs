@@ -19,7 +19,7 @@ use pelton::{
     },
     clock::Clock,
     decode::registry::{Patience, Registry},
-    error::Result,
+    error::{Kind, Result},
     job::{
         build::{DEAD_LETTERS, Given, MakePlugin, MakeSink},
         graph::Graph,
@@ -43,8 +43,9 @@ use super::{
     faults::Faults,
     load,
     outside::{
-        keyed::{BAD, Counter, LIES, VERSIONS},
+        keyed::{BAD, BAD_ONWARD, Counter, FOREIGN, LIES, ONWARD, VERSIONS, deployed},
         network::Caller,
+        plugins::SimPlugins,
         schemas::SimSchemas,
         services::{SimLeases, SimObjects},
         sinks::{ExactSink, SentSink},
@@ -97,6 +98,26 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const COUNTS: &str = "counts";
 /// How often, of a million, each time a worker could swap.
 const OFTEN: u64 = 120_000;
+/// What is asked for, one as often as the other: a version, or the way back.
+const ASKED: [Option<&str>; 17] = [
+    Some("v1"),
+    Some("v1"),
+    Some("v1"),
+    Some("v2"),
+    Some("v2"),
+    Some("v2"),
+    Some(BAD),
+    Some(BAD),
+    Some(BAD_ONWARD),
+    Some(LIES),
+    Some(LIES),
+    Some(FOREIGN),
+    Some(ONWARD),
+    None,
+    None,
+    None,
+    None,
+];
 /// How often, of a million, a swap begins with a canary.
 const CANARIES: u64 = 400_000;
 /// Clocks jump by an hour.
@@ -239,7 +260,7 @@ async fn worker(plan: &Plan<'_>, world: Arc<World>, number: usize, lives: Lives,
             Ended::Died => {}
             Ended::Over(Ok(())) => {}
             Ended::Over(Err(failed)) => {
-                if failed.kind() != pelton::error::Kind::Unavailable && failed.kind() != pelton::error::Kind::Fenced {
+                if !matches!(failed.kind(), Kind::Unavailable | Kind::Fenced) {
                     world.broken(format!("{} gives up: {failed}", machine.name));
                     return;
                 }
@@ -286,7 +307,10 @@ fn life_of(
             place.leases = Some((vec![(name.to_owned(), table)], options));
         }
         drop(committer);
-        let given = given(&caller, &clock, &runtime);
+        let mut given = given(&caller, &clock, &runtime);
+        if scenario == Scenario::Swap {
+            given.deployed = Some(Arc::new(SimPlugins::new(caller.clone(), COUNTS)));
+        }
         let registry = (scenario == Scenario::Schemas).then(|| {
             lock(&caller.world.schemas).starts += 1;
             Registry::new(Box::new(SimSchemas(caller.clone())), Patience::default(), clock.clone())
@@ -313,6 +337,10 @@ async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer
     loop {
         sleep(Duration::from_millis(700)).await;
         let deployer = lock(deployer).upgrade();
+        if let Some(deployer) = &deployer {
+            mend(world, deployer).await;
+            end_late_canary(world, deployer).await;
+        }
         let now = scenario == Scenario::Swap && world.happens("swap", OFTEN);
         let Some(deployer) = deployer.filter(|_| now) else { continue };
         if deployer.look().await.is_err() {
@@ -321,18 +349,19 @@ async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer
         // Nobody deploys over what is about to be taken back, or goes back to it.
         let seen = deployer.now().record.clone();
         let (over, Swapped { plugins, before, .. }) = (Some(seen.generation), seen.swapped);
-        let is_bad =
-            |plugins: &BTreeMap<String, String>| plugins.values().any(|plugin| plugin == BAD || plugin == LIES);
+        let is_bad = |plugins: &BTreeMap<String, String>| {
+            plugins.values().any(|plugin| [BAD, BAD_ONWARD, LIES].contains(&plugin.as_str()))
+        };
         if is_bad(&plugins) || before.as_ref().is_some_and(is_bad) {
             continue;
         }
-        let chosen = world.dice(|dice| dice.below(VERSIONS.len() as u64 + 1)) as usize;
-        let canary = (world.happens("canary", CANARIES) || VERSIONS.get(chosen) == Some(&LIES)).then(|| Wanted {
+        let asked = ASKED[world.dice(|dice| dice.below(ASKED.len() as u64)) as usize];
+        let canary = (world.happens("canary", CANARIES) || asked == Some(LIES)).then(|| Wanted {
             percent: world.dice(|dice| 30 + 35 * dice.below(3)) as u32,
             for_ms: world.dice(|dice| 500 + dice.below(4000)),
             guards: Guards { assertion: Some(format!("by <> '{LIES}'")), ..Guards::default() },
         });
-        let done = match VERSIONS.get(chosen) {
+        let done = match asked {
             Some(version) => {
                 deployer.swap(COUNTS, version, &How { trial: TRIAL, canary, over, ..How::default() }).await
             }
@@ -340,8 +369,34 @@ async fn swaps(world: &World, scenario: Scenario, deployer: &Mutex<Weak<Deployer
         };
         match done {
             Ok(generation) => world.note(format!("generation {generation} is deployed")),
-            Err(failed) => world.note(format!("nothing is deployed: {failed}")),
+            Err(failed) => {
+                if failed.kind() == Kind::Config {
+                    world.counted(if asked.is_some() { "swap_refused" } else { "way_back_refused" });
+                }
+                world.note(format!("nothing is deployed: {failed}"));
+            }
         }
+    }
+}
+
+/// What fails and cannot be taken back any more is replaced by what goes on from its state, as a person would.
+async fn mend(world: &World, deployer: &Deployer) {
+    let now = deployer.now();
+    if deployed(now.record.deployed(COUNTS)) == BAD_ONWARD && now.record.may_commit() {
+        let how = How { trial: TRIAL, over: Some(now.record.generation), ..How::default() };
+        let mended = deployer.swap(COUNTS, ONWARD, &how).await;
+        world.note(format!("what fails is replaced: {mended:?}"));
+        world.counted("mended");
+    }
+}
+
+/// Where no record comes, nobody decides: whoever has begun it ends it.
+async fn end_late_canary(world: &World, deployer: &Deployer) {
+    let now = deployer.now();
+    if lock(&world.monitor).is_late(&now.record) {
+        world.note("a canary that began after the last record is ended");
+        let ended = deployer.roll_back(Some(now.record.generation)).await;
+        world.note(format!("it is ended: {ended:?}"));
     }
 }
 
@@ -366,5 +421,6 @@ fn given(caller: &Caller, clock: &Arc<dyn Clock>, runtime: &Handle) -> Given {
         ]),
         plugins: BTreeMap::from([(COUNTS.to_owned(), counter("v1"))]),
         versions: VERSIONS.into_iter().map(|version| (version.to_owned(), counter(version))).collect(),
+        deployed: None,
     }
 }

@@ -203,6 +203,11 @@ impl World {
         happens
     }
 
+    /// Something that is no fault has happened.
+    pub fn counted(&self, what: &'static str) {
+        *lock(&self.noted).fired.entry(what).or_default() += 1;
+    }
+
     /// A service is out of reach for a while.
     pub fn outage(&self) {
         let kinds = if self.has_schemas() { 7 } else { 5 };
@@ -233,6 +238,11 @@ impl World {
         noted.away = None;
         drop(noted);
         self.note("faults end");
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub fn is_calm(&self) -> bool {
+        lock(&self.noted).quiet
     }
 
     /// What was noted: hash, story, faults that fired, what was broken.

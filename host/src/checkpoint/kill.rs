@@ -34,8 +34,10 @@ pub const SEAL_POINTS: &[&str] = &["before-seal", "after-seal"];
 /// Places that only a partition whose state is in a remote store passes.
 pub const REMOTE_POINTS: &[&str] = &["after-block", "before-manifest", "after-manifest"];
 
-/// Places that are passed when a plugin is swapped: around the record of the new generation, and around the change of a partition.
-pub const SWAP_POINTS: &[&str] = &["before-swap", "after-swap", "before-swap-in", "after-swap-in"];
+/// Places that are passed when a plugin is swapped: before it is loaded and compiled, before it is checked against what runs, around the
+/// record of the new generation, and around the change of a partition.
+pub const SWAP_POINTS: &[&str] =
+    &["before-swap-load", "before-swap-check", "before-swap", "after-swap", "before-swap-in", "after-swap-in"];
 
 struct Armed {
     name: String,

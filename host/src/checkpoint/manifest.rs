@@ -200,6 +200,12 @@ pub struct Swapped {
     /// only some partitions run these plugins, until they have passed; the others run those before
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// what ran before cannot read what these plugins store
+    #[serde(default)]
+    pub one_way: bool,
+    /// what has run since this generation may have stored something, and is not taken back
+    #[serde(default)]
+    pub settled: u64,
 }
 
 /// Partitions that try what is new, and commit nothing of it until all of them have passed.
@@ -283,6 +289,11 @@ impl JobRecord {
     /// The first generation that ran the plugins that run now.
     pub fn since(&self) -> u64 {
         self.swapped.since.unwrap_or(self.generation)
+    }
+
+    /// Whether an epoch of what runs now may be durable: where what ran before cannot read it, only once that is settled.
+    pub fn may_commit(&self) -> bool {
+        !self.swapped.one_way || self.swapped.settled >= self.since()
     }
 
     /// The canary, if this partition is one of it.

@@ -158,6 +158,8 @@ pub struct Changed {
     pub digest: Option<String>,
     /// it was only checked
     pub checked: bool,
+    /// what ran before cannot read what the plugin stores: it is not taken back once an epoch of it is durable
+    pub one_way: bool,
 }
 
 /// Why a change was refused.

@@ -138,13 +138,15 @@ async fn swap(
     let canary = wanted.canary.as_deref().map(|text| canary(&controlled.graph, &step, text)).transpose()?;
     let digest = controlled.store.keep(component).await?;
     if wanted.check {
-        let generation = controlled.deployer()?.check_swap(&step, &digest, &allow).await?;
-        return Ok(Json(Changed { generation, digest: Some(digest), checked: true }));
+        let would_be = controlled.deployer()?.check_swap(&step, &digest, &allow).await?;
+        let (generation, one_way) = (would_be.generation, would_be.swapped.one_way);
+        return Ok(Json(Changed { generation, digest: Some(digest), checked: true, one_way }));
     }
     let trial = wanted.trial_s.map_or(TRIAL, Duration::from_secs);
-    let generation =
-        controlled.deployer()?.swap(&step, &digest, &How { trial, canary, over: wanted.over, allow }).await?;
-    Ok(Json(Changed { generation, digest: Some(digest), checked: false }))
+    let deployer = controlled.deployer()?;
+    let generation = deployer.swap(&step, &digest, &How { trial, canary, over: wanted.over, allow }).await?;
+    let one_way = deployer.now().record.swapped.one_way;
+    Ok(Json(Changed { generation, digest: Some(digest), checked: false, one_way }))
 }
 
 /// What the plugin may use beyond the one before it: names with commas between them.
@@ -165,5 +167,5 @@ fn canary(graph: &Graph, step: &str, text: &str) -> Result<Wanted> {
 
 async fn roll_back(State(controlled): State<Arc<Controlled>>, Query(wanted): Query<Back>) -> Result<Json<Changed>> {
     let generation = controlled.deployer()?.roll_back(wanted.over).await?;
-    Ok(Json(Changed { generation, digest: None, checked: false }))
+    Ok(Json(Changed { generation, digest: None, checked: false, one_way: false }))
 }

@@ -17,7 +17,7 @@ use super::{
     live::Live,
     partition::{intake::Input, locality::Locality},
     swap::{
-        Deployment, Fit, Steps,
+        Deployed, Deployment, Fit, Steps,
         canary::{self, Breaks},
     },
 };
@@ -78,6 +78,8 @@ pub struct Given {
     pub plugins: BTreeMap<String, MakePlugin>,
     /// in place of those that are swapped in, by digest
     pub versions: BTreeMap<String, MakePlugin>,
+    /// loads and checks those; where there is none, they count as loaded, and as fit
+    pub deployed: Option<Arc<dyn Deployed>>,
 }
 
 /// What building needs from around it.

@@ -173,20 +173,20 @@ impl Partition {
             if self.canary.is_none()
                 && let Some(children) = self.ended.take()
             {
-                return self.seal(children).await;
+                return self.seal(children, &swaps).await;
             }
             if *stop.borrow() {
-                return self.finish(false).await;
+                return self.finish(false, &swaps).await;
             }
             let nothing_comes = self.settings.until_caught_up && !self.settings.closed && self.intake.caught_up();
             if nothing_comes && self.canary.is_none() {
-                return self.finish(true).await;
+                return self.finish(true, &swaps).await;
             }
             let left = self.settings.every.saturating_sub(self.clock.elapsed().saturating_sub(self.epoch_began));
             let left = left.min(self.until_tick());
             tokio::select! {
                 biased;
-                changed = stop.changed() => if changed.is_err() { return self.finish(false).await },
+                changed = stop.changed() => if changed.is_err() { return self.finish(false, &swaps).await },
                 durable = self.epochs.durable(), if self.epochs.is_pending() => {
                     durable?;
                     self.publish().await?;
@@ -207,18 +207,18 @@ impl Partition {
                     if attended(self.handle(id, reader, event), &permit, &mut stop).await.transpose()?.is_none() {
                         return Ok(self.given_up());
                     }
-                    if self.counted.bytes >= self.most_bytes() {
-                        self.end_or_judge(&swaps).await?;
-                    }
                 }
             }
-            if self.breaks_assertion() {
-                self.end_or_judge(&swaps).await?;
-            }
-            if self.clock.elapsed().saturating_sub(self.epoch_began) >= self.settings.every {
-                self.end_or_judge(&swaps).await?;
+            if self.is_due() && self.end_or_judge(&swaps).await? == Change::TakenBack {
+                return Ok(Ending::TakenBack);
             }
         }
+    }
+
+    /// Whether the epoch has seen enough, or lasted long enough.
+    fn is_due(&self) -> bool {
+        let is_over = self.clock.elapsed().saturating_sub(self.epoch_began) >= self.settings.every;
+        is_over || self.counted.bytes >= self.most_bytes() || self.breaks_assertion()
     }
 
     async fn handle(&mut self, id: LaneId, reader: Box<dyn Reader>, event: Event) -> Result<()> {
@@ -504,7 +504,7 @@ impl Partition {
     }
 
     /// The last epoch: in a bounded run open windows are closed by an extra firing.
-    async fn finish(mut self, close: bool) -> Result<Ending> {
+    async fn finish(mut self, close: bool, swaps: &Swaps<'_>) -> Result<Ending> {
         if self.canary.is_some() {
             tracing::info!(partition = self.settings.name, "it stops while it tries what is new: that begins again");
             return Ok(Ending::Finished);
@@ -516,6 +516,9 @@ impl Partition {
         // Whoever stops a job looks at its results next: nothing stays behind in a file that is still open.
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         self.counted.changed = true;
+        if !self.settles(swaps).await? {
+            return Ok(Ending::TakenBack);
+        }
         self.end_epoch().await?;
         self.epochs.close(&mut self.outlets).await?;
         self.show_epoch();
@@ -523,8 +526,11 @@ impl Partition {
     }
 
     /// The shard is read to its end: open windows stay as state for its children, sinks hold nothing back, and the last manifest is sealed.
-    async fn seal(mut self, children: Vec<Shard>) -> Result<Ending> {
+    async fn seal(mut self, children: Vec<Shard>, swaps: &Swaps<'_>) -> Result<Ending> {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
+        if !self.settles(swaps).await? {
+            return Ok(Ending::TakenBack);
+        }
         self.end_epoch().await?;
         self.epochs.seal(children, &mut self.outlets).await?;
         self.tell();

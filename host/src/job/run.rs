@@ -214,7 +214,11 @@ pub async fn work(
     let (clock, live) = (around.clock, around.live);
     live.keep_in(&store);
     let outside = (records, ledger.clone());
-    let deployer = deployer(record, outside, plugins.as_ref().map(|(store, _)| store), clock.clone()).await?;
+    let deployed: Arc<dyn Deployed> = match &plugins {
+        Some((store, _)) => Arc::new(store.clone()),
+        None => given.deployed.clone().unwrap_or_else(|| Arc::new(Nothing)),
+    };
+    let deployer = deployer(record, outside, deployed, clock.clone()).await?;
     if let Some(running) = around.running {
         running(Running { deployer: Arc::downgrade(&deployer), plugins });
     }
@@ -234,13 +238,9 @@ pub async fn work(
 async fn deployer(
     record: JobRecord,
     outside: (Arc<dyn Records>, Arc<dyn Ledger>),
-    plugins: Option<&PluginStore>,
+    plugins: Arc<dyn Deployed>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<Deployer>> {
-    let plugins: Arc<dyn Deployed> = match plugins {
-        Some(store) => Arc::new(store.clone()),
-        None => Arc::new(Nothing),
-    };
     let known = Deployment::of(record.clone());
     let mut deployment = plugins.load(&record, &known).await?;
     if planted::is("swap-forgotten") {

@@ -194,7 +194,7 @@ impl Worker<'_> {
                 () = clock::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
                 (id, fate) = under.ended() => {
                     match fate {
-                        Some(Ok(Ending::Sealed)) => self.sealed(&id, &mut shards).await?,
+                        Some(Ok(Ending::Sealed)) => drop(self.sealed(&id, &mut shards).await?),
                         Some(Ok(Ending::TakenBack)) => drop(begun.remove(&id)),
                         Some(Err(Failed { why: failed, taken_back })) => match taken_back {
                             Ok(true) => drop(begun.remove(&id)),
@@ -334,7 +334,7 @@ impl Worker<'_> {
                 fleet.give_back(id);
             }
             Some(Ok(Ending::Sealed)) => match self.sealed(id, shards).await {
-                Ok(()) => fleet.seal(id, shards, &self.deployer.now().record),
+                Ok(_) => fleet.seal(id, shards, &self.deployer.now().record),
                 Err(failed) => fleet.again(id, &failed, self.clock.elapsed()),
             },
             Some(Err(Failed { why, taken_back })) => {
@@ -345,6 +345,10 @@ impl Worker<'_> {
                     return Err(failed);
                 }
                 match failed.kind() {
+                    // whoever sealed it may have lost its lease before the row said so
+                    Kind::Fenced if self.sealed(id, shards).await.is_ok_and(|sealed| sealed) => {
+                        fleet.seal(id, shards, &self.deployer.now().record);
+                    }
                     Kind::Unavailable | Kind::Fenced => fleet.again(id, &failed, self.clock.elapsed()),
                     _ => match taken_back {
                         Ok(false) if self.is_tried_again(&failed) => {
@@ -428,16 +432,16 @@ impl Worker<'_> {
         Ok(shards)
     }
 
-    /// A shard was sealed: its children are known from now on, and so are their other parents.
-    async fn sealed(&self, id: &Id, shards: &mut Shards) -> Result<()> {
-        let Some(manifest) = self.ledger.newest(&name(id)).await? else { return Ok(()) };
+    /// Whether a shard was sealed: its children are known from now on, and so are their other parents.
+    async fn sealed(&self, id: &Id, shards: &mut Shards) -> Result<bool> {
+        let Some(manifest) = self.ledger.newest(&name(id)).await? else { return Ok(false) };
         let children = manifest.sealed.clone().unwrap_or_default();
         let source = self.sources.iter().find(|source| source.name == id.0);
         if let (true, Some(source)) = (shards.names_unknown(&id.0, &children), source) {
             source.source.shards().await?.into_iter().for_each(|shard| shards.discover(&id.0, shard));
         }
         shards.learn(&manifest);
-        Ok(())
+        Ok(manifest.sealed.is_some())
     }
 
     /// The whole life of one partition, which stops when it is told to.
@@ -453,6 +457,9 @@ impl Worker<'_> {
         let generation = now.record.generation;
         let Told { stopped: stop, runs } = told;
         runs.store(generation, Relaxed);
+        let parents = shards.sealed_parents(&id);
+        // its state may be of what this worker has not heard of yet
+        let ahead = parents.iter().map(|parent| parent.generation).max().filter(|ran| *ran > generation);
         let (settings, first) = match &self.builder.graph.partitioning {
             Partitioning::One { .. } => {
                 let first = Manifest { generation, ..Manifest::default() };
@@ -465,13 +472,19 @@ impl Worker<'_> {
                     closed: shards.is_closed(&id),
                     ..self.settings.clone()
                 };
-                let parents = shards.sealed_parents(&id);
                 let shard = shards.get(&id).map(|known| known.shard.clone());
                 let first = shard.map(|shard| reshard::begin(generation, &id.0, &shard, &parents));
                 (settings, first.unwrap_or_default())
             }
         };
         async move {
+            if let Some(ran) = ahead {
+                let name = &settings.name;
+                let words = format!(
+                    "a parent of partition {name} ran generation {ran} of the job, this worker knows {generation}"
+                );
+                return Err(Error::new(Kind::Fenced, words));
+            }
             let Built { mut inputs, flow, outlets, dead_letters } =
                 self.builder.build(&now, &self.letters, &self.sources).await?;
             if settings.one_shard {

@@ -273,23 +273,70 @@ fn kills() -> usize {
     std::env::var("PELTON_SWAP_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(10)
 }
 
+/// Swaps in a component that nobody has compiled, and kills the worker a little after it has begun to. Whether it was in time.
+fn kill_while_it_compiles(folder: &Path, worker: u32, round: usize) -> bool {
+    let plugin = fs::read(folder.join("plugin.wasm")).unwrap();
+    fs::write(folder.join("fresh.wasm"), noted(&plugin, &format!("round {round}"))).unwrap();
+    let mut swap = pelton(folder, &["swap", "job.yaml", "copy", "fresh.wasm"]);
+    let mut swap = swap.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while swap.try_wait().unwrap().is_none() {
+        if has_a_child(worker) {
+            // paces: another place of the compilation each time
+            std::thread::sleep(Duration::from_millis(round as u64 % 7 * 6));
+            let was_in_time = has_a_child(worker);
+            let worker = rustix::process::Pid::from_raw(i32::try_from(worker).unwrap()).unwrap();
+            rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+            swap.wait().unwrap();
+            return was_in_time;
+        }
+        // paces: looking
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+/// Whether a process has a child: in a worker, what compiles.
+fn has_a_child(parent: u32) -> bool {
+    let parent = parent.to_string();
+    let stat = |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.ok()?.path().join("stat")).ok();
+    let is_child = |stat: String| {
+        let after_name = stat.rsplit(')').next().unwrap_or_default().to_owned();
+        let mut fields = after_name.split_whitespace();
+        fields.next() != Some("Z") && fields.next() == Some(&parent)
+    };
+    fs::read_dir("/proc").unwrap().filter_map(stat).any(is_child)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
     let service = service(Duration::from_secs(36_000), false, 2).await;
     let endpoint = format!("http://{}", service.emulator.addr());
     let kept = prepared();
     let folder = kept.path().to_owned();
-    let mut number = 0;
+    let socket = folder.join(".pelton/swapped/control.sock");
+    let (mut number, mut compiling) = (0, 0);
     for round in 0..kills() {
-        let place = SWAP_POINTS[round % SWAP_POINTS.len()];
         let mut command = pelton(&folder, &["run", "job.yaml", "--endpoint", &endpoint]);
-        command.env("PELTON_KILL_AT", format!("{place}:{}", 1 + round / SWAP_POINTS.len() % 3));
+        // the last is no place of the host's: while a child of it compiles
+        let place = SWAP_POINTS.get(round % (SWAP_POINTS.len() + 1));
+        if let Some(place) = place {
+            command.env("PELTON_KILL_AT", format!("{place}:{}", 1 + round / SWAP_POINTS.len() % 3));
+        }
         let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let mut turn = 0;
         while running.0.try_wait().unwrap().is_none() {
             turn += 1;
-            assert!(turn < 1000, "round {round}: it did not die at {place}");
-            let (at, second, canary) = (folder.clone(), (round + turn) % 2 == 0, turn % 3 == 2);
+            assert!(turn < 1000, "round {round}: it did not die at {place:?}");
+            let (at, worker) = (folder.clone(), running.0.id());
+            if place.is_none() {
+                wait_for("the socket", || control_answers(&socket)).await;
+                let kill = move || kill_while_it_compiles(&at, worker, 1000 * round + turn);
+                let was_in_time;
+                (was_in_time, number) = during(&service, number, kill).await;
+                compiling += usize::from(was_in_time);
+                continue;
+            }
+            let (second, canary) = ((round + turn) % 2 == 0, turn % 3 == 2);
             // what the command is told depends on when the worker dies
             let swap = move || {
                 let plugin = if second { "second.wasm" } else { "third.wasm" };
@@ -304,5 +351,11 @@ async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
     wait_for("every row", || names(&folder).len() >= number as usize).await;
     running.end();
     assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
-    println!("{} kills at the places of swaps, {number} records: exact", kills());
+    assert!(compiling > 0 || kills() <= SWAP_POINTS.len(), "no worker died while it compiled");
+    println!("{} kills at the places of swaps, {compiling} of them while compiling, {number} records: exact", kills());
+}
+
+/// Whether somebody listens there: the socket of a worker that was killed is still a file.
+fn control_answers(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
 }

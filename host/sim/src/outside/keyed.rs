@@ -45,13 +45,37 @@ pub fn interface() -> PluginInterface {
 }
 
 /// What can be swapped in: names, which stand for digests. What the job file names is the first.
-pub const VERSIONS: [&str; 4] = ["v1", "v2", BAD, LIES];
+pub const VERSIONS: [&str; 7] = ["v1", "v2", ONWARD, FOREIGN, BAD, BAD_ONWARD, LIES];
+
+/// This one migrates what the others store, and they cannot read what it stores: from there nothing leads back.
+pub const ONWARD: &str = "onward";
+
+/// This one neither reads nor migrates what any other stores: it may never run.
+pub const FOREIGN: &str = "foreign";
 
 /// This one fails whatever it is given.
 pub const BAD: &str = "bad";
 
+/// This one fails as well, and the others cannot read what it stores: taken back before anything is stored, or replaced by [`ONWARD`].
+pub const BAD_ONWARD: &str = "bad-onward";
+
 /// This one says things that are not so: only ever tried by a canary, under a guard that sees it.
 pub const LIES: &str = "lies";
+
+/// The version with this digest; the job file's, where it is another.
+pub fn deployed(digest: Option<&String>) -> &'static str {
+    VERSIONS.into_iter().find(|version| digest.is_some_and(|digest| digest == version)).unwrap_or(VERSIONS[0])
+}
+
+/// The form of its state, and the forms that it migrates.
+fn forms(version: &str) -> (u32, &'static [u32]) {
+    match version {
+        "v1" => (1, &[2]),
+        ONWARD | BAD_ONWARD => (3, &[1, 2]),
+        FOREIGN => (7, &[]),
+        _ => (2, &[1]),
+    }
+}
 
 /// A copy of it.
 pub struct Counter {
@@ -60,9 +84,9 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// It begins with nothing; all it knows is state. Versions write their state in forms of their own, and read each other's.
+    /// It begins with nothing; all it knows is state.
     pub fn new(version: &'static str) -> Self {
-        let schema_version = if version == "v1" { 1 } else { 2 };
+        let (schema_version, migrates_from) = forms(version);
         let field = |path: &str, kind| Field { path: path.into(), kind, optional: false, doc: String::new() };
         let kinds = [FieldKind::Text, FieldKind::Text, FieldKind::Int64, FieldKind::Int64, FieldKind::Text];
         let fields =
@@ -91,7 +115,7 @@ impl Counter {
                 prefetch: false,
                 schema: None,
                 schema_version,
-                migrates_from: vec![3 - schema_version],
+                migrates_from: migrates_from.to_vec(),
                 ttl_ms: None,
             }],
             connectors: Vec::new(),
@@ -137,15 +161,16 @@ impl Rows {
     }
 }
 
-/// State as a version writes it: the second says which it is in front.
-fn written(version: &str, state: (i64, i64)) -> Vec<u8> {
-    let head = if version == "v1" { &[][..] } else { b"2" };
-    [head, &state.0.to_be_bytes(), &state.1.to_be_bytes()].concat()
+/// State in a form: all but the first say which it is in front.
+fn written(form: u32, state: (i64, i64)) -> Vec<u8> {
+    let head = (form > 1).then_some(form as u8);
+    let numbers = [state.0.to_be_bytes(), state.1.to_be_bytes()].concat();
+    head.into_iter().chain(numbers).collect()
 }
 
-/// State of a version; nothing where it is of another one.
-fn read(version: &str, bytes: &[u8]) -> Option<(i64, i64)> {
-    let bytes = if version == "v1" { bytes } else { bytes.strip_prefix(b"2")? };
+/// State of a form; nothing where it is of another one.
+fn read(form: u32, bytes: &[u8]) -> Option<(i64, i64)> {
+    let bytes = if form == 1 { bytes } else { bytes.strip_prefix(&[form as u8])? };
     let (count, total) = bytes.split_at_checked(8)?;
     Some((i64::from_be_bytes(count.try_into().ok()?), i64::from_be_bytes(total.try_into().ok()?)))
 }
@@ -164,10 +189,11 @@ fn changed(
     let mut state = keyed.state.lock().unwrap_or_else(PoisonError::into_inner);
     let before = state.get(place).map_err(state_failed)?;
     let strange = || Failure::Fatal("it reads state of another version".to_owned());
-    let before = before.map_or(Ok((0, 0)), |bytes| read(version, &bytes).ok_or_else(strange))?;
+    let (form, _) = forms(version);
+    let before = before.map_or(Ok((0, 0)), |bytes| read(form, &bytes).ok_or_else(strange))?;
     let after = change(before);
     if after != before {
-        state.put(place, Some(&written(version, after))).map_err(state_failed)?;
+        state.put(place, Some(&written(form, after))).map_err(state_failed)?;
     }
     Ok((name, after))
 }
@@ -222,7 +248,7 @@ impl KeyedPlugin for Counter {
     fn process<'a>(&'a mut self, _: &'a Call, _: u32, batch: &'a Batch, keyed: &'a Keyed) -> Calling<'a, Bisected> {
         Box::pin(async {
             match self.version {
-                BAD => Err(Failure::Fatal("it fails".to_owned())),
+                BAD | BAD_ONWARD => Err(Failure::Fatal("it fails".to_owned())),
                 version => process(version, batch, keyed),
             }
         })
@@ -235,12 +261,12 @@ impl KeyedPlugin for Counter {
     fn migrate<'a>(
         &'a mut self,
         _: &'a Call,
-        _: (u32, u32),
+        (_, from): (u32, u32),
         _: &'a KeySet,
         values: &'a [Outdated],
     ) -> Calling<'a, Vec<Option<Vec<u8>>>> {
-        let other = if self.version == "v1" { "v2" } else { "v1" };
-        let migrated = |value: &Outdated| Some(written(self.version, read(other, &value.value)?));
+        let (form, _) = forms(self.version);
+        let migrated = move |value: &Outdated| Some(written(form, read(from, &value.value)?));
         Box::pin(async move { Ok(values.iter().map(migrated).collect()) })
     }
 }

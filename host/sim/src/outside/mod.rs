@@ -5,6 +5,7 @@
 
 pub mod keyed;
 pub mod network;
+pub mod plugins;
 pub mod schemas;
 pub mod services;
 pub mod sinks;

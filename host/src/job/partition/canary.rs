@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::{Partition, Swaps};
+use super::{Partition, Swaps, swapping::Change};
 use crate::{
     checkpoint::manifest::Guards,
     error::{Error, Kind, Result},
@@ -77,10 +77,18 @@ impl Partition {
     }
 
     /// The epoch's time has passed: it ends, or is judged.
-    pub(super) async fn end_or_judge(&mut self, swaps: &Swaps<'_>) -> Result<()> {
+    pub(super) async fn end_or_judge(&mut self, swaps: &Swaps<'_>) -> Result<Change> {
         if self.canary.is_none() || planted::is("canary-commits") {
-            return self.end_epoch().await;
+            return match self.settles(swaps).await? {
+                true => self.end_epoch().await.map(|()| Change::GoesOn),
+                false => Ok(Change::TakenBack),
+            };
         }
+        self.judge(swaps).await.map(|()| Change::GoesOn)
+    }
+
+    /// It has seen so much: whether that is enough, and good.
+    async fn judge(&mut self, swaps: &Swaps<'_>) -> Result<()> {
         self.epoch_began = self.clock.elapsed();
         self.refuse_too_many_rejects()?;
         // what was durable before the canary does not wait for it

@@ -34,10 +34,12 @@ impl Partition {
             }
             self.end_canary()?;
         }
-        if self.goes_back(&to).await? {
+        let is_settled = self.record.may_commit() || to.record.swapped.settled >= self.record.since();
+        if !is_settled || self.goes_back(&to).await? {
             return Ok(Change::TakenBack);
         }
         let steps = swaps.fit.fit(&self.record, &to).await?;
+        let changes = !steps.is_empty();
         let began = self.clock.elapsed();
         if !planted::is("swap-within-epoch") {
             self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
@@ -58,10 +60,29 @@ impl Partition {
         swaps.runs.store(generation, Relaxed);
         self.begin_canary(swaps)?;
         let paused = self.clock.elapsed().saturating_sub(began);
-        self.live.update(&self.settings.name, |now| (now.generation, now.swap_paused) = (generation, paused));
-        tracing::info!(partition = self.settings.name, generation, "swapped in {paused:.1?}");
+        self.live.update(&self.settings.name, |now| {
+            now.generation = generation;
+            // what only says something of the plugins that run is no swap
+            now.swap_paused = if changes { paused } else { now.swap_paused };
+        });
+        tracing::info!(partition = self.settings.name, generation, changes, "goes on after {paused:.1?}");
         kill::point("after-swap-in");
         Ok(Change::GoesOn)
+    }
+
+    /// Rule 3 of `swap`: before an epoch is durable whose state what ran before cannot read, the record says that there is no way back.
+    /// Whether it does; if not, the epoch is dropped.
+    pub(super) async fn settles(&self, swaps: &Swaps<'_>) -> Result<bool> {
+        if self.record.may_commit() || !self.is_worth_an_epoch() || planted::is("swap-unsettled") {
+            return Ok(true);
+        }
+        // what is not going to be durable settles nothing
+        self.refuse_too_many_rejects()?;
+        self.refuse_too_much_state()?;
+        match swaps.deployer {
+            Some(deployer) => deployer.settle(self.record.since()).await,
+            None => Ok(true),
+        }
     }
 
     /// Whether what runs here is taken back before an epoch of it is durable: then none may be, because what ran before need not read its state.

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::{Error, Kind, Result},
+    planted,
     plugin::{Capability, Field, Manifest, Output, Table, World},
 };
 
@@ -45,6 +46,21 @@ pub fn unnamed<'a>(new: &Manifest, named: impl Iterator<Item = &'a str>) -> Vec<
     let named: Vec<&str> = named.collect();
     let missing = new.connectors.iter().map(|connector| &*connector.name).filter(|name| !named.contains(name));
     missing.map(|name| format!("it asks the connector `{name}`, and the job names {}", listed(&named))).collect()
+}
+
+/// Refuses the new plugin for what is wrong with it in place of the old.
+pub fn refuse_unfit(step: &str, old: &Manifest, new: &Manifest, wrong: &[String]) -> Result<()> {
+    if wrong.is_empty() || planted::is("swap-unfit") {
+        return Ok(());
+    }
+    let words = format!(
+        "the plugin `{}` does not fit in place of `{}` at step `{step}` while the job runs: {}. Stop the job, and run it with the new \
+         plugin in its job file",
+        new.name,
+        old.name,
+        wrong.join("; ")
+    );
+    Err(Error::new(Kind::Config, words))
 }
 
 /// What a plugin uses beyond what it may is refused until somebody allows it.

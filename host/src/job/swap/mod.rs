@@ -5,6 +5,9 @@
 //!    only then does any partition run it (rule 0 of `checkpoint`); whoever starts later runs what the record says.
 //! 2. A partition changes **between two epochs**: all results of an epoch are of one generation, and its manifest says of which.
 //! 3. What does not fit is refused before a record is written (`fit`).
+//!    What runs may be taken back even where what ran before cannot read its state, as long as none of that is durable; so before the first
+//!    epoch of it is, the record says that it is **settled**, and from then on it is not. Both are records of the next generation, of which
+//!    there is one.
 //! 4. Where a canary is asked for, some partitions try what is new, and nothing of it is committed until they have passed (`canary`).
 //! 5. For a while a new generation is **on trial**: a step that fails then takes it back by itself, with a generation of its own. Nothing of
 //!    the epoch that failed was committed.
@@ -228,7 +231,7 @@ impl Deployer {
         if now.record.deployed(step).is_some_and(|runs| runs == digest) {
             return Ok(now.record.generation);
         }
-        let mut swapped = with(&now.record.swapped, step, digest);
+        let mut swapped = with(&now.record, step, digest);
         match &how.canary {
             None => swapped.trial_until_us = self.after(how.trial),
             Some(wanted) => {
@@ -270,11 +273,36 @@ impl Deployer {
         let all = canary.has_passed() || planted::is("canary-passed-by-one");
         let swapped = if all {
             let trial_until_us = self.after(Duration::from_millis(canary.trial_ms));
-            Swapped { canary: None, trial_until_us, ..now.record.swapped.clone() }
+            Swapped { canary: None, trial_until_us, settled: now.record.since(), ..now.record.swapped.clone() }
         } else {
             Swapped { canary: Some(canary), ..now.record.swapped.clone() }
         };
         self.deploy(&now.record, swapped, None).await.map(drop)
+    }
+
+    /// Rule 3: epochs of what runs since this generation are about to be durable. False where something else is deployed: then none may be.
+    pub async fn settle(&self, since: u64) -> Result<bool> {
+        let _busy = self.busy.lock().await;
+        loop {
+            self.look_now().await?;
+            let now = self.now();
+            let swapped = &now.record.swapped;
+            if swapped.settled >= since || now.record.since() != since {
+                return Ok(swapped.settled >= since);
+            }
+            let swapped = Swapped { settled: since, since: Some(since), ..swapped.clone() };
+            match self.deploy(&now.record, swapped, None).await {
+                // another worker was first: with the same, or with the way back
+                Err(failed) if failed.kind() == Kind::Unavailable && self.is_behind().await? => {}
+                done => return done.map(|_| true),
+            }
+        }
+    }
+
+    /// Whether another worker has deployed something that this one does not know.
+    async fn is_behind(&self) -> Result<bool> {
+        let known = self.now().record.generation;
+        Ok(self.records.record().await?.is_some_and(|newest| newest.generation > known))
     }
 
     fn after(&self, time: Duration) -> i64 {
@@ -282,8 +310,9 @@ impl Deployer {
     }
 
     fn refuse_unseen(&self, over: Option<u64>) -> Result<()> {
-        let now = self.now().record.generation;
-        let Some(seen) = over.filter(|seen| *seen != now) else { return Ok(()) };
+        let (since, now) = (self.now().record.since(), self.now().record.generation);
+        // what has run since then is what they have seen, whatever was said of it
+        let Some(seen) = over.filter(|seen| !(since..=now).contains(seen)) else { return Ok(()) };
         let words = format!("generation {now} was deployed meanwhile, and you have seen {seen}: look, then ask again");
         Err(Error::new(Kind::Unavailable, words))
     }
@@ -300,15 +329,17 @@ impl Deployer {
         Err(Error::new(Kind::Unavailable, words))
     }
 
-    /// Whether a plugin that is stored would fit; the generation that it would have.
-    pub async fn check_swap(&self, step: &str, digest: &str, allow: &BTreeSet<Capability>) -> Result<u64> {
+    /// Refuses a stored plugin that would not fit; the record that would be deployed.
+    pub async fn check_swap(&self, step: &str, digest: &str, allow: &BTreeSet<Capability>) -> Result<JobRecord> {
         let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
-        let (generation, swapped) = (now.record.generation + 1, with(&now.record.swapped, step, digest));
+        let (generation, swapped) = (now.record.generation + 1, with(&now.record, step, digest));
         let record = JobRecord { generation, swapped, ..now.record.clone() };
-        let deployment = self.plugins.load(&record, &now).await?;
-        self.plugins.check(&now, &deployment, Some(allow)).await.map(|()| generation)
+        let mut deployment = self.plugins.load(&record, &now).await?;
+        self.plugins.check(&now, &deployment, Some(allow)).await?;
+        deployment.record.swapped.one_way = self.is_one_way(&now, &deployment).await?;
+        Ok(deployment.record)
     }
 
     /// Deploys again what ran before the last swap, if the generation that the caller has seen is deployed. The new generation.
@@ -320,7 +351,7 @@ impl Deployer {
         self.back().await
     }
 
-    /// A step of a partition that ran this generation has failed: if that is on trial, it is taken back. Whether something else is deployed for
+    /// A partition that ran this generation has failed: if it is a step, on trial, that is taken back. Whether something else is deployed for
     /// it now, by this worker or another.
     pub async fn failed(&self, (partition, ran): (&str, u64), failed: &Error) -> Result<bool> {
         if matches!(failed.kind(), Kind::Unavailable | Kind::Fenced) || planted::is("swap-never-taken-back") {
@@ -329,13 +360,14 @@ impl Deployer {
         let _busy = self.busy.lock().await;
         self.look_now().await?;
         let now = self.now();
+        // Another partition may have failed before it, and what both ran is taken back already; or it began before this worker heard of what
+        // its state was written by.
+        if now.record.seen_by(partition).generation > ran {
+            return Ok(true);
+        }
         // What a partition of a canary cannot go on after, the others would wait for.
         if failed.kind() != Kind::Step && now.record.canary_of(partition).is_none() {
             return Ok(false);
-        }
-        // Another partition may have failed before it, and what both ran is taken back already.
-        if now.record.seen_by(partition).generation > ran {
-            return Ok(true);
         }
         let known = now.record.since();
         let Swapped { before, trial_until_us, canary, .. } = &now.record.swapped;
@@ -359,18 +391,23 @@ impl Deployer {
             let words = "there is nothing to go back to: no plugin was swapped, or it was taken back already";
             return Err(Error::new(Kind::Config, words));
         };
-        self.deploy(&now.record, Swapped { plugins: before, ..Swapped::default() }, None).await
+        let settled = now.record.swapped.settled;
+        self.deploy(&now.record, Swapped { plugins: before, settled, ..Swapped::default() }, None).await
     }
 
     /// Rule 3. What runs may be taken back whatever it stores, as long as nothing of it is durable.
     async fn check(&self, from: &Deployment, to: &Deployment, allow: Option<&BTreeSet<Capability>>) -> Result<()> {
         let Err(refused) = self.plugins.check(from, to, allow).await else { return Ok(()) };
         let goes_back = from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
-        if goes_back && !self.has_run(from.record.since()).await? { Ok(()) } else { Err(refused) }
+        if goes_back && !from.record.may_commit() { Ok(()) } else { Err(refused) }
     }
 
-    async fn has_run(&self, generation: u64) -> Result<bool> {
-        Ok(newest_of_all(&*self.ledger).await?.iter().any(|(_, manifest)| manifest.has_run(generation)))
+    /// Whether what runs now could not go on from what these plugins store.
+    async fn is_one_way(&self, from: &Deployment, to: &Deployment) -> Result<bool> {
+        match self.plugins.check(to, from, None).await {
+            Err(refused) if refused.kind() == Kind::Config => Ok(true),
+            done => done.map(|()| false),
+        }
     }
 
     fn begin(&self) -> Result<tokio::sync::MutexGuard<'_, ()>> {
@@ -378,19 +415,26 @@ impl Deployer {
         self.changing.try_lock().map_err(|_| Error::new(Kind::Unavailable, words))
     }
 
-    async fn deploy(&self, from: &JobRecord, swapped: Swapped, allow: Option<&BTreeSet<Capability>>) -> Result<u64> {
+    /// Makes the record of the next generation durable, and tells the partitions. `new`: a plugin is new, and may use this beyond what the one
+    /// before it may.
+    async fn deploy(&self, from: &JobRecord, swapped: Swapped, new: Option<&BTreeSet<Capability>>) -> Result<u64> {
         let (generation, now) = (from.generation + 1, self.now());
         let record = JobRecord { generation, swapped, ..from.clone() };
-        let deployment = self.plugins.load(&record, &now).await?;
-        self.check(&now, &deployment, allow).await?;
+        kill::point("before-swap-load");
+        let mut deployment = self.plugins.load(&record, &now).await?;
+        kill::point("before-swap-check");
+        self.check(&now, &deployment, new).await?;
+        if new.is_some() {
+            deployment.record.swapped.one_way = self.is_one_way(&now, &deployment).await?;
+        }
         kill::point("before-swap");
         if planted::is("swap-before-record") {
             self.deployed.send_replace(Arc::new(deployment.clone()));
             clock::sleep(LOOK).await;
         }
-        let stands = self.records.deploy(&record).await?;
+        let stands = self.records.deploy(&deployment.record).await?;
         kill::point("after-swap");
-        if stands != record {
+        if stands != deployment.record {
             let words =
                 format!("another worker has deployed generation {} meanwhile: look, then ask again", stands.generation);
             return Err(Error::new(Kind::Unavailable, words));
@@ -441,9 +485,10 @@ impl Deployer {
     }
 }
 
-/// What is swapped in with one more.
-fn with(now: &Swapped, step: &str, digest: &str) -> Swapped {
-    let mut plugins = now.plugins.clone();
+/// What is swapped in with one more. What runs now is settled with that: no way leads back beyond it any more.
+fn with(now: &JobRecord, step: &str, digest: &str) -> Swapped {
+    let (before, settled) = (now.swapped.plugins.clone(), now.since());
+    let mut plugins = before.clone();
     plugins.insert(step.to_owned(), digest.to_owned());
-    Swapped { plugins, before: Some(now.plugins.clone()), ..Swapped::default() }
+    Swapped { plugins, before: Some(before), settled, ..Swapped::default() }
 }

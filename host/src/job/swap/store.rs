@@ -115,20 +115,11 @@ impl PluginStore {
         let (old_says, new_says) = (old.describe(&config).await?, new.describe(&config).await?);
         let mut wrong = fit::differences((old.world(), &old_says), (new.world(), &new_says));
         wrong.extend(fit::unnamed(&new_says, self.graph.connectors.keys().map(String::as_str)));
-        if wrong.is_empty() {
-            let Some(allow) = allow else { return Ok(()) };
-            let may = of_job.allow.clone().unwrap_or_else(|| old.uses(&old_says));
-            let beyond: Vec<_> = new.uses(&new_says).into_iter().filter(|use_| !may.contains(use_)).collect();
-            return fit::refuse_beyond(step, &new_says.name, &beyond, allow);
-        }
-        let words = format!(
-            "the plugin `{}` does not fit in place of `{}` at step `{step}` while the job runs: {}. Stop the job, and run it with the new \
-             plugin in its job file",
-            new_says.name,
-            old_says.name,
-            wrong.join("; ")
-        );
-        Err(Error::new(Kind::Config, words))
+        fit::refuse_unfit(step, &old_says, &new_says, &wrong)?;
+        let Some(allow) = allow else { return Ok(()) };
+        let may = of_job.allow.clone().unwrap_or_else(|| old.uses(&old_says));
+        let beyond: Vec<_> = new.uses(&new_says).into_iter().filter(|use_| !may.contains(use_)).collect();
+        fit::refuse_beyond(step, &new_says.name, &beyond, allow)
     }
 }
 
@@ -180,7 +171,7 @@ impl Deployed for PluginStore {
     }
 }
 
-/// Where steps run programs of the process instead of plugins: nothing is loaded.
+/// Where steps run programs of the process instead of plugins, and nobody loads or checks those: nothing is loaded.
 #[derive(Debug, Default)]
 pub struct Nothing;
 
