@@ -72,7 +72,7 @@ impl Monitor {
         let is_one_way = self.swapped.get(&next.generation).is_some_and(|swapped| swapped.one_way);
         let first = |swapped: &Swapped| swapped.since.unwrap_or(next.generation);
         let since = self.swapped.get(&next.generation).map_or(next.generation, first);
-        if is_one_way && next.has_run(next.generation) && !self.swapped.values().any(|swapped| swapped.settled >= since)
+        if is_one_way && next.has_run(next.generation) && !self.swapped.values().any(|swapped| swapped.settled == since)
         {
             world.broken(format!(
                 "{partition}: an epoch of generation {} is durable before it is settled",

@@ -203,7 +203,7 @@ pub struct Swapped {
     /// what ran before cannot read what these plugins store
     #[serde(default)]
     pub one_way: bool,
-    /// what has run since this generation may have stored something, and is not taken back
+    /// what ran since this generation may have stored something, and was not taken back: says nothing of generations before it, nor after
     #[serde(default)]
     pub settled: u64,
 }
@@ -293,7 +293,7 @@ impl JobRecord {
 
     /// Whether an epoch of what runs now may be durable: where what ran before cannot read it, only once that is settled.
     pub fn may_commit(&self) -> bool {
-        !self.swapped.one_way || self.swapped.settled >= self.since()
+        !self.swapped.one_way || self.swapped.settled == self.since()
     }
 
     /// The canary, if this partition is one of it.

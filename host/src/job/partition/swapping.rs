@@ -34,7 +34,7 @@ impl Partition {
             }
             self.end_canary()?;
         }
-        let is_settled = self.record.may_commit() || to.record.swapped.settled >= self.record.since();
+        let is_settled = self.record.may_commit() || to.record.swapped.settled == self.record.since();
         if !is_settled || self.goes_back(&to).await? {
             return Ok(Change::TakenBack);
         }

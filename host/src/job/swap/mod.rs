@@ -287,8 +287,8 @@ impl Deployer {
             self.look_now().await?;
             let now = self.now();
             let swapped = &now.record.swapped;
-            if swapped.settled >= since || now.record.since() != since {
-                return Ok(swapped.settled >= since);
+            if swapped.settled == since || now.record.since() != since {
+                return Ok(swapped.settled == since);
             }
             let swapped = Swapped { settled: since, since: Some(since), ..swapped.clone() };
             match self.deploy(&now.record, swapped, None).await {

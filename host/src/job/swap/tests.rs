@@ -77,7 +77,8 @@ async fn whatever_ends_a_partition_of_a_canary_takes_it_back_but_not_what_may_pa
     let failed = |kind| Error::new(kind, "it fails");
     assert!(!deployer.failed(("all", 2), &failed(Kind::Unavailable)).await.unwrap());
     assert!(deployer.failed(("all", 2), &failed(Kind::State)).await.unwrap());
-    assert_eq!(deployer.now().record.swapped, Swapped::default());
+    let swapped = deployer.now().record.swapped.clone();
+    assert_eq!((swapped.plugins, swapped.before, swapped.canary), (BTreeMap::new(), None, None));
     assert!(!deployer.failed(("all", 3), &failed(Kind::State)).await.unwrap(), "nothing is tried");
 }
 
@@ -114,6 +115,7 @@ async fn what_cannot_be_read_by_what_ran_before_is_taken_back_until_it_is_settle
     assert_eq!(deployer.swap("s", "new", &how).await.unwrap(), 4);
     assert!(deployer.settle(4).await.unwrap());
     assert!(deployer.settle(4).await.unwrap(), "by the next partition");
+    assert!(!deployer.settle(2).await.unwrap(), "what was taken back stays so, whatever is settled later");
     let now = deployer.now();
     assert_eq!((now.record.generation, now.record.since(), now.record.may_commit()), (5, 4, true));
     // whoever has seen the generation that was settled has seen what runs
