@@ -193,7 +193,7 @@ impl Partition {
                 }
                 Ok(()) = swaps.deployed.changed() => {
                     if self.swap(&mut swaps).await? == Change::TakenBack {
-                        return Ok(Ending::TakenBack);
+                        return self.take_back().await;
                     }
                 }
                 () = clock::sleep(left) => {
@@ -210,7 +210,7 @@ impl Partition {
                 }
             }
             if self.is_due() && self.end_or_judge(&swaps).await? == Change::TakenBack {
-                return Ok(Ending::TakenBack);
+                return self.take_back().await;
             }
         }
     }
@@ -517,7 +517,9 @@ impl Partition {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         self.counted.changed = true;
         if !self.settles(swaps).await? {
-            return Ok(Ending::TakenBack);
+            let ending = self.take_back().await?;
+            // whoever was told to stop is not asked again
+            return Ok(if close { ending } else { Ending::Finished });
         }
         self.end_epoch().await?;
         self.epochs.close(&mut self.outlets).await?;
@@ -529,7 +531,7 @@ impl Partition {
     async fn seal(mut self, children: Vec<Shard>, swaps: &Swaps<'_>) -> Result<Ending> {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.close());
         if !self.settles(swaps).await? {
-            return Ok(Ending::TakenBack);
+            return self.take_back().await;
         }
         self.end_epoch().await?;
         self.epochs.seal(children, &mut self.outlets).await?;

@@ -55,8 +55,10 @@ pub async fn save(objects: &dyn Objects, job: &str, name: &str, now_us: i64) -> 
         return Err(Error::new(Kind::Config, words));
     }
     let mut saving = Saving { objects, job, at: place(job, name), copied: BTreeSet::new() };
-    create_surely(objects, &record_name(&saving.at, record.generation), manifest::encode(&record).into()).await?;
     let manifests = saving.partitions().await?;
+    // Read again, so that it is no older than they are: what it says may be taken back has stored nothing in them.
+    let record = record_in(objects, job).await?.unwrap_or(record);
+    create_surely(objects, &record_name(&saving.at, record.generation), manifest::encode(&record).into()).await?;
     saving.clean(&manifests).await?;
     let mut partitions = BTreeMap::new();
     for (partition, manifest) in &manifests {

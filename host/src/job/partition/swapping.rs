@@ -4,10 +4,19 @@
 //! all the while, and the new steps load what the old ones handed over.
 //! Left to others: when (`swap`), the steps (`build`), what a canary holds (`canary`).
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use super::{Partition, Swaps};
-use crate::{checkpoint::kill, error::Result, job::swap::Deployment, planted};
+use super::{Ending, Partition, Swaps};
+use crate::{
+    checkpoint::kill,
+    clock,
+    error::{Kind, Result},
+    job::swap::Deployment,
+    planted,
+};
+
+/// How long until the record is asked for again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What a deployment means for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,18 +80,50 @@ impl Partition {
     }
 
     /// Rule 3 of `swap`: before an epoch is durable whose state what ran before cannot read, the record says that there is no way back.
-    /// Whether it does; if not, the epoch is dropped.
-    pub(super) async fn settles(&self, swaps: &Swaps<'_>) -> Result<bool> {
+    /// Whether it does; if not, the epoch is dropped. Like a commit it waits for a store that does not answer.
+    pub(super) async fn settles(&mut self, swaps: &Swaps<'_>) -> Result<bool> {
         if self.record.may_commit() || !self.is_worth_an_epoch() || planted::is("swap-unsettled") {
             return Ok(true);
         }
         // what is not going to be durable settles nothing
         self.refuse_too_many_rejects()?;
         self.refuse_too_much_state()?;
-        match swaps.deployer {
-            Some(deployer) => deployer.settle(self.record.since()).await,
-            None => Ok(true),
+        let Some(deployer) = swaps.deployer else { return Ok(true) };
+        let since = self.record.since();
+        loop {
+            let settled = {
+                let mut asked = std::pin::pin!(deployer.settle(since));
+                loop {
+                    tokio::select! {
+                        biased;
+                        settled = &mut asked => break settled,
+                        () = clock::sleep(AGAIN) => self.holding.permit.pulse(),
+                    }
+                }
+            };
+            match settled {
+                Err(away) if away.kind() == Kind::Unavailable => {
+                    self.holding.permit.check()?;
+                    self.holding.permit.pulse();
+                    tracing::warn!(partition = self.settings.name, "what runs cannot be settled yet: {away}");
+                    clock::sleep(AGAIN).await;
+                }
+                Ok(true) => {
+                    self.record.swapped.settled = since;
+                    return Ok(true);
+                }
+                done => return done,
+            }
         }
+    }
+
+    /// What it tried is taken back: what was handed over before that is made durable, the rest is dropped.
+    pub(super) async fn take_back(mut self) -> Result<Ending> {
+        if self.epochs.is_pending() {
+            self.epochs.durable().await?;
+            self.publish().await?;
+        }
+        Ok(Ending::TakenBack)
     }
 
     /// Whether what runs here is taken back before an epoch of it is durable: then none may be, because what ran before need not read its state.

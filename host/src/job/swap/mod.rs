@@ -284,25 +284,23 @@ impl Deployer {
     pub async fn settle(&self, since: u64) -> Result<bool> {
         let _busy = self.busy.lock().await;
         loop {
-            self.look_now().await?;
-            let now = self.now();
-            let swapped = &now.record.swapped;
-            if swapped.settled == since || now.record.since() != since {
-                return Ok(swapped.settled == since);
+            // The record is all that is asked: what else it deploys may not even load here.
+            let newest = self.records.record().await?.unwrap_or_else(|| self.now().record.clone());
+            if newest.swapped.settled == since || newest.since() != since {
+                return Ok(newest.swapped.settled == since);
             }
-            let swapped = Swapped { settled: since, since: Some(since), ..swapped.clone() };
-            match self.deploy(&now.record, swapped, None).await {
+            let swapped = Swapped { settled: since, since: Some(since), ..newest.swapped.clone() };
+            match self.deploy(&newest, swapped, None).await {
                 // another worker was first: with the same, or with the way back
-                Err(failed) if failed.kind() == Kind::Unavailable && self.is_behind().await? => {}
+                Err(failed) if failed.kind() == Kind::Unavailable && self.is_behind(&newest).await? => {}
                 done => return done.map(|_| true),
             }
         }
     }
 
-    /// Whether another worker has deployed something that this one does not know.
-    async fn is_behind(&self) -> Result<bool> {
-        let known = self.now().record.generation;
-        Ok(self.records.record().await?.is_some_and(|newest| newest.generation > known))
+    /// Whether something was deployed after this.
+    async fn is_behind(&self, known: &JobRecord) -> Result<bool> {
+        Ok(self.records.record().await?.is_some_and(|newest| newest.generation > known.generation))
     }
 
     fn after(&self, time: Duration) -> i64 {
@@ -361,8 +359,8 @@ impl Deployer {
         self.look_now().await?;
         let now = self.now();
         // Another partition may have failed before it, and what both ran is taken back already; or it began before this worker heard of what
-        // its state was written by.
-        if now.record.seen_by(partition).generation > ran {
+        // its state was written by. A record that changes no plugin is nothing else.
+        if now.record.seen_by(partition).since() > ran {
             return Ok(true);
         }
         // What a partition of a canary cannot go on after, the others would wait for.
@@ -396,9 +394,10 @@ impl Deployer {
     }
 
     /// Rule 3. What runs may be taken back whatever it stores, as long as nothing of it is durable.
-    async fn check(&self, from: &Deployment, to: &Deployment, allow: Option<&BTreeSet<Capability>>) -> Result<()> {
-        let Err(refused) = self.plugins.check(from, to, allow).await else { return Ok(()) };
-        let goes_back = from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
+    async fn check(&self, from: &Deployment, to: &Deployment, new: Option<&BTreeSet<Capability>>) -> Result<()> {
+        let Err(refused) = self.plugins.check(from, to, new).await else { return Ok(()) };
+        // Whoever asks for what ran before as if it were new is refused like all others: what is swapped over is settled.
+        let goes_back = new.is_none() && from.record.swapped.before.as_ref() == Some(&to.record.swapped.plugins);
         if goes_back && !from.record.may_commit() { Ok(()) } else { Err(refused) }
     }
 

@@ -125,6 +125,17 @@ async fn what_cannot_be_read_by_what_ran_before_is_taken_back_until_it_is_settle
 }
 
 #[tokio::test]
+async fn what_ran_before_is_gone_back_to_and_not_swapped_in() {
+    let (deployer, _writing) = deployer_of(&["all"], Onward).await;
+    deployer.swap("s", "old", &How::default()).await.unwrap();
+    deployer.swap("s", "new", &How::default()).await.unwrap();
+    let refused = deployer.swap("s", "old", &How::default()).await.unwrap_err();
+    assert!(refused.to_string().contains("does not read"), "{refused}");
+    assert_eq!(deployer.roll_back(None).await.unwrap(), 4);
+    assert!(!deployer.settle(3).await.unwrap());
+}
+
+#[tokio::test]
 async fn what_is_swapped_over_is_settled() {
     let (deployer, _writing) = deployer_of(&["a", "b"], Onward).await;
     deployer.swap("s", "new", &How::default()).await.unwrap();
@@ -170,4 +181,9 @@ async fn who_began_before_it_heard_of_what_is_deployed_begins_again_whatever_it_
     let failed = Error::new(Kind::State, "it holds what this does not read");
     assert!(deployer.failed(("all", 1), &failed).await.unwrap());
     assert!(!deployer.failed(("all", 2), &failed).await.unwrap());
+    // a record that says no more than that it has passed is nothing else to run
+    deployer.swap("s", "newer", &canary()).await.unwrap();
+    deployer.looked(("all", 3), true).await.unwrap();
+    assert_eq!(deployer.now().record.generation, 4);
+    assert!(!deployer.failed(("all", 3), &failed).await.unwrap());
 }
