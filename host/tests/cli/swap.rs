@@ -351,7 +351,7 @@ async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
     wait_for("every row", || names(&folder).len() >= number as usize).await;
     running.end();
     assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
-    assert!(compiling > 0 || kills() <= SWAP_POINTS.len(), "no worker died while it compiled");
+    assert!(compiling > 0 || kills() < 50, "no worker died while it compiled");
     println!("{} kills at the places of swaps, {compiling} of them while compiling, {number} records: exact", kills());
 }
 
