@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
@@ -322,14 +323,21 @@ async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
         if let Some(place) = place {
             command.env("PELTON_KILL_AT", format!("{place}:{}", 1 + round / SWAP_POINTS.len() % 3));
         }
-        let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let said = folder.join("said");
+        let mut running =
+            Running(command.stdout(Stdio::null()).stderr(fs::File::create(&said).unwrap()).spawn().unwrap());
         let mut turn = 0;
-        while running.0.try_wait().unwrap().is_none() {
+        loop {
+            if let Some(status) = running.0.try_wait().unwrap() {
+                let said = fs::read_to_string(&said).unwrap();
+                assert_eq!(status.signal(), Some(9), "round {round}, {place:?}: it ended with {status}: {said}");
+                break;
+            }
             turn += 1;
             assert!(turn < 1000, "round {round}: it did not die at {place:?}");
             let (at, worker) = (folder.clone(), running.0.id());
             if place.is_none() {
-                wait_for("the socket", || control_answers(&socket)).await;
+                wait_for("the socket, or its end", || control_answers(&socket) || !runs(worker)).await;
                 let kill = move || kill_while_it_compiles(&at, worker, 1000 * round + turn);
                 let was_in_time;
                 (was_in_time, number) = during(&service, number, kill).await;
@@ -353,6 +361,12 @@ async fn chaos_of_swaps_kills_at_every_place_lose_and_repeat_nothing() {
     assert_eq!(names(&folder), (0..number).collect::<Vec<_>>());
     assert!(compiling > 0 || kills() < 50, "no worker died while it compiled");
     println!("{} kills at the places of swaps, {compiling} of them while compiling, {number} records: exact", kills());
+}
+
+/// Whether a process has not ended.
+fn runs(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z')
 }
 
 /// Whether somebody listens there: the socket of a worker that was killed is still a file.
