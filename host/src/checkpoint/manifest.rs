@@ -286,6 +286,12 @@ impl JobRecord {
         swapped.or_else(|| self.digests.get(&Self::plugin_of(step)))
     }
 
+    /// The digests of the plugins that run at a step: while there is a canary, what ran before runs too.
+    pub fn needs(&self, step: &str) -> impl Iterator<Item = &String> {
+        let before = self.swapped.canary.as_ref().and_then(|_| self.deployed_before(step));
+        self.deployed(step).into_iter().chain(before)
+    }
+
     /// The first generation that ran the plugins that run now.
     pub fn since(&self) -> u64 {
         self.swapped.since.unwrap_or(self.generation)

@@ -62,10 +62,8 @@ impl Drop for Until<'_> {
 impl Deployed for SimPlugins {
     fn load<'a>(&'a self, record: &'a JobRecord, _: &'a Deployment) -> Pending<'a, Result<Deployment>> {
         Box::pin(async move {
-            // While there is a canary, what ran before is run too.
-            let before = record.swapped.canary.as_ref().map(|_| record.deployed_before(self.step));
-            for digest in [Some(record.deployed(self.step)), before].into_iter().flatten() {
-                let version = deployed(digest);
+            for digest in record.needs(self.step) {
+                let version = deployed(Some(digest));
                 if lock(&self.loaded).contains(version) {
                     continue;
                 }

@@ -190,19 +190,20 @@ fn print(changed: &Changed, now: Option<&Job>, format: Output) -> Result<()> {
         line(serde_json::json!({ "changed": changed, "partitions": partitions }));
         return Ok(());
     }
+    match now {
+        None => line(format_args!("it fits: it would run as generation {}", changed.generation)),
+        Some(now) => {
+            line(format_args!("generation {} runs", now.generation));
+            for (name, partition) in &now.partitions {
+                line(format_args!("  {name}: stood still for {:.1} ms", partition.paused_ms));
+            }
+        }
+    }
     if changed.one_way {
         let when = if changed.checked { "it could not be" } else { "it is not" };
         line(format_args!(
             "what ran before cannot read what this plugin stores: {when} taken back once an epoch of it is durable; --canary tries it first"
         ));
-    }
-    let Some(now) = now else {
-        line(format_args!("it fits: it would run as generation {}", changed.generation));
-        return Ok(());
-    };
-    line(format_args!("generation {} runs", now.generation));
-    for (name, partition) in &now.partitions {
-        line(format_args!("  {name}: stood still for {:.1} ms", partition.paused_ms));
     }
     Ok(())
 }

@@ -79,6 +79,7 @@ impl Partition {
     /// The epoch's time has passed: it ends, or is judged.
     pub(super) async fn end_or_judge(&mut self, swaps: &Swaps<'_>) -> Result<Change> {
         if self.canary.is_none() || planted::is("canary-commits") {
+            // decided once: what is not worth an epoch now settles nothing, and must not become one a moment later
             if !self.record.may_commit() && !self.is_worth_an_epoch() {
                 self.epoch_began = self.clock.elapsed();
                 return Ok(Change::GoesOn);

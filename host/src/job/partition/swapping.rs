@@ -126,7 +126,8 @@ impl Partition {
         Ok(Ending::TakenBack)
     }
 
-    /// Whether what runs here is taken back before an epoch of it is durable: then none may be, because what ran before need not read its state.
+    /// Whether what runs here is taken back before an epoch of it is durable: then none is made durable any more, so that of a bad plugin no more
+    /// is shown than was already.
     async fn goes_back(&mut self, to: &Deployment) -> Result<bool> {
         if self.record.swapped.before.as_ref() != Some(&to.record.swapped.plugins) {
             return Ok(false);

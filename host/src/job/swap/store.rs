@@ -133,9 +133,7 @@ impl Deployed for PluginStore {
         Box::pin(async move {
             let mut deployment = Deployment::of(record.clone());
             for node in self.graph.nodes.iter().filter(|node| node.kind.plugin().is_some()) {
-                // While there is a canary, what ran before is run too.
-                let before = record.swapped.canary.as_ref().and_then(|_| record.deployed_before(&node.name));
-                for digest in record.deployed(&node.name).into_iter().chain(before) {
+                for digest in record.needs(&node.name) {
                     if deployment.plugins.contains_key(digest) {
                         continue;
                     }
